@@ -1,0 +1,40 @@
+# Needs only make and Python 3.10 or newer with pip; another Python than python3: make PYTHON=python3.12 demo
+PYTHON ?= python3
+
+.PHONY: demo test lint clean
+
+# From nothing to lung masks in a few minutes: each line can be typed by itself.
+demo: .venv/.installed
+	.venv/bin/python data/make_phantom.py -o data/phantom --tiny
+	.venv/bin/python segmentation/train.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56 epoch_max=4
+	.venv/bin/python segmentation/inference.py -i data/phantom/cohort -o output/demo test_name=demo net_label=fcdensenet56
+	.venv/bin/python segmentation/evaluate.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56
+	@echo
+	@echo "Synthetic radiographs, a short training: the masks show the way, not what the method can do. Look at"
+	@echo "  output/demo                        pairs, overlays, masks.csv and report.json"
+	@echo "  checkpoint/segmentation/demo       learning curves, log.jsonl, best.pt"
+
+test: lint
+	.venv/bin/python -m pytest
+
+lint: .venv/.installed
+	.venv/bin/ruff check .
+
+# Debian's Python may come without ensurepip: there its own pip installs into an environment that has none.
+.venv/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+		{ echo "$(PYTHON) is not Python 3.10 or newer: name one that is, as in make PYTHON=python3.12"; exit 1; }
+	@echo "installing requirements.txt into .venv: some gigabytes, a minute or more"
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+		$(PYTHON) -m venv .venv && set -- .venv/bin/python -m pip; \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+		$(PYTHON) -m venv --without-pip .venv && set -- $(PYTHON) -m pip --python .venv/bin/python; \
+	else \
+		echo "$(PYTHON) has neither ensurepip nor pip: on Debian and Ubuntu, apt install python3-venv"; exit 1; \
+	fi && "$$@" install -qq --disable-pip-version-check --no-input -r requirements.txt
+	@touch $@
+
+# What make and the demo made; trainings of your own and their results stay.
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis data/phantom output/demo checkpoint/segmentation/demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What both stages share, one noun a file."""

@@ -1,0 +1,220 @@
+"""Settings: header.py and NAME=VALUE arguments make one frozen namespace, header.py's comments its --help.
+
+Header values are read from the file's source, so the header module is never touched, and each run gets fresh lists
+and dictionaries. Settings named dir_* or file_* are paths: absolute in Settings, whatever folder the script runs from.
+"""
+
+import argparse
+import ast
+import difflib
+import io
+import os
+import re
+import sys
+import textwrap
+import tokenize
+from pathlib import Path
+
+from cxr.literals import REFUSALS, absolute, convert, convert_path, is_plain, kind, plain, relative
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+
+
+class Settings:
+    """One run's values as attributes. Frozen, equal by value, and picklable into spawned DataLoader workers.
+
+    `changed` maps the names that differ from header.py to the header's value; `describe` marks them.
+    """
+
+    def __init__(self, values, changed=None):
+        self.__dict__.update(values, _changed=dict(changed or {}))
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"settings are frozen: change {name} in header.py or type {name}=VALUE after the script")
+
+    def __delattr__(self, name):
+        raise AttributeError(f"settings are frozen: {name} cannot be deleted")
+
+    def __eq__(self, other):
+        return isinstance(other, Settings) and _values(self) == _values(other)
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in _values(self).items())})"
+
+
+def load(header, argv=None, parser=None):
+    """Read the settings of one run, and the script's own flags.
+
+    header  the stage's header module
+    argv    arguments, by default sys.argv[1:]; NAME=VALUE overrides a setting, wherever it stands
+    parser  argparse.ArgumentParser with the script's own flags, which load() completes and uses up
+
+    Returns (Settings, argparse.Namespace of the script's flags). A faulty argument or header ends the process with
+    exit code 2 and one sentence; --help prints flags and settings and ends it with 0.
+    """
+    parser = parser or argparse.ArgumentParser()
+    try:
+        rows = read(header)
+        overrides, rest = _split(list(sys.argv[1:] if argv is None else argv), {name for _, name, _, _ in rows})
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = _listing(rows, header)
+        parser.add_argument("stray", nargs="*", metavar="NAME=VALUE", help="settings of this run, listed below")
+        flags, unknown = parser.parse_known_args(rest)
+        _refuse(flags.stray + unknown, rows)
+        del flags.stray
+        return _resolve(rows, overrides, header), flags
+    except ValueError as fault:
+        parser.exit(2, f"{parser.prog}: {fault}\n")
+
+
+def read(header):
+    """List (group, name, default, comment) of every setting in header.py, in its order.
+
+    The group is the comment block that heads the lines; the comment is the one behind the value, "" if there is none.
+    Raises ValueError for a line that is not NAME = literal: a computed value would ignore an override of its source.
+    """
+    source = Path(header.__file__).read_text(encoding="utf-8")
+    headings, trailing = _comments(source)
+    rows, group, last = [], "", 0
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            last = node.end_lineno
+            continue
+        name, default = _assignment(node, header)
+        if any(name == row[1] for row in rows):
+            raise ValueError(f"{_where(header)} line {node.lineno} sets {name} a second time; keep one of the lines")
+        between = [line for line in headings if last < line < node.lineno]
+        if between:
+            start = max(line for line in between if line - 1 not in headings)
+            group = " ".join(headings[line] for line in between if line >= start).strip()
+        rows.append((group, name, default, trailing.get(node.end_lineno, "")))
+        last = node.end_lineno
+    return rows
+
+
+def check(header):
+    """Raise ValueError naming every fault of a header: not a literal, no comment behind it, no heading above it."""
+    rows = read(header)
+    faults = [f"{name} has no trailing comment" for _, name, _, comment in rows if not comment]
+    faults += [f"{name} stands under no comment heading" for group, name, _, _ in rows if not group]
+    if faults or not rows:
+        raise ValueError(f"{_where(header)}: {'; '.join(faults) or 'no settings'}")
+
+
+def as_dict(settings):
+    """Settings as plain types that JSON returns unchanged, for header.json and checkpoints.
+
+    Tuples become lists. Paths inside the repository are relative to it, so that a moved checkout is the same run.
+    """
+    return {name: _saved(name, value) for name, value in _values(settings).items()}
+
+
+def describe(settings):
+    """Aligned 'name = value' lines; behind a value that differs from header.py stands the header's."""
+    values = as_dict(settings)
+    width = max((len(name) for name in values), default=0)
+    changed = {name: _saved(name, value) for name, value in settings._changed.items()}
+    return "\n".join(
+        f"{name:<{width}} = {value!r}" + (f"  <- header.py: {changed[name]!r}" if name in changed else "")
+        for name, value in values.items()
+    )
+
+
+def _saved(name, value):
+    return relative(value, ROOT) if _is_path(name) else plain(value)
+
+
+def _values(settings):
+    return {name: value for name, value in vars(settings).items() if name != "_changed"}
+
+
+def _where(header):
+    path = Path(header.__file__).resolve()
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _comments(source):
+    """{line: text} of the comments that fill a line from its start, and of those behind code."""
+    headings, trailing = {}, {}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            text = token.string.strip("#-=~ \t")
+            if token.start[1] == 0:
+                headings[token.start[0]] = text
+            elif token.line[: token.start[1]].strip():
+                trailing[token.start[0]] = text
+    return headings, trailing
+
+
+def _assignment(node, header):
+    try:
+        if not (isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
+            raise ValueError
+        default = ast.literal_eval(node.value)
+        if node.targets[0].id.startswith("_") or not is_plain(default):
+            raise ValueError
+        return node.targets[0].id, default
+    except REFUSALS:
+        raise ValueError(f"{_where(header)} line {node.lineno} is not NAME = literal; write the value out") from None
+
+
+def _split(argv, names):
+    """Take NAME=VALUE out of argv, also where argparse would take it for a file: `-i a.png b.png epoch_max=2`."""
+    overrides, rest = [], []
+    for argument in argv:
+        match = _OVERRIDE.fullmatch(argument)
+        if match and (match[1] in names or not os.path.exists(argument)):
+            overrides.append(match.groups())
+        else:
+            rest.append(argument)
+    return overrides, rest
+
+
+def _refuse(strays, rows):
+    for stray in strays:
+        name = stray.lstrip("-").split("=")[0]
+        if any(name == row[1] for row in rows):
+            raise ValueError(f"{stray!r} is a setting, which is typed as {name}=VALUE")
+        raise ValueError(f"{stray!r} is neither a flag of this script nor NAME=VALUE; --help lists both")
+
+
+def _resolve(rows, overrides, header):
+    defaults = {name: default for _, name, default, _ in rows}
+    values = {name: absolute(value, ROOT) if _is_path(name) else value for name, value in defaults.items()}
+    changed = {}
+    for name, text in overrides:
+        if name not in values:
+            nearest = difflib.get_close_matches(name, values, n=1, cutoff=0.0)[0]
+            raise ValueError(f"{_where(header)} has no setting {name!r}; the nearest is {nearest!r}, --help lists all")
+        try:
+            value = convert_path(text, defaults[name]) if _is_path(name) else convert(text, defaults[name])
+        except REFUSALS:
+            wanted = f"{kind(defaults[name])} as path" if _is_path(name) else kind(defaults[name])
+            raise ValueError(f"{name} takes {wanted}, not {text!r}; its default is {defaults[name]!r}") from None
+        value = absolute(value, Path.cwd()) if _is_path(name) else value
+        changed.setdefault(name, values[name])
+        values[name] = value
+    return Settings(values, {name: value for name, value in changed.items() if value != values[name]})
+
+
+def _is_path(name):
+    return name.startswith(("dir_", "file_"))
+
+
+def _listing(rows, header):
+    """Settings by group with default and comment, for --help."""
+    lines, heading = [f"settings and their defaults in {_where(header)}; NAME=VALUE overrides one for this run:"], None
+    for group, name, default, comment in rows:
+        if group != heading:
+            lines += ["", f"  {group}"]
+            heading = group
+        setting = f"    {name}={default!r}"
+        if len(setting) > 38:
+            lines.append(setting)
+            setting = ""
+        lines += textwrap.wrap(comment, 116, initial_indent=f"{setting:<40}", subsequent_indent=" " * 40) or [setting]
+    return "\n".join(lines)

@@ -1,0 +1,103 @@
+"""From stored DICOM values to display values: modality LUT, then VOI LUT or window, then MONOCHROME1 inversion.
+
+Tables and windows that are missing, damaged or absurd are passed by, because equalisation follows: it needs the order
+of the grey levels, which the stored values have.
+"""
+import numpy as np
+
+INSIDE = 0.01  # a window that shows fewer of the pixels as shades, not as plain black or white, is absurd
+
+
+def display(dataset, values, counts):
+    """Display values, bone bright, of the stored `values` (n,), which `counts` (n,) pixels have.  Returns (n,) float64.
+    """
+    shades = modality(dataset, values.astype(np.float64))
+    seen = _voi_lut(dataset, shades)
+    if seen is None:
+        seen = _window(dataset, shades, counts)
+    shades = shades if seen is None else seen
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        bits = dataset.BitsStored
+        white = (1 << bits) - 1 if shades.min() >= 0 and shades.max() < 1 << bits else shades.max() + shades.min()
+        return white - shades
+    return shades
+
+
+def modality(dataset, values):
+    """The modality LUT or the rescale of `values` (n,) float64 (PS3.3 C.11.1); the same values where it is unusable."""
+    table = _table(dataset.get("ModalityLUTSequence"))
+    if table is not None:
+        return _look_up(table, values)
+    slope, intercept = _number(dataset.get("RescaleSlope")), _number(dataset.get("RescaleIntercept"))
+    if not slope:  # absent, not a number, or 0, which would leave one grey level
+        return values
+    return values * slope + (intercept or 0)
+
+
+def _voi_lut(dataset, values):
+    table = _table(dataset.get("VOILUTSequence"))
+    if table is None:
+        return None
+    seen = _look_up(table, values)
+    return None if len(values) > 1 and seen.min() == seen.max() else seen
+
+
+def _window(dataset, values, counts):
+    """0..65535 by the first window that shows enough of the pixels as shades (PS3.3 C.11.2.1.2), else None."""
+    centres, widths = _numbers(dataset.get("WindowCenter")), _numbers(dataset.get("WindowWidth"))
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
+    for centre, width in zip(centres, widths, strict=False):
+        if centre is None or width is None or width <= (1 if function == "LINEAR" else 0):
+            continue
+        if function == "SIGMOID":
+            share = 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
+            inside = (share > 0.01) & (share < 0.99)
+        else:
+            if function == "LINEAR_EXACT":
+                share = (values - centre) / width + 0.5
+            else:
+                share = (values - (centre - 0.5)) / (width - 1) + 0.5
+            inside = (share > 0) & (share < 1)
+        if counts[inside].sum() >= INSIDE * counts.sum():
+            return 65535 * np.clip(share, 0, 1)
+    return None
+
+
+def _table(sequence):
+    """(first value mapped, entries (n,) float64) of a LUT sequence, None if there is none that makes sense."""
+    if not sequence:
+        return None
+    item = sequence[0]
+    descriptor, data = item.get("LUTDescriptor"), item.get("LUTData")
+    if descriptor is None or data is None or len(descriptor) != 3:
+        return None
+    count, first, bits = (int(value) for value in descriptor)
+    count = count or 1 << 16
+    if isinstance(data, bytes):
+        # Eight-bit entries come one a byte or, by older writers, one a word.
+        data = np.frombuffer(data, np.uint8 if bits <= 8 and len(data) <= count + 1 else "<u2")
+    entries = np.atleast_1d(np.asarray(data)).astype(np.float64)[:count]
+    if len(entries) < count or count < 2:
+        return None
+    return first, entries
+
+
+def _look_up(table, values):
+    first, entries = table
+    if first >= 1 << 15 and values.min() < 0:
+        first -= 1 << 16  # a signed first value, read as unsigned
+    return entries[np.clip(np.rint(values - first), 0, len(entries) - 1).astype(np.int64)]
+
+
+def _number(value):
+    """A finite float, else None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _numbers(value):
+    several = value if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)) else [value]
+    return [_number(item) for item in several]

@@ -1,0 +1,146 @@
+"""What a run stands on: device and processes, random numbers, checkpoints, the epoch log."""
+
+import ctypes
+import json
+import os
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+# What may differ between a run and its continuation: how far, where, and on what it runs.
+_FREE = {"epoch_max", "restart", "num_workers", "device", "patience"}
+
+
+def keep_memory() -> None:
+    """Tell glibc to keep freed memory: by default every large tensor is mapped and unmapped anew, at twice the time.
+
+    Same results, bit for bit; about a third more memory. Does nothing where the C library is another.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # from malloc.h
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, -1)
+    mallopt(m_top_pad, 64 << 20)
+
+
+def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
+    """One process, or one of those that torchrun or SLURM started, with its device. Call once, first thing."""
+    keep_memory()
+    env = os.environ
+    if "LOCAL_WORLD_SIZE" in env:  # torchrun
+        devices = int(env["LOCAL_WORLD_SIZE"])
+        nodes = int(env["WORLD_SIZE"]) // devices
+    elif "SLURM_NTASKS" in env and "SLURM_STEP_ID" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        nodes = int(env.get("SLURM_NNODES", 1))
+        devices = int(env["SLURM_NTASKS"]) // nodes
+    else:
+        devices, nodes = 1, 1
+    strategy = "ddp" if devices * nodes > 1 else "auto"
+    fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def generator(seed: int, *keys) -> np.random.Generator:
+    """Random numbers that depend on the seed and the keys (an epoch, a case's name) and on nothing else."""
+    words = [zlib.crc32(str(key).encode()) for key in keys]
+    return np.random.default_rng([seed, *words])
+
+
+def seed_torch(seed: int, *keys) -> None:
+    """Seed torch (weights, dropout) from the seed and the keys, as `generator` does."""
+    torch.manual_seed(int(generator(seed, "torch", *keys).integers(2**62)))
+
+
+def save(state: dict, path: Path) -> None:
+    """Write a checkpoint of tensors and plain types so that a kill at any moment leaves the old one or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".tmp")
+    with open(fresh, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+
+
+def load(path: Path) -> dict:
+    """Read a checkpoint to the CPU, tensors and plain types only. Raises ValueError with the file's name."""
+    try:
+        # The official code keeps losses as numpy scalars and arrays: harmless kinds, allowed by name.
+        with torch.serialization.safe_globals(_numpy_kinds()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist.") from None
+    except Exception as error:  # pickle, zip and torch each raise their own
+        raise ValueError(f"{path} cannot be read as a checkpoint ({type(error).__name__}); is it complete?") from error
+
+
+def _numpy_kinds() -> list:
+    core = np._core.multiarray
+    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
+    # Files written under numpy 1 name the same functions by their old module.
+    old = [(core._reconstruct, "numpy.core.multiarray._reconstruct"), (core.scalar, "numpy.core.multiarray.scalar")]
+    return [np.ndarray, np.dtype, core._reconstruct, core.scalar, *kinds, *old]
+
+
+def differences(old: dict, new: dict) -> list[str]:
+    """Settings that a continued run may not change, as 'name: old -> new'."""
+    names = [n for n in {**old, **new} if n not in _FREE and not n.startswith(("dir_", "file_"))]
+    return [f"{n}: {old.get(n)!r} -> {new.get(n)!r}" for n in names if old.get(n) != new.get(n)]
+
+
+def read_log(path: Path) -> list[dict]:
+    """The lines of log.jsonl; a last line cut short by a kill is passed over."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def write_log(path: Path, rows: list[dict]) -> None:
+    """Write log.jsonl anew, one line an epoch, in one move."""
+    fresh = path.with_name(path.name + ".tmp")
+    fresh.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    os.replace(fresh, path)
+
+
+class BadRun(ValueError):
+    """A training run cannot start or go on; the message says why and what to do."""
+
+
+def open_run(folder: Path, settings: dict) -> dict | None:
+    """The state a run was left in, or None for a new one. Raises BadRun if the settings are other ones now.
+
+    log.jsonl is cut back to the checkpoint's epoch, since the epochs after it will be run again.
+    """
+    last = folder / "last.pt"
+    if settings["restart"] or not last.exists():
+        return None
+    state = load(last)
+    changed = differences(state["settings"], settings)
+    if changed:
+        raise BadRun(
+            f"{folder} was trained with other settings ({'; '.join(changed)}): give the old ones, another test_name "
+            f"(test_name={folder.name}-2), or restart=True to throw the old run away."
+        )
+    return state
+
+
+def clear_run(folder: Path) -> None:
+    """Throw away what an earlier training left in a run's folder, its own files only."""
+    for name in ("last.pt", "best.pt", "log.jsonl", "header.json", "curves.png"):
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / "tensorboard").glob("events.out.tfevents.*"):
+        path.unlink()

@@ -1,0 +1,168 @@
+"""Values a person types: text to a value or path of the default's type, and values to what JSON keeps."""
+
+import ast
+import math
+import os
+from pathlib import Path
+
+# what convert() and ast.literal_eval() raise for text they cannot take
+REFUSALS = (ValueError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, RecursionError)
+
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def convert(value, default):
+    """Value of `default`'s type from typed text, or from an element of a typed list.
+
+    bool: true/false/yes/no/1/0. int: also 1e3. float: finite. str: quotes optional. list, tuple: a Python literal, or
+    values parted by commas, each of the type of the default's elements. dict: a Python literal. None: a Python
+    literal, else the text. Raises one of REFUSALS for anything else.
+    """
+    if default is None:
+        return _literal_or_text(value)
+    if isinstance(default, bool):
+        return _BOOLS[str(value).lower()]
+    if isinstance(default, int):
+        return _integer(value)
+    if isinstance(default, float):
+        return _finite(value)
+    if isinstance(default, str):
+        return _unquote(_require(value, str))
+    if isinstance(default, dict):
+        return _require(_plain_literal(value) if isinstance(value, str) else value, dict)
+    return _sequence(value, default)
+
+
+def convert_path(text, default):
+    """Typed text as a path, None or a list of paths; only a setting that is None in header.py may be None.
+
+    Raises one of REFUSALS for an empty path or an empty list.
+    """
+    listed = isinstance(default, (list, tuple))
+    if default is None and text == "None":
+        return None
+    if listed or (default is None and text[:1] in ("[", "(")):
+        paths = convert(text, type(default)([""]) if listed else [""])
+    elif text == "None":
+        raise ValueError
+    else:
+        paths = _unquote(text)
+    if not paths or "" in list(paths):
+        raise ValueError
+    return paths
+
+
+def absolute(paths, folder):
+    """A path, None or a list of paths, each taken from `folder` and '~' expanded, as absolute str."""
+    if paths is None:
+        return None
+    if isinstance(paths, str):
+        return os.path.abspath(os.path.join(folder, os.path.expanduser(paths)))
+    return type(paths)(absolute(path, folder) for path in paths)
+
+
+def relative(paths, folder):
+    """The inverse of absolute() for what lies inside `folder`; the rest stays absolute. Tuples become lists."""
+    if isinstance(paths, str):
+        return Path(paths).relative_to(folder).as_posix() if Path(paths).is_relative_to(folder) else paths
+    return None if paths is None else [relative(path, folder) for path in paths]
+
+
+def kind(default):
+    """The type of a default in words: 'an int', 'a list of str'."""
+    if default is None:
+        return "a Python literal or text"
+    if isinstance(default, (list, tuple)):
+        names = {type(element).__name__ for element in default}
+        return f"a {type(default).__name__}" + (f" of {names.pop()}" if len(names) == 1 else "")
+    name = type(default).__name__
+    return f"an {name}" if name == "int" else f"a {name}"
+
+
+def is_plain(value):
+    """Whether a value is of None, bool, int, finite float, str, and lists, tuples and dicts (keys str) of these."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(is_plain(item) for item in value)
+    return value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
+
+
+def plain(value):
+    """A copy in which tuples are lists, as JSON returns them."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _sequence(value, default):
+    if isinstance(value, str):
+        text = value.strip()
+        if text[:1] in ("[", "("):
+            value = _plain_literal(text)
+        else:
+            value = [part.strip() for part in text.rstrip(",").split(",")]
+            if not all(value):
+                raise ValueError
+    if not isinstance(value, (list, tuple)):
+        value = [value]
+    numbers = default and all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in default)
+    if numbers and any(isinstance(item, float) for item in default):
+        model = 0.0
+    elif default and len({type(item) for item in default}) == 1:
+        model = default[0]
+    else:
+        model = None  # an empty or a mixed default says nothing of its elements
+    return type(default)(convert(item, model) for item in value)
+
+
+def _unquote(text):
+    """'a b' without the quotes that a person may have put round it."""
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
+        try:
+            return _require(ast.literal_eval(text), str)
+        except REFUSALS:
+            return text
+    return text
+
+
+def _literal_or_text(value):
+    if not isinstance(value, str):
+        return value
+    try:
+        return _plain_literal(value)
+    except REFUSALS:
+        return value
+
+
+def _plain_literal(text):
+    value = ast.literal_eval(text.strip())
+    if not is_plain(value):
+        raise ValueError
+    return value
+
+
+def _integer(value):
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:  # perhaps 1e3
+            value = _finite(value)
+    if not _finite(value).is_integer():
+        raise ValueError
+    return int(value)
+
+
+def _finite(value):
+    if isinstance(value, bool):
+        raise TypeError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _require(value, wanted):
+    if not isinstance(value, wanted):
+        raise TypeError
+    return value

@@ -1,0 +1,176 @@
+"""Which radiographs there are, with which masks, and those of a training in memory."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from cxr import engine, radiograph
+from segmentation import transforms
+from segmentation.augment import augment
+
+ORGANS = ("heart", "left", "right")
+# Folder names of the organs in SCR, in Montgomery, and plainly
+_FOLDERS = {
+    "heart": ("heart",),
+    "left": ("left lung", "leftMask", "left"),
+    "right": ("right lung", "rightMask", "right"),
+}
+_MASKS = (".gif", ".png", ".tif", ".tiff", ".bmp")
+
+
+class BadData(ValueError):
+    """The training data are not what they should be; the message names every file at fault."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A radiograph and the files of its masks by organ: heart, left, right, or lungs (both), or labels (0..3)."""
+
+    name: str
+    image: Path
+    masks: dict[str, Path]
+
+
+def jsrt(root: Path) -> list[Case]:
+    """The cases of `root`/JSRT (.IMG, or PNG or JPEG copies) with the masks of `root`/SCR/fold{1,2}/masks/<organ>/,
+    sorted by name. Raises BadData if there are none."""
+    endings = (".img", ".png", ".jpg", ".jpeg")
+    files = [p for p in sorted((root / "JSRT").glob("JPC[LN]N*")) if p.suffix.lower() in endings]
+    if not files:
+        raise BadData(
+            f"{root / 'JSRT'} holds no JPC*.IMG, .png or .jpg files; see data/README.md, or make a synthetic set with "
+            "`python data/make_phantom.py` and name its folder: dir_data_root=data/phantom"
+        )
+    # fold1 holds the masks of one half of the cases, fold2 those of the other.
+    found = {(p.parent.name, p.stem): p for p in (root / "SCR").glob("fold[12]/masks/*/*")}
+    cases = []
+    for file in files:
+        masks = {}
+        for organ in ORGANS:
+            folder = _FOLDERS[organ][0]
+            expected = root / "SCR" / "fold*" / "masks" / folder / f"{file.stem}.gif"
+            masks[organ] = found.get((folder, file.stem), expected)
+        cases.append(Case(file.stem, file, masks))
+    return cases
+
+
+def montgomery(root: Path) -> list[Case]:
+    """The cases of `root`/MontgomerySet: CXR_png/ with ManualMask/leftMask/ and rightMask/."""
+    folder = root / "MontgomerySet"
+    return image_folder(folder / "CXR_png", folder / "ManualMask")
+
+
+def image_folder(images: Path, masks: Path) -> list[Case]:
+    """Every radiograph of a folder with its masks: `masks`/<organ>/<name>.png (organ folders named as in SCR or
+    Montgomery), or one file `masks`/<name>.png, either labels 0..3 or lungs against nought. Raises BadData."""
+    files, _ = radiograph.find([images])
+    if not files:
+        raise BadData(f"{images} holds no radiographs.")
+    folders = {o: masks / name for o in ORGANS for name in _FOLDERS[o] if (masks / name).is_dir()}
+    cases = []
+    for file in files:
+        places = {organ: _mask_file(folder, file.stem) for organ, folder in folders.items()}
+        places = places or {"labels": _mask_file(masks, file.stem)}
+        cases.append(Case(file.stem, file, places))
+    return cases
+
+
+def _mask_file(folder: Path, stem: str) -> Path:
+    names = [f"{stem}{tail}{end}" for tail in ("", "_mask") for end in _MASKS]
+    return next((folder / n for n in names if (folder / n).exists()), folder / f"{stem}.png")
+
+
+def official_split(cases: list, seed: int = 407) -> dict[str, list]:
+    """The authors' split of the sorted JSRT cases: shuffled, the first 80 % train, to 92 % validate, the rest test.
+
+    With 247 cases and seed 407: 197, 30 and 20. Source: METHOD as published (Oh et al. 2020) and the authors' code.
+    """
+    order = list(range(len(cases)))
+    np.random.RandomState(seed).shuffle(order)
+    train, val = int(0.80 * len(cases)), int(0.92 * len(cases))
+    parts = {"train": order[:train], "val": order[train:val], "test": order[val:]}
+    return {name: [cases[i] for i in part] for name, part in parts.items()}
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """One organ's mask file: (H, W) uint8 as stored. Raises BadData with the file's name."""
+    try:
+        with Image.open(path) as file:
+            # A palette PNG holds labels as indices; a gif's palette is what makes 255 of its 1.
+            plain = file.mode in ("L", "P") and file.format != "GIF"
+            return np.asarray(file if plain else file.convert("L"), np.uint8)
+    except FileNotFoundError:
+        raise BadData(f"{path} does not exist.") from None
+    except OSError as error:
+        raise BadData(f"{path} cannot be read as a mask: {error}.") from error
+
+
+def truth(case: Case) -> dict[str, np.ndarray]:
+    """The organs of a case as boolean (H, W) arrays: those of heart, left, right that are known, and always lungs."""
+    if "labels" in case.masks:
+        labels = read_mask(case.masks["labels"])
+        if labels.max(initial=0) > 3 or len(np.unique(labels)) <= 2:  # nought against one value: both lungs
+            return {"lungs": labels > labels.max(initial=0) // 2}
+        organs = {organ: labels == i + 1 for i, organ in enumerate(ORGANS)}
+    else:
+        organs = {organ: read_mask(path) > 127 for organ, path in case.masks.items()}
+    if "left" in organs and "right" in organs:
+        organs["lungs"] = organs["left"] | organs["right"]
+    return organs
+
+
+def load(case: Case, settings) -> tuple[torch.Tensor, np.ndarray]:
+    """A training case as the network sees it. Raises BadData or radiograph.Unreadable, naming the file."""
+    pixels = radiograph.read(case.image, settings.pixel_limit).pixels
+    organs = truth(case)
+    if not set(ORGANS) <= set(organs):
+        known = ", ".join(organs)
+        raise BadData(f"{case.image} needs masks of heart, left lung and right lung for training, not only of {known}.")
+    for organ in ORGANS:
+        if not organs[organ].any():
+            raise BadData(f"the mask {case.masks.get(organ, case.masks.get('labels'))} holds no {organ}.")
+        if organs[organ].shape != pixels.shape:  # SCR drew at half of JSRT's size
+            size = pixels.shape[1], pixels.shape[0]
+            organs[organ] = cv2.resize(organs[organ].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    image, box = transforms.prepare(pixels, settings)
+    small = transforms.network_input(image, box, settings)
+    return small, transforms.network_target([organs[organ] for organ in ORGANS], box, settings)
+
+
+class Radiographs(torch.utils.data.Dataset):
+    """Cases in memory at the network's size (a radiograph is 320 kB at 256 x 256), changed anew each epoch.
+
+    Items are (image (1, H, W) float32 0..255, target (H, W) int64). Reading them is the integrity check: every file
+    at fault is named in one BadData.
+    """
+
+    def __init__(self, cases: list[Case], settings, augmented: bool = False):
+        self.cases, self.settings, self.augmented, self.epoch = cases, settings, augmented, 0
+        with ThreadPoolExecutor() as pool:
+            results = list(pool.map(self._try, cases))
+        faults = [r for r in results if isinstance(r, str)]
+        if faults:
+            raise BadData("\n".join([f"{len(faults)} of {len(cases)} cases cannot be used:", *faults]))
+        self.items = results
+
+    def _try(self, case: Case):
+        try:
+            return load(case, self.settings)
+        except (BadData, radiograph.Unreadable) as error:
+            return str(error)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int):
+        image, target = self.items[index]
+        if self.augmented:
+            rng = engine.generator(self.settings.seed, "augment", self.epoch, self.cases[index].name)
+            changed, target = augment(image[0].numpy(), target, self.settings, rng)
+            image = torch.from_numpy(changed)[None]
+        return image, torch.from_numpy(target.astype(np.int64))

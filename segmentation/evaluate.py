@@ -1,0 +1,132 @@
+"""Compare lungs and heart with masks drawn by hand.
+
+    python segmentation/evaluate.py                                      the JSRT test cases under dir_data_root
+    python segmentation/evaluate.py --set montgomery                     the Montgomery set under dir_data_root
+    python segmentation/evaluate.py -i IMAGES -m MASKS -o FOLDER         any images with any masks
+    python segmentation/evaluate.py --set montgomery --cases names.txt   only the cases a file lists
+
+Writes a row a case (metrics.csv), mean, SD and 95 % bootstrap interval (summary.csv) and box plots.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cxr import config, engine, metrics, plots, radiograph
+from segmentation import dataset, header, network, segment
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", choices=("jsrt", "montgomery"), default="jsrt", help="a known set in dir_data_root")
+    parser.add_argument("-i", "--images", metavar="FOLDER", help="radiographs to evaluate on instead")
+    parser.add_argument("-m", "--masks", metavar="FOLDER", help="their masks: label images, lungs, or organ folders")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="default: evaluation/<set> in the run's folder")
+    parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
+    parser.add_argument("--cases", metavar="FILE", help="text file of case names, one a line: only these")
+    settings, options = config.load(header, parser=parser)
+    if bool(options.images) != bool(options.masks):
+        parser.error("-i and -m belong together: the radiographs, and their masks.")
+    fabric = engine.launch(options.device or settings.device, settings.precision)
+    name = Path(options.images).name if options.images else options.set
+    output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "evaluation" / name)
+    try:
+        cases, groups = choose(options, settings)
+        weights, which = network.find_weights(settings)
+        model, notes = network.open_network(weights, settings)
+    except ValueError as error:
+        sys.exit(f"segmentation/evaluate.py: {error}")
+    print(f"{len(cases)} cases; weights: {weights} ({which})")
+    for note in notes:
+        print(f"Note: these weights are used with {note}.")
+    rows, faults = measure(cases, fabric.setup(model), settings, fabric.device)
+    if not rows:
+        sys.exit("segmentation/evaluate.py: no case could be evaluated:\n" + "\n".join(faults))
+    output.mkdir(parents=True, exist_ok=True)
+    frame = pd.DataFrame(rows)
+    frame.to_csv(output / "metrics.csv", index=False)
+    tables = []
+    for group, names in groups.items():
+        chosen = frame[frame.case.isin(names)]
+        if len(chosen):
+            tables.append(metrics.summarise(chosen.drop(columns="case")).assign(group=group))
+            draw(chosen, output, group, name)
+    summary = pd.concat(tables, ignore_index=True)
+    summary = summary[["group", *[column for column in summary.columns if column != "group"]]]
+    summary.to_csv(output / "summary.csv", index=False)
+    print(summary[summary.metric.str.startswith(("jaccard", "dice"))].round(4).to_string(index=False))
+    for fault in faults:
+        print(f"failed: {fault}")
+    print(f"Wrote {output}: metrics.csv, summary.csv, box plots. Next: python segmentation/inference.py -i FOLDER")
+    sys.exit(1 if faults else 0)
+
+
+def choose(options, settings) -> tuple[list[dataset.Case], dict[str, list[str]]]:
+    """The cases to evaluate, and the groups of their names to report. Raises ValueError."""
+    if options.images:
+        cases = dataset.image_folder(Path(options.images), Path(options.masks))
+        groups = {"all": cases}
+    elif options.set == "montgomery":
+        cases = dataset.montgomery(Path(settings.dir_data_root))
+        groups = {"all": cases, "normal": [c for c in cases if c.name.endswith("_0")]}
+        groups["tuberculosis"] = [c for c in cases if c.name.endswith("_1")]
+    else:
+        parts = dataset.official_split(dataset.jsrt(Path(settings.dir_data_root)), settings.split_seed)
+        cases = parts["val"] + parts["test"]
+        # The authors report on validation and test cases together, and of these on the films without nodules only.
+        normal = [c for c in cases if c.name.startswith("JPCNN")]
+        groups = {"clean test": parts["test"], "authors' test": cases, "authors' normals": normal}
+    if options.cases:
+        wanted = [line.strip() for line in Path(options.cases).read_text().splitlines() if line.strip()]
+        missing = sorted(set(wanted) - {case.name for case in cases})
+        if missing:
+            raise ValueError(f"{options.cases} names cases that are not in the set: {', '.join(missing[:5])}.")
+        cases = [case for case in cases if case.name in wanted]
+        groups = {Path(options.cases).stem: cases}
+    return cases, {group: [case.name for case in members] for group, members in groups.items()}
+
+
+def measure(cases, model, settings, device) -> tuple[list[dict], list[str]]:
+    """A row of metrics for each case, on the grid of its masks, and a sentence for each that cannot be evaluated.
+
+    Distances are in pixels of an image 1024 high or wide, as the literature gives them for JSRT (the larger side of
+    the mask counts as 1024), and again in mm where the radiograph tells its spacing.
+    """
+    rows, faults = [], []
+    for case in tqdm(cases, "cases"):
+        try:
+            truth = dataset.truth(case)
+            item = segment.prepare(case.image, settings)
+        except (dataset.BadData, radiograph.Unreadable) as error:
+            faults.append(str(error))
+            continue
+        _, labels, reasons = segment.label_map(segment.probabilities(model, [item], settings, device)[0], item)
+        height, width = truth["lungs"].shape
+        labels = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
+        unit = 1024 / max(height, width)
+        row = {"case": case.name, **metrics.organs(labels, truth, boundary=True, spacing=(unit, unit))}
+        if item.spacing_mm:
+            steps = np.array(item.spacing_mm) * item.image.shape / np.array([height, width])
+            if np.isclose(*steps):
+                distances = [key for key in row if key.startswith(("hausdorff", "surface"))]
+                row |= {f"{key}_mm": row[key] / unit * float(steps[0]) for key in distances}
+        rows.append(row | {"flagged": float(bool(reasons))})
+    return rows, faults
+
+
+def draw(frame: pd.DataFrame, output: Path, group: str, name: str) -> None:
+    """A box plot of the Jaccard indices of one group."""
+    columns = [column for column in frame.columns if column.startswith("jaccard_")]
+    file = "jaccard_" + "".join(c if c.isalnum() else "_" for c in group) + ".png"
+    plots.box_plot(frame, columns, output / file, f"{name}, {group}: {len(frame)} cases", "Jaccard index")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Segment lungs and heart in any folder of radiographs.
+
+    python segmentation/inference.py -i FOLDER -o output            files or folders, of any format
+    python segmentation/inference.py                                the folders that header.py names
+    torchrun --nproc-per-node 2 segmentation/inference.py -i FOLDER     several processes share the work
+
+A radiograph FOLDER/CLASS/case.png becomes OUTPUT/CLASS/case.image.npy, .mask.npy, .labels.npy and .overlay.png, and
+a row in OUTPUT/masks.csv. Files directly in FOLDER go to OUTPUT/FOLDER/. Finished cases are skipped.
+"""
+
+import argparse
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import cv2
+from tqdm import tqdm
+
+from cxr import config, engine, pairs, plots, radiograph
+from segmentation import header, masks, network, report, segment, table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input", nargs="+", metavar="PATH", help="files or folders of radiographs")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="where the pairs go (default: dir_save)")
+    parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
+    parser.add_argument("--overwrite", action="store_true", help="segment finished cases again")
+    settings, options = config.load(header, parser=parser)
+    start = time.perf_counter()
+    fabric = engine.launch(options.device or settings.device, settings.precision)
+    output = Path(options.output or settings.dir_save).absolute()
+    try:
+        jobs, passed_over = table.plan(options.input or settings.dir_input, output)
+        weights, which = network.find_weights(settings)
+        model, notes = network.open_network(weights, settings)
+    except (table.BadInput, ValueError) as error:
+        sys.exit(f"segmentation/inference.py: {error}")
+    fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
+    for note in notes:
+        fabric.print(f"Note: these weights are used with {note}.")
+    model = fabric.setup(model)
+
+    if fabric.is_global_zero:
+        table.merge(output)
+    fabric.barrier()
+    done = set() if options.overwrite else table.finished(output)
+    # Batches come from the whole list, so that what is left of it changes no result.
+    batches = [jobs[i : i + settings.num_batch_test] for i in range(0, len(jobs), settings.num_batch_test)]
+    mine = [b for b in batches[fabric.global_rank :: fabric.world_size] if any(job.key not in done for job in b)]
+    with table.journal(output, fabric.global_rank) as write, ThreadPoolExecutor(4) as pool:
+        run(fabric, model, mine, done, settings, write, pool)
+    fabric.barrier()
+    if not fabric.is_global_zero:
+        return
+    rows = table.merge(output)
+    keys = {job.key for job in jobs}
+    rows = rows[[key in keys for key in zip(rows.folder, rows.case, strict=True)]]
+    counts = {status: int((rows.status == status).sum()) for status in ("ok", "flagged", "failed")}
+    counts["passed_over"] = len(passed_over)
+    report.write(output / "report.json", settings, fabric, weights, counts, time.perf_counter() - start)
+    for reason in rows.reason[rows.status == "failed"]:
+        print(f"failed: {reason}")
+    print(
+        f"{counts['ok']} ok, {counts['flagged']} to look at, {counts['failed']} failed "
+        f"({len(done & keys)} were finished before)."
+    )
+    print(f"Wrote {output}: pairs, overlays, masks.csv, report.json. Next: look at the flagged overlays.")
+    sys.exit(1 if counts["failed"] else 0)
+
+
+def run(fabric, model, batches, done: set, settings, write, pool) -> None:
+    """Segment batches of jobs. While the network works on one, the next is read and the last one written."""
+    reading = [pool.submit(read, job, settings) for job in batches[0]] if batches else []
+    writing = []
+    for i, batch in enumerate(tqdm(batches, "batches", disable=not fabric.is_global_zero)):
+        items = [future.result() for future in reading]
+        reading = [pool.submit(read, job, settings) for job in batches[i + 1]] if i + 1 < len(batches) else []
+        good = [item for item in items if isinstance(item, segment.Prepared)]
+        found = iter(segment.probabilities(model, good, settings, fabric.device)) if good else iter(())
+        for future in writing:
+            write(future.result())
+        writing = []
+        for job, item in zip(batch, items, strict=True):
+            small = next(found) if isinstance(item, segment.Prepared) else None
+            if job.key not in done:
+                writing.append(pool.submit(finish, job, item, small, settings))
+    for future in writing:
+        write(future.result())
+
+
+def read(job: table.Job, settings):
+    """The radiograph of a job prepared, or, as text, why it cannot be."""
+    try:
+        return segment.prepare(job.file, settings)
+    except radiograph.Unreadable as error:
+        return str(error)
+
+
+def finish(job: table.Job, item, small, settings) -> dict:
+    """Write what belongs to one case and return its row of masks.csv."""
+    row = {"case": job.case, "folder": job.folder, "file": str(job.file)}
+    if isinstance(item, str):
+        return row | {"status": "failed", "reason": item}
+    before, labels, reasons = segment.label_map(small, item)
+    row |= {"status": "flagged" if reasons else "ok", "reason": "; ".join(reasons)}
+    row |= {"height": item.image.shape[0], "width": item.image.shape[1]}
+    row |= dict(zip(("spacing_row_mm", "spacing_column_mm"), item.spacing_mm or (None, None), strict=True))
+    row |= masks.measures(labels, item.spacing_mm)
+    mask = (labels >= masks.LEFT).astype("uint8")
+    pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
+    if settings.overlays:
+        picture = plots.overlay(item.image, labels)
+        cv2.imwrite(str(job.place / f"{job.case}.overlay.png"), picture[..., ::-1])
+    return row
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""From a weights file to a network that segments: our checkpoints, the official code's, and safetensors."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from cxr import engine
+from segmentation import fcdensenet
+from segmentation.masks import HEART, LEFT, RIGHT
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "segmentation.safetensors"
+
+
+def find_weights(settings) -> tuple[Path, str]:
+    """The weights file to segment with, and a few words on which it is: the one named in the settings, else the best
+    of the person's own run, else the one that ships. Raises ValueError with the remedy if there is none."""
+    if settings.file_weights:
+        return Path(settings.file_weights), "named by file_weights"
+    own = Path(settings.dir_checkpoint) / settings.test_name / "best.pt"
+    if own.exists():
+        return own, f"the best of the run {settings.test_name}"
+    if SHIPPED.exists():
+        return SHIPPED, f"the weights that ship, since {own} does not exist"
+    raise ValueError(f"there are no weights: {own} does not exist; run segmentation/train.py, or give file_weights.")
+
+
+def read(path: Path) -> tuple[str, dict, dict]:
+    """What a weights file holds: the network's name, its state in float32, and the settings it was trained with as
+    far as the file says.
+
+    Reads a checkpoint of ours (best.pt, last.pt), of the official code ({'model_state_dict': ...}), a bare state dict,
+    or safetensors. Raises ValueError with the file's name.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, "pt") as file:
+                state = {key: file.get_tensor(key) for key in file.keys()}
+                trained = json.loads((file.metadata() or {}).get("settings", "{}"))
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
+    else:
+        saved = engine.load(path)
+        trained = saved.get("settings", {})
+        state = saved.get("averaged") or saved.get("model") or saved.get("model_state_dict") or saved
+    state = {key.removeprefix("module."): value for key, value in state.items()}  # DataParallel's prefix
+    if "firstconv.weight" not in state:
+        raise ValueError(f"{path} holds no FC-DenseNet: there is no firstconv.weight in it.")
+    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    return _name(state, path), state, trained
+
+
+def _name(state: dict, path: Path) -> str:
+    """Which member of the family a state belongs to, by the layers of its blocks and its growth rate."""
+    growth = state["denseBlocksDown.0.layers.0.conv.weight"].shape[0]
+    for name, (blocks, bottleneck, rate) in fcdensenet.VARIANTS.items():
+        deepest = f"bottleneck.bottleneck.layers.{bottleneck - 1}.conv.weight"
+        beyond = f"bottleneck.bottleneck.layers.{bottleneck}.conv.weight"
+        first = f"denseBlocksDown.0.layers.{blocks[0]}.conv.weight"
+        if growth == rate and deepest in state and beyond not in state and first not in state:
+            return name
+    raise ValueError(f"{path} holds an FC-DenseNet of unknown size; known are {', '.join(fcdensenet.VARIANTS)}.")
+
+
+def open_network(path: Path, settings) -> tuple[nn.Module, list[str]]:
+    """The network of a weights file, in evaluation mode, and what the person should know: which settings of the
+    preprocessing are others than in its training. Raises ValueError."""
+    name, state, trained = read(path)
+    channels, classes = state["firstconv.weight"].shape[1], state["finalConv.weight"].shape[0]
+    model = fcdensenet.build(name, channels, classes)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit {name}: {str(error).splitlines()[-1].strip()}.") from error
+    now = {name: getattr(settings, name) for name in ("gamma", "equalise", "resize_height", "resize_width")}
+    changed = [f"{n}={v!r}, trained with {trained[n]!r}" for n, v in now.items() if trained.get(n, v) != v]
+    return model.eval(), changed
+
+
+@torch.inference_mode()
+def probabilities(model: nn.Module, images: torch.Tensor, mirror: bool = False) -> torch.Tensor:
+    """(N, 1, H, W) grey 0..255 -> (N, classes, H, W) float32. With `mirror`, the mean with the prediction of the
+    mirror image, in which the lungs change places."""
+    result = model(images).float().exp()
+    if mirror:
+        swapped = model(images.flip(-1)).float().exp().flip(-1)
+        result = (result + swapped[:, [0, HEART, RIGHT, LEFT]]) / 2
+    return result

@@ -1,0 +1,198 @@
+"""Train FC-DenseNet to find lungs and heart in chest radiographs.
+
+    python segmentation/train.py                                    JSRT and SCR under data/
+    python segmentation/train.py dir_data_root=data/phantom         the synthetic set
+    python segmentation/train.py epoch_max=2 test_name=trial        any setting of header.py
+    torchrun --nproc-per-node 2 segmentation/train.py               several processes
+
+Writes checkpoint/segmentation/<test_name>/. Run it again after an interruption and it goes on where it was.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import torch
+import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from cxr import config, engine, plots
+from segmentation import dataset, fcdensenet, header, network, validation
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    settings, _ = config.load(header, parser=parser)
+    fabric = engine.launch(settings.device, settings.precision)
+    run = Path(settings.dir_checkpoint) / settings.test_name
+    try:
+        state = engine.open_run(run, config.as_dict(settings))
+        if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
+            fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
+        else:
+            fabric.print(config.describe(settings))
+            train(fabric, settings, run, state, *open_data(settings))
+    except (dataset.BadData, engine.BadRun) as error:
+        sys.exit(f"segmentation/train.py: {error}")
+    fabric.print(f"Wrote {run}. Next: python segmentation/evaluate.py, python segmentation/inference.py -i FOLDER")
+
+
+def open_data(settings) -> tuple[dataset.Radiographs, dataset.Radiographs]:
+    """The training and validation radiographs, in memory. Raises BadData."""
+    if settings.dir_images:
+        cases = dataset.image_folder(Path(settings.dir_images), Path(settings.dir_masks or settings.dir_images))
+    else:
+        cases = dataset.jsrt(Path(settings.dir_data_root))
+    parts = dataset.official_split(cases, settings.split_seed)
+    chosen = parts["train"][: settings.num_train or None]
+    if not chosen or not parts["val"]:
+        raise dataset.BadData(f"{len(cases)} radiographs are too few to train and validate: give at least 10.")
+    return dataset.Radiographs(chosen, settings, settings.augment), dataset.Radiographs(parts["val"], settings)
+
+
+def stale(state: dict, settings) -> bool:
+    """Whether the validation score has not risen for `patience` epochs."""
+    return 0 < settings.patience <= state["epoch"] - state["best_epoch"]
+
+
+def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -> None:
+    """Train from `state`, or from the start where it is None, until epoch_max or early stop."""
+    engine.seed_torch(settings.seed, "weights")
+    model = fcdensenet.build(settings.net_label, dropout=settings.dropout)
+    if settings.file_weights and not state:
+        model.load_state_dict(network.read(Path(settings.file_weights))[1])
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    averaged = None
+    if settings.average:
+        averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
+        averaged.to(fabric.device)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), weight_decay=settings.weight_decay
+    )
+    model, optimizer = fabric.setup(model, optimizer)
+    if state:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        if averaged:
+            averaged.module.load_state_dict(state["averaged"])
+            averaged.n_averaged.fill_(1)
+    state = state or {"epoch": 0, "best": -1.0, "best_epoch": 0}
+
+    writer = None
+    if fabric.is_global_zero:
+        if not state["epoch"]:
+            engine.clear_run(run)
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "header.json").write_text(json.dumps(config.as_dict(settings), indent=1))
+        engine.write_log(run / "log.jsonl", engine.read_log(run / "log.jsonl")[: state["epoch"]])
+        writer = SummaryWriter(run / "tensorboard", purge_step=state["epoch"] + 1)
+
+    for epoch in range(state["epoch"] + 1, settings.epoch_max + 1):
+        start = time.perf_counter()
+        loss = train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epoch)
+        scores = validation.validate(fabric, settings, averaged.module if averaged else model, val_set)
+        row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
+        row["seconds"] = round(time.perf_counter() - start, 1)
+        state = {"epoch": epoch, "best": state["best"], "best_epoch": state["best_epoch"]}
+        better = row["val_score"] > state["best"]
+        if better:
+            state |= {"best": row["val_score"], "best_epoch": epoch}
+        if fabric.is_global_zero:
+            keep(run, state, row, better, model, averaged, optimizer, config.as_dict(settings))
+            validation.picture(writer, settings, row, averaged.module if averaged else model, val_set)
+            print(
+                f"epoch {epoch}: loss {loss:.4f}, validation Jaccard lungs {row['val_jaccard_lungs']:.4f}, "
+                f"heart {row['val_jaccard_heart']:.4f}{', best so far' if better else ''} ({row['seconds']} s)"
+            )
+        fabric.barrier()
+        if stale(state, settings):
+            fabric.print(f"No better validation score for {settings.patience} epochs: stopped early.")
+            break
+    if writer:
+        writer.close()
+
+
+def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epoch: int) -> float:
+    """One pass over the training radiographs; returns the mean loss of this process. Raises BadRun if it is no number.
+
+    Order, augmentation and dropout depend on the seed and the epoch only, so that a run may stop between any two.
+    """
+    train_set.epoch = epoch
+    engine.seed_torch(settings.seed, "dropout", epoch, fabric.global_rank)
+    sampler = DistributedSampler(
+        train_set, fabric.world_size, fabric.global_rank, shuffle=True, seed=settings.seed, drop_last=False
+    )
+    sampler.set_epoch(epoch)
+    loader = DataLoader(
+        train_set,
+        settings.num_batch_train,
+        sampler=sampler,
+        num_workers=settings.num_workers,
+        pin_memory=fabric.device.type == "cuda",
+        generator=torch.Generator().manual_seed(epoch),  # else making the iterator would draw from dropout's numbers
+    )
+    weight = torch.tensor(settings.class_weights, device=fabric.device)
+    model.train()
+    total = 0.0
+    bar = tqdm(loader, f"epoch {epoch}/{settings.epoch_max}", disable=not fabric.is_global_zero, leave=False)
+    for step, (images, targets) in enumerate(bar):
+        rate = learning_rate(settings, epoch - 1 + step / len(loader))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        images, targets = images.to(fabric.device, non_blocking=True), targets.to(fabric.device, non_blocking=True)
+        loss = F.nll_loss(model(images).float(), targets, weight)
+        if not torch.isfinite(loss):
+            raise engine.BadRun(
+                f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}"
+            )
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        if averaged:
+            averaged.update_parameters(model.module)
+        total += loss.item()
+        bar.set_postfix(loss=f"{loss.item():.4f}")
+    return total / len(loader)
+
+
+def run_hint(settings) -> str:
+    """What to try when a training diverges."""
+    return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
+
+
+def learning_rate(settings, progress: float) -> float:
+    """The rate after `progress` epochs: a pure function of it, so that there is no schedule to save."""
+    if settings.schedule == "step":
+        return settings.learning_rate * 0.1 ** sum(progress >= milestone for milestone in settings.milestones)
+    if settings.schedule == "onecycle":
+        part, rise = progress / settings.epoch_max, 0.2
+        low = 0.04 if part < rise else 1e-3
+        along = (rise - part) / rise if part < rise else (part - rise) / (1 - rise)
+        return settings.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * along)) / 2)
+    raise engine.BadRun(f"schedule={settings.schedule!r} is unknown; it is step or onecycle.")
+
+
+def keep(run: Path, state: dict, row: dict, better: bool, model, averaged, optimizer, settings: dict) -> None:
+    """Write log, best.pt and last.pt, in this order: a kill in between only means that the epoch is run again."""
+    log = [*engine.read_log(run / "log.jsonl")[: state["epoch"] - 1], row]
+    engine.write_log(run / "log.jsonl", log)
+    weights = averaged.module.state_dict() if averaged else None
+    state = state | {"settings": settings, "model": model.state_dict()}
+    if better:
+        engine.save(state | ({"model": weights} if averaged else {}), run / "best.pt")
+    state |= {"optimizer": optimizer.state_dict()} | ({"averaged": weights} if averaged else {})
+    engine.save(state, run / "last.pt")
+    plots.learning_curves(log, run / "curves.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""From a radiograph's pixels and masks to what the network is given."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from cxr import radiograph
+
+
+def resize(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Bicubic with antialiasing, as PIL does it: (..., H, W) float -> (..., height, width)."""
+    flat = image.reshape(-1, 1, *image.shape[-2:])
+    small = F.interpolate(flat, (height, width), mode="bicubic", antialias=True, align_corners=False)
+    return small.reshape(*image.shape[:-2], height, width)
+
+
+def prepare(pixels: np.ndarray, settings) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Preprocess a radiograph: (H, W) integers -> (H, W) float32 0..255, zero outside the box, and the box."""
+    box = radiograph.content_box(pixels) if settings.crop_border else (0, pixels.shape[0], 0, pixels.shape[1])
+    if settings.equalise:
+        return radiograph.preprocess(pixels, settings.gamma, box), box
+    top, bottom, left, right = box
+    image = np.zeros(pixels.shape, np.float32)
+    inside = pixels[top:bottom, left:right].astype(np.float32)
+    image[top:bottom, left:right] = (inside - inside.min()) * (255 / max(np.ptp(inside), 1))
+    return image, box
+
+
+def network_input(image: np.ndarray, box, settings) -> torch.Tensor:
+    """What the network sees of a prepared radiograph: (1, resize_height, resize_width) float32, 0..255."""
+    top, bottom, left, right = box
+    inside = torch.from_numpy(np.ascontiguousarray(image[top:bottom, left:right]))
+    return resize(inside[None], settings.resize_height, settings.resize_width).clamp(0, 255)
+
+
+def network_target(organs: list[np.ndarray], box, settings) -> np.ndarray:
+    """Masks of heart, left and right lung, (H, W) boolean -> labels (resize_height, resize_width) uint8.
+
+    A pixel's label is the arg-max of 0.5 (background) and the resized masks, so overlaps go to the first organ.
+    """
+    top, bottom, left, right = box
+    stack = torch.from_numpy(np.stack(organs)[:, top:bottom, left:right].astype(np.float32))
+    stack = resize(stack, settings.resize_height, settings.resize_width)
+    return torch.cat([torch.full_like(stack[:1], 0.5), stack]).argmax(0).to(torch.uint8).numpy()

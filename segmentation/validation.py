@@ -1,0 +1,49 @@
+"""What is measured between two epochs of a training, and shown of it."""
+
+import torch
+import torch.nn.functional as F
+from torch.utils.tensorboard import SummaryWriter
+
+from cxr import plots
+from segmentation import network
+
+
+@torch.inference_mode()
+def validate(fabric, settings, model, val_set) -> dict[str, float]:
+    """Mean loss and mean Jaccard index of each organ over the validation radiographs, at the network's size.
+
+    The score that chooses the checkpoint is the mean of heart and lungs, lungs being the mean of left and right.
+    """
+    model.eval()
+    mine = range(fabric.global_rank, len(val_set), fabric.world_size)
+    sums = torch.zeros(5, dtype=torch.float64)  # loss, heart, left, right, count
+    weight = torch.tensor(settings.class_weights, device=fabric.device)
+    for first in range(0, len(mine), settings.num_batch_test):
+        items = [val_set[i] for i in mine[first : first + settings.num_batch_test]]
+        images, targets = (torch.stack(part).to(fabric.device) for part in zip(*items, strict=True))
+        output = model(images).float()
+        sums[0] += F.nll_loss(output, targets, weight).item() * len(items)
+        labels = output.argmax(1)
+        for organ in (1, 2, 3):
+            both = ((labels == organ) & (targets == organ)).sum((1, 2)).double()
+            either = ((labels == organ) | (targets == organ)).sum((1, 2))
+            sums[organ] += (both / either.clamp(min=1)).sum().item()
+        sums[4] += len(items)
+    loss, heart, left, right, count = fabric.all_reduce(sums.to(fabric.device).float(), reduce_op="sum").tolist()
+    lungs = (left + right) / 2
+    scores = {"jaccard_heart": heart, "jaccard_left": left, "jaccard_right": right, "jaccard_lungs": lungs}
+    scores |= {"loss": loss, "score": (heart + lungs) / 2}
+    return {f"val_{name}": value / count for name, value in scores.items()}
+
+
+def picture(writer: SummaryWriter, settings, row: dict, model, val_set) -> None:
+    """The epoch's figures and the first validation radiograph with its contours, for TensorBoard."""
+    for name, value in row.items():
+        if name != "epoch":
+            writer.add_scalar(name, value, row["epoch"])
+    image, target = val_set[0]
+    device = next(model.parameters()).device
+    labels = network.probabilities(model, image[None].to(device)).argmax(1)[0].to(torch.uint8).cpu().numpy()
+    shown = plots.overlay(image[0].numpy(), labels, target.numpy().astype("uint8"))
+    writer.add_image("validation", shown, row["epoch"], dataformats="HWC")
+    writer.flush()
