@@ -32,7 +32,7 @@ def draw_trunk(body, place_of, rng):
     smooth = cv2.GaussianBlur(np.interp(grid, y, half).astype(np.float32)[None], (0, 0), 60)[0]
     thick = np.interp(grid, y, deep).astype(np.float32)
     edge = np.clip(place_of.out / look_up(smooth, place_of.y), 0, 1)
-    depth = look_up(thick, place_of.y) * np.sqrt(1 - edge ** 4)
+    depth = look_up(thick, place_of.y) * np.sqrt(1 - np.square(np.square(edge)))
     if arms:
         arm = np.abs(place_of.out - 565 * wide) / 62
         depth = np.maximum(depth, 8 * np.sqrt(np.clip(1 - arm ** 2, 0, 1)) * chord(place_of.y - 120, 110))

@@ -135,15 +135,18 @@ def draw_girdle(body, shape, unit):
 
 def draw_spine(body, place_of):
     """Bone of the vertebral column, cm, (H, W) float32: waisted bodies, darker discs, pedicles, spinous processes."""
+    near = np.nonzero((place_of.out < 115).any(0))[0]  # the only columns worth computing
+    columns = slice(near[0], near[-1] + 1)
+    y = place_of.y[:, columns]
     stretch = body.patient.height
     period = np.float32(70 * stretch)
-    bend = body.patient.scoliosis * np.sin((place_of.y - 200) / 260) - 0.3 * body.pose.turn
-    x = place_of.x - np.float32(MIDLINE) - bend.astype(np.float32)
-    phase = (place_of.y - np.float32(body.top - 40)) / period
+    bend = body.patient.scoliosis * np.sin((y - 200) / 260) - 0.3 * body.pose.turn
+    x = place_of.x[:, columns] - np.float32(MIDLINE) - bend.astype(np.float32)
+    phase = (y - np.float32(body.top - 40)) / period
     within = phase - np.floor(phase)  # 0 and 1 in the disc, 0.5 in the middle of a body
     level = np.clip(phase, 0, 14) / 14
     half = (43 + 12 * level) * (1 - 0.10 * np.cos(2 * np.pi * (within - 0.5)))
-    chord = np.sqrt(np.clip(1 - (x / half) ** 4, 0, 1))
+    chord = np.sqrt(np.clip(1 - np.square(np.square(x / half)), 0, 1))
     disc = np.clip((np.abs(within - 0.5) - 0.40) / 0.05, 0, 1)
     plate = np.exp(-(((np.abs(within - 0.5) - 0.375) / 0.025) ** 2))
     bone = chord * (0.95 + level) * (1 - 0.5 * disc + 0.2 * plate)
@@ -154,4 +157,6 @@ def draw_spine(body, place_of):
         process = np.clip(1 - ((x - sign * (half + 16)) / 26) ** 2 - ((row + 4) / 11) ** 2, 0, 1)
         bone += 0.5 * np.sqrt(process)
     spinous = np.clip(1 - (x / 7) ** 2 - ((row - 20) / 14) ** 2, 0, 1)
-    return (bone + 0.8 * np.sqrt(spinous)).astype(np.float32)
+    total = np.zeros(place_of.out.shape, np.float32)
+    total[:, columns] = bone + 0.8 * np.sqrt(spinous)
+    return total
