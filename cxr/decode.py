@@ -22,7 +22,7 @@ from cxr.unreadable import Unreadable
 
 SILENCE_S = 10  # a decoder that says nothing for so long is given up
 START_S = 120  # importing the decoders on a busy machine
-MEMORY_BYTES = 8 << 30  # address space of a worker: a bomb fails there instead of filling the machine
+MEMORY_BYTES = 4 << 30  # address space of a worker: a bomb fails there instead of filling the machine
 READERS = {"dicom": dicom.read, "raster": raster.read}
 
 _lock = threading.Lock()
@@ -57,9 +57,12 @@ def in_worker(reader, path, pixel_limit):
             worker.stdin.write(json.dumps(request).encode() + b"\n")
             worker.stdin.flush()
             reply = _receive(worker.stdout, pixel_limit)
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
             stop()
             raise Unreadable(_how_it_ended(silent, worker.returncode)) from None
+        except BaseException:  # Ctrl-C in between: the rest of this reply must not be taken for the next file's
+            stop()
+            raise
         finally:
             alarm.cancel()
             alarm.join()
@@ -130,7 +133,7 @@ def _receive(stream, pixel_limit):
     pixels = np.empty((height, width), reply["dtype"])
     if stream.readinto(memoryview(pixels).cast("B")) != pixels.nbytes:
         raise EOFError
-    spacing = reply["spacing_mm"]
+    spacing = reply.get("spacing_mm")
     return {**reply, "pixels": pixels, "spacing_mm": tuple(spacing) if spacing else None}
 
 

@@ -75,10 +75,11 @@ def _padding(dataset, stored):
 
 def _used_bits(dataset, stored):
     """The bits of the value itself: old writers keep overlays in the unused ones above (PS3.5 8.1.1)."""
-    used, allocated = dataset.BitsStored, dataset.BitsAllocated
     syntax = dataset.file_meta.TransferSyntaxUID
-    plain = not syntax.is_encapsulated or syntax == RLELossless  # image codecs return the value alone
-    shift = dataset.get("HighBit", used - 1) + 1 - used if plain else 0
+    if syntax.is_encapsulated and syntax != RLELossless:
+        return stored  # image codecs return the value alone, and may know its depth better than the header
+    used, allocated = dataset.BitsStored, dataset.BitsAllocated
+    shift = dataset.get("HighBit", used - 1) + 1 - used
     if stored.dtype.kind not in "ui" or not (0 < used < allocated and 0 <= shift <= allocated - used):
         return stored
     room = 8 * stored.dtype.itemsize

@@ -128,7 +128,10 @@ def open_run(folder: Path, settings: dict) -> dict | None:
     last = folder / "last.pt"
     if settings["restart"] or not last.exists():
         return None
-    state = load(last)
+    try:
+        state = load(last)
+    except ValueError as error:
+        raise BadRun(f"{error} Give another test_name, or restart=True to throw the old run away.") from error
     changed = differences(state["settings"], settings)
     if changed:
         raise BadRun(

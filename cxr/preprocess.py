@@ -54,14 +54,14 @@ def content_box(pixels):
     step = -(-max(height, width) // LOOK_AT)
     image = cv2.medianBlur(_as_bytes(pixels), 5)[::step, ::step]  # single pixels and thin lines go, edges stay
     top, bottom, left, right = 0, image.shape[0], 0, image.shape[1]
+    taken_off = [None] * 4  # the grey last taken off at each side
     for _ in range(4):
-        inner = image[top:bottom, left:right]
-        cuts = _cuts(inner)
+        cuts = _cuts(image[top:bottom, left:right], taken_off)
+        top, bottom, left, right = top + cuts[0], bottom - cuts[1], left + cuts[2], right - cuts[3]
+        if max(bottom - top, 0) * max(right - left, 0) < LEAST_LEFT * image.size:
+            return 0, height, 0, width
         if not any(cuts):
             break
-        top, bottom, left, right = top + cuts[0], bottom - cuts[1], left + cuts[2], right - cuts[3]
-    if (bottom - top) * (right - left) < LEAST_LEFT * image.size:
-        return 0, height, 0, width
     # Back on the full grid, rounded outwards.
     return (max(top * step - step + 1, 0), height if bottom == image.shape[0] else min(bottom * step, height),
             max(left * step - step + 1, 0), width if right == image.shape[1] else min(right * step, width))
@@ -76,16 +76,22 @@ def _as_bytes(pixels):
     return cv2.LUT(np.ascontiguousarray(pixels), table)
 
 
-def _cuts(image):
-    """How many lines to take off at the top, bottom, left and right of an image (H, W) uint8."""
-    edges = (image[0], image[-1], image[:, 0], image[:, -1])
-    found = [_border_level(edge) for edge in edges]
+def _cuts(image, taken_off):
+    """How many lines to take off at the top, bottom, left and right of an image (H, W) uint8; notes their greys.
+
+    A frame within a frame is of another grey; what is nearly the grey just taken off is a picture that fades into it.
+    """
     cuts = [0, 0, 0, 0]
-    for level, tolerance in {pair for pair in found if pair}:
-        box = _picture_box(image, level, tolerance)
-        for side in range(4):
-            if found[side] == (level, tolerance):
-                cuts[side] = box[side]
+    boxes = {}
+    for side, edge in enumerate((image[0], image[-1], image[:, 0], image[:, -1])):
+        border = _border_level(edge)
+        if border is None or (taken_off[side] is not None and abs(taken_off[side] - border[0]) <= 2 * TOLERANCE):
+            continue
+        if border not in boxes:
+            boxes[border] = _picture_box(image, *border)
+        cut = boxes[border][side]
+        if cut and (_extreme(border[0]) or _steps_off(image, side, cut, border[0])):
+            cuts[side], taken_off[side] = cut, border[0]
     return cuts
 
 
@@ -93,12 +99,23 @@ def _border_level(edge):
     """(level, tolerance) of the outermost line of a border, None where the line looks like a picture."""
     level = int(np.median(edge))
     spread = float(np.median(np.abs(edge.astype(np.int16) - level)))
-    extreme = level <= DARK or level >= 255 - DARK
     tolerance = int(max(TOLERANCE, 5 * spread))
     flat = np.mean(np.abs(edge.astype(np.int16) - level) <= tolerance)
-    if tolerance > 2 * TOLERANCE or flat < (0.6 if extreme else 0.98):
+    if tolerance > 2 * TOLERANCE or flat < (0.6 if _extreme(level) else 0.98):
         return None
     return level, tolerance
+
+
+def _extreme(level):
+    return level <= DARK or level >= 255 - DARK
+
+
+def _steps_off(image, side, cut, level):
+    """Whether a grey border ends in a step, two lines on, rather than fading into the picture."""
+    lines = image if side < 2 else image.T
+    inside = min(cut + 2, len(lines) - 1)
+    line = lines[-1 - inside] if side % 2 else lines[inside]
+    return np.median(np.abs(line.astype(np.int16) - level)) > 2 * TOLERANCE
 
 
 def _picture_box(image, level, tolerance):

@@ -3,6 +3,8 @@
 Pillow reads the headers and nearly all pixels, because it refuses truncated files.  Colour of 16 bits, which Pillow
 cuts to 8, comes from OpenCV.
 """
+import warnings
+
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
@@ -35,8 +37,10 @@ def read(path, pixel_limit):
     with open(path, "rb") as file:
         name = kind(file.read(256))
     try:
-        image = Image.open(path, formats=[name])
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
+            image = Image.open(path, formats=[name])
+    except Image.DecompressionBombError:
         raise Unreadable(_too_many(None, pixel_limit)) from None
     except (OSError, SyntaxError):
         raise Unreadable(f"is a damaged {name}, or of a kind that cannot be read; save it as a grey PNG.") from None

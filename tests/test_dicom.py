@@ -243,8 +243,7 @@ def test_no_patient_data_anywhere(tmp_path, capfd, caplog):
         assert "secret" not in text.lower() and "SECR" not in text and "19991231" not in text
 
 
-def test_reading_is_fast_enough(tmp_path):
-    """No timing, but what makes it fast: an uncompressed file starts no worker."""
+def test_plain_files_start_no_worker(tmp_path):
     decode.stop()
     path = make.save(tmp_path / "film.dcm", make.dataset(RAMP))
     assert dicom.is_uncompressed(path)
