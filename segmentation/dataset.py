@@ -1,5 +1,6 @@
 """Which radiographs there are, with which masks, and those of a training in memory."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 from cxr import engine, radiograph
 from segmentation import transforms
 from segmentation.augment import augment
+from segmentation.table import case_name
 
 ORGANS = ("heart", "left", "right")
 # Folder names of the organs in SCR, in Montgomery, and plainly
@@ -56,7 +58,7 @@ def jsrt(root: Path) -> list[Case]:
             expected = root / "SCR" / "fold*" / "masks" / folder / f"{file.stem}.gif"
             masks[organ] = found.get((folder, file.stem), expected)
         cases.append(Case(file.stem, file, masks))
-    return cases
+    return _distinct(cases)
 
 
 def montgomery(root: Path) -> list[Case]:
@@ -68,15 +70,27 @@ def montgomery(root: Path) -> list[Case]:
 def image_folder(images: Path, masks: Path) -> list[Case]:
     """Every radiograph of a folder with its masks: `masks`/<organ>/<name>.png (organ folders named as in SCR or
     Montgomery), or one file `masks`/<name>.png, either labels 0..3 or lungs against nought. Raises BadData."""
-    files, _ = radiograph.find([images])
+    try:
+        files, _ = radiograph.find([images])
+    except FileNotFoundError as error:
+        raise BadData(f"{error} See data/README.md for where each set goes.") from None
     if not files:
         raise BadData(f"{images} holds no radiographs.")
     folders = {o: masks / name for o in ORGANS for name in _FOLDERS[o] if (masks / name).is_dir()}
     cases = []
     for file in files:
-        places = {organ: _mask_file(folder, file.stem) for organ, folder in folders.items()}
-        places = places or {"labels": _mask_file(masks, file.stem)}
-        cases.append(Case(file.stem, file, places))
+        name = case_name(file)
+        places = {organ: _mask_file(folder, name) for organ, folder in folders.items()}
+        places = places or {"labels": _mask_file(masks, name)}
+        cases.append(Case(name, file, places))
+    return _distinct(cases)
+
+
+def _distinct(cases: list[Case]) -> list[Case]:
+    twice = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
+    if twice:
+        files = " and ".join(str(case.image) for case in cases if case.name == twice[0])
+        raise BadData(f"{len(twice)} cases are there more than once, for example {files}; keep one of each.")
     return cases
 
 
@@ -98,15 +112,16 @@ def official_split(cases: list, seed: int = 407) -> dict[str, list]:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """One organ's mask file: (H, W) uint8 as stored. Raises BadData with the file's name."""
+    """One organ's mask file: (H, W) whole numbers as stored. Raises BadData with the file's name."""
     try:
         with Image.open(path) as file:
             # A palette PNG holds labels as indices; a gif's palette is what makes 255 of its 1.
             plain = file.mode in ("L", "P") and file.format != "GIF"
-            return np.asarray(file if plain else file.convert("L"), np.uint8)
+            deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or nought
+            return np.asarray(file if plain or deep else file.convert("L"))
     except FileNotFoundError:
         raise BadData(f"{path} does not exist.") from None
-    except OSError as error:
+    except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow raises any of these for damaged files
         raise BadData(f"{path} cannot be read as a mask: {error}.") from error
 
 
@@ -118,7 +133,8 @@ def truth(case: Case) -> dict[str, np.ndarray]:
             return {"lungs": labels > labels.max(initial=0) // 2}
         organs = {organ: labels == i + 1 for i, organ in enumerate(ORGANS)}
     else:
-        organs = {organ: read_mask(path) > 127 for organ, path in case.masks.items()}
+        stored = {organ: read_mask(path) for organ, path in case.masks.items()}
+        organs = {organ: mask > mask.max(initial=0) // 2 for organ, mask in stored.items()}  # 0/255, 0/1, soft edges
     if "left" in organs and "right" in organs:
         organs["lungs"] = organs["left"] | organs["right"]
     return organs

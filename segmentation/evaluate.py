@@ -35,7 +35,7 @@ def main() -> None:
     if bool(options.images) != bool(options.masks):
         parser.error("-i and -m belong together: the radiographs, and their masks.")
     fabric = engine.launch(options.device or settings.device, settings.precision)
-    name = Path(options.images).name if options.images else options.set
+    name = Path(options.images).absolute().name if options.images else options.set
     output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "evaluation" / name)
     try:
         cases, groups = choose(options, settings)
@@ -46,7 +46,7 @@ def main() -> None:
     print(f"{len(cases)} cases; weights: {weights} ({which})")
     for note in notes:
         print(f"Note: these weights are used with {note}.")
-    rows, faults = measure(cases, fabric.setup(model), settings, fabric.device)
+    rows, faults = measure(cases, model.to(fabric.device), settings, fabric)
     if not rows:
         sys.exit("segmentation/evaluate.py: no case could be evaluated:\n" + "\n".join(faults))
     output.mkdir(parents=True, exist_ok=True)
@@ -84,6 +84,8 @@ def choose(options, settings) -> tuple[list[dataset.Case], dict[str, list[str]]]
         normal = [c for c in cases if c.name.startswith("JPCNN")]
         groups = {"clean test": parts["test"], "authors' test": cases, "authors' normals": normal}
     if options.cases:
+        if not Path(options.cases).is_file():
+            raise ValueError(f"{options.cases} is no file; --cases takes a text file of case names, one a line.")
         wanted = [line.strip() for line in Path(options.cases).read_text().splitlines() if line.strip()]
         missing = sorted(set(wanted) - {case.name for case in cases})
         if missing:
@@ -93,7 +95,7 @@ def choose(options, settings) -> tuple[list[dataset.Case], dict[str, list[str]]]
     return cases, {group: [case.name for case in members] for group, members in groups.items()}
 
 
-def measure(cases, model, settings, device) -> tuple[list[dict], list[str]]:
+def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
     """A row of metrics for each case, on the grid of its masks, and a sentence for each that cannot be evaluated.
 
     Distances are in pixels of an image 1024 high or wide, as the literature gives them for JSRT (the larger side of
@@ -107,7 +109,9 @@ def measure(cases, model, settings, device) -> tuple[list[dict], list[str]]:
         except (dataset.BadData, radiograph.Unreadable) as error:
             faults.append(str(error))
             continue
-        _, labels, reasons = segment.label_map(segment.probabilities(model, [item], settings, device)[0], item)
+        with fabric.autocast():
+            small = segment.probabilities(model, [item], settings, fabric.device)[0]
+        _, labels, reasons = segment.label_map(small, item)
         height, width = truth["lungs"].shape
         labels = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
         unit = 1024 / max(height, width)

@@ -42,7 +42,7 @@ def main() -> None:
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
     for note in notes:
         fabric.print(f"Note: these weights are used with {note}.")
-    model = fabric.setup(model)
+    model.to(fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
 
     if fabric.is_global_zero:
         table.merge(output)
@@ -80,7 +80,8 @@ def run(fabric, model, batches, done: set, settings, write, pool) -> None:
         items = [future.result() for future in reading]
         reading = [pool.submit(read, job, settings) for job in batches[i + 1]] if i + 1 < len(batches) else []
         good = [item for item in items if isinstance(item, segment.Prepared)]
-        found = iter(segment.probabilities(model, good, settings, fabric.device)) if good else iter(())
+        with fabric.autocast():
+            found = iter(segment.probabilities(model, good, settings, fabric.device) if good else ())
         for future in writing:
             write(future.result())
         writing = []
@@ -114,7 +115,7 @@ def finish(job: table.Job, item, small, settings) -> dict:
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:
         picture = plots.overlay(item.image, labels)
-        cv2.imwrite(str(job.place / f"{job.case}.overlay.png"), picture[..., ::-1])
+        cv2.imwrite(str(job.place / f"{job.case}{table.OVERLAY}"), picture[..., ::-1])
     return row
 
 

@@ -43,6 +43,8 @@ def read(path: Path) -> tuple[str, dict, dict]:
             raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
     else:
         saved = engine.load(path)
+        if not isinstance(saved, dict):
+            raise ValueError(f"{path} holds no FC-DenseNet but a {type(saved).__name__}.")
         trained = saved.get("settings", {})
         state = saved.get("averaged") or saved.get("model") or saved.get("model_state_dict") or saved
     state = {key.removeprefix("module."): value for key, value in state.items()}  # DataParallel's prefix
@@ -74,7 +76,8 @@ def open_network(path: Path, settings) -> tuple[nn.Module, list[str]]:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit {name}: {str(error).splitlines()[-1].strip()}.") from error
-    now = {name: getattr(settings, name) for name in ("gamma", "equalise", "resize_height", "resize_width")}
+    names = ("gamma", "equalise", "crop_border", "resize_height", "resize_width")
+    now = {name: getattr(settings, name) for name in names}
     changed = [f"{n}={v!r}, trained with {trained[n]!r}" for n, v in now.items() if trained.get(n, v) != v]
     return model.eval(), changed
 

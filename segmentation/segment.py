@@ -25,7 +25,10 @@ class Prepared:
 def prepare(path: Path, settings) -> Prepared:
     """Read and preprocess one radiograph. Raises radiograph.Unreadable."""
     film = radiograph.read(path, settings.pixel_limit)
-    image, box = transforms.prepare(film.pixels, settings)
+    try:
+        image, box = transforms.prepare(film.pixels, settings)
+    except ValueError as error:  # one grey level within the borders
+        raise radiograph.Unreadable(f"{path}: {error}") from None
     return Prepared(image, box, transforms.network_input(image, box, settings), film.spacing_mm)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cxr import pairs, radiograph
 
+OVERLAY = ".overlay.png"
 # Only these are cut off a name: a DICOM file called 1.2.840.10008 keeps its last number.
 _SUFFIXES = {".img", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".jp2"}
 
@@ -44,8 +45,10 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             raise BadInput(f"{error} Name radiographs or folders with -i, or as dir_input in header.py.") from None
         passed_over += others
         for file in files:
-            case = file.stem if file.suffix.lower() in _SUFFIXES else file.name
-            folder = _folder(file, given)
+            if _is_overlay(file):  # the output may lie among the input
+                passed_over.append(file)
+                continue
+            folder, case = _folder(file, given), case_name(file)
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
@@ -61,12 +64,22 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
     return sorted(jobs.values(), key=lambda job: (job.folder, job.case)), passed_over
 
 
+def case_name(file: Path) -> str:
+    """What a radiograph's outputs are named after: its name without a suffix that tells a format."""
+    return file.stem if file.suffix.lower() in _SUFFIXES else file.name
+
+
+def _is_overlay(file: Path) -> bool:
+    case = file.name.removesuffix(OVERLAY)
+    return case != file.name and pairs.is_complete(file.parent, case)
+
+
 def _folder(file: Path, given: Path) -> str:
     """The class folder of a file: its place below the folder given, or that folder's own name."""
     if file == given:
         return "."
     below = file.parent.relative_to(given)
-    return str(below) if below.parts else given.absolute().name
+    return str(below) if below.parts else Path(os.path.abspath(given)).name  # abspath, or `..` would be a name
 
 
 def finished(output: Path) -> set[tuple[str, str]]:
@@ -101,7 +114,7 @@ def merge(output: Path) -> pd.DataFrame:
     tables = [table for table in tables if len(table)]
     if tables:
         rows = pd.concat(tables, ignore_index=True).drop_duplicates(["folder", "case"], keep="last")
-        rows = rows.sort_values(["folder", "case"], ignore_index=True)
+        rows = rows.sort_values(["folder", "case"], ignore_index=True).convert_dtypes()  # whole numbers look whole
         fresh = path.with_name("masks.csv.tmp")
         rows.to_csv(fresh, index=False)
         os.replace(fresh, path)

@@ -47,8 +47,10 @@ def main() -> None:
 
 def open_data(settings) -> tuple[dataset.Radiographs, dataset.Radiographs]:
     """The training and validation radiographs, in memory. Raises BadData."""
+    if settings.dir_images and not settings.dir_masks:
+        raise dataset.BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder of its masks.")
     if settings.dir_images:
-        cases = dataset.image_folder(Path(settings.dir_images), Path(settings.dir_masks or settings.dir_images))
+        cases = dataset.image_folder(Path(settings.dir_images), Path(settings.dir_masks))
     else:
         cases = dataset.jsrt(Path(settings.dir_data_root))
     parts = dataset.official_split(cases, settings.split_seed)
@@ -63,12 +65,24 @@ def stale(state: dict, settings) -> bool:
     return 0 < settings.patience <= state["epoch"] - state["best_epoch"]
 
 
-def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -> None:
-    """Train from `state`, or from the start where it is None, until epoch_max or early stop."""
+def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
+    """The network, which a fresh run starts from file_weights where given. Raises BadRun if these do not fit."""
     engine.seed_torch(settings.seed, "weights")
-    model = fcdensenet.build(settings.net_label, dropout=settings.dropout)
-    if settings.file_weights and not state:
-        model.load_state_dict(network.read(Path(settings.file_weights))[1])
+    try:
+        model = fcdensenet.build(settings.net_label, dropout=settings.dropout)
+        if settings.file_weights and fresh:
+            name, weights, _ = network.read(Path(settings.file_weights))
+            if name != settings.net_label:
+                raise engine.BadRun(f"{settings.file_weights} holds {name}, not net_label={settings.net_label}.")
+            model.load_state_dict(weights)
+    except ValueError as error:
+        raise engine.BadRun(str(error)) from error
+    return model
+
+
+def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -> None:
+    """Train from `state`, or from the start where it is None, until epoch_max or early stop. Raises BadRun."""
+    model = new_network(settings, fresh=state is None)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     averaged = None
@@ -99,7 +113,10 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
     for epoch in range(state["epoch"] + 1, settings.epoch_max + 1):
         start = time.perf_counter()
         loss = train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epoch)
-        scores = validation.validate(fabric, settings, averaged.module if averaged else model, val_set)
+        scores = validation.validate(fabric, settings, averaged.module if averaged else model.module, val_set)
+        if not math.isfinite(scores["val_loss"]):  # the last step broke it: such weights must not be kept
+            loss = scores["val_loss"]
+            raise engine.BadRun(f"the validation loss is {loss} after epoch {epoch}; {run_hint(settings)}")
         row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
         row["seconds"] = round(time.perf_counter() - start, 1)
         state = {"epoch": epoch, "best": state["best"], "best_epoch": state["best_epoch"]}
@@ -108,7 +125,7 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
             state |= {"best": row["val_score"], "best_epoch": epoch}
         if fabric.is_global_zero:
             keep(run, state, row, better, model, averaged, optimizer, config.as_dict(settings))
-            validation.picture(writer, settings, row, averaged.module if averaged else model, val_set)
+            validation.picture(writer, settings, row, averaged.module if averaged else model.module, val_set)
             print(
                 f"epoch {epoch}: loss {loss:.4f}, validation Jaccard lungs {row['val_jaccard_lungs']:.4f}, "
                 f"heart {row['val_jaccard_heart']:.4f}{', best so far' if better else ''} ({row['seconds']} s)"

@@ -15,7 +15,10 @@ def resize(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 
 def prepare(pixels: np.ndarray, settings) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """Preprocess a radiograph: (H, W) integers -> (H, W) float32 0..255, zero outside the box, and the box."""
+    """Preprocess a radiograph: (H, W) integers -> (H, W) float32 0..255, zero outside the box, and the box.
+
+    Raises ValueError for one grey level only within the box.
+    """
     box = radiograph.content_box(pixels) if settings.crop_border else (0, pixels.shape[0], 0, pixels.shape[1])
     if settings.equalise:
         return radiograph.preprocess(pixels, settings.gamma, box), box

@@ -15,13 +15,17 @@ def validate(fabric, settings, model, val_set) -> dict[str, float]:
     The score that chooses the checkpoint is the mean of heart and lungs, lungs being the mean of left and right.
     """
     model.eval()
+    if fabric.world_size > 1:  # each process has its own running statistics; what is saved are the first one's
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)
     mine = range(fabric.global_rank, len(val_set), fabric.world_size)
     sums = torch.zeros(5, dtype=torch.float64)  # loss, heart, left, right, count
     weight = torch.tensor(settings.class_weights, device=fabric.device)
     for first in range(0, len(mine), settings.num_batch_test):
         items = [val_set[i] for i in mine[first : first + settings.num_batch_test]]
         images, targets = (torch.stack(part).to(fabric.device) for part in zip(*items, strict=True))
-        output = model(images).float()
+        with fabric.autocast():
+            output = model(images).float()
         sums[0] += F.nll_loss(output, targets, weight).item() * len(items)
         labels = output.argmax(1)
         for organ in (1, 2, 3):
