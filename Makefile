@@ -6,13 +6,15 @@ PYTHON ?= python3
 # From nothing to lung masks in a few minutes: each line can be typed by itself.
 demo: .venv/.installed
 	.venv/bin/python data/make_phantom.py -o data/phantom --tiny
-	.venv/bin/python segmentation/train.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56 epoch_max=4
-	.venv/bin/python segmentation/inference.py -i data/phantom/cohort -o output/demo test_name=demo net_label=fcdensenet56
-	.venv/bin/python segmentation/evaluate.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56
+	.venv/bin/python segmentation/train.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56 \
+		resize_height=128 resize_width=128 schedule=onecycle learning_rate=3e-3 epoch_max=12
+	.venv/bin/python segmentation/inference.py -i data/phantom/cohort -o output/demo test_name=demo
+	.venv/bin/python segmentation/evaluate.py dir_data_root=data/phantom test_name=demo
 	@echo
 	@echo "Synthetic radiographs, a short training: the masks show the way, not what the method can do. Look at"
-	@echo "  output/demo                        pairs, overlays, masks.csv and report.json"
-	@echo "  checkpoint/segmentation/demo       learning curves, log.jsonl, best.pt"
+	@echo "  output/demo                               a folder a class: pairs and overlays; masks.csv, report.json"
+	@echo "  checkpoint/segmentation/demo              curves.png, log.jsonl, best.pt"
+	@echo "  checkpoint/segmentation/demo/evaluation   metrics.csv, summary.csv and box plots"
 
 test: lint
 	.venv/bin/python -m pytest

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import pickle
 import sys
 import zlib
 from pathlib import Path
@@ -80,6 +81,9 @@ def load(path: Path) -> dict:
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
+    except pickle.UnpicklingError as error:
+        why = "it is damaged, or holds more than tensors and plain values, which might run code"
+        raise ValueError(f"{path} cannot be read as a checkpoint: {why}.") from error
     except Exception as error:  # pickle, zip and torch each raise their own
         raise ValueError(f"{path} cannot be read as a checkpoint ({type(error).__name__}); is it complete?") from error
 

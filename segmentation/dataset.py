@@ -121,7 +121,7 @@ def read_mask(path: Path) -> np.ndarray:
             return np.asarray(file if plain or deep else file.convert("L"))
     except FileNotFoundError:
         raise BadData(f"{path} does not exist.") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # Pillow raises any of these for damaged files
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # all of them Pillow's
         raise BadData(f"{path} cannot be read as a mask: {error}.") from error
 
 
@@ -134,6 +134,9 @@ def truth(case: Case) -> dict[str, np.ndarray]:
         organs = {organ: labels == i + 1 for i, organ in enumerate(ORGANS)}
     else:
         stored = {organ: read_mask(path) for organ, path in case.masks.items()}
+        if len({mask.shape for mask in stored.values()}) > 1:
+            sizes = ", ".join(f"{case.masks[organ]} {mask.shape}" for organ, mask in stored.items())
+            raise BadData(f"the masks of {case.name} differ in size: {sizes}.")
         organs = {organ: mask > mask.max(initial=0) // 2 for organ, mask in stored.items()}  # 0/255, 0/1, soft edges
     if "left" in organs and "right" in organs:
         organs["lungs"] = organs["left"] | organs["right"]

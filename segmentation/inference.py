@@ -37,6 +37,8 @@ def main() -> None:
         jobs, passed_over = table.plan(options.input or settings.dir_input, output)
         weights, which = network.find_weights(settings)
         model, notes = network.open_network(weights, settings)
+        if not options.overwrite:
+            report.check(output / "report.json", settings, weights)
     except (table.BadInput, ValueError) as error:
         sys.exit(f"segmentation/inference.py: {error}")
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
@@ -44,8 +46,10 @@ def main() -> None:
         fabric.print(f"Note: these weights are used with {note}.")
     model.to(fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
 
+    fabric.barrier()
     if fabric.is_global_zero:
         table.merge(output)
+        report.write(output / "report.json", settings, fabric, weights)
     fabric.barrier()
     done = set() if options.overwrite else table.finished(output)
     # Batches come from the whole list, so that what is left of it changes no result.

@@ -13,17 +13,44 @@ from cxr import config
 _PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm", "lightning-fabric")
 
 
-def write(path: Path, settings, fabric, weights: Path, counts: dict, seconds: float) -> None:
-    """Write report.json: versions, device, settings, weights and their sha256, counts, seconds."""
+# What decides a mask: cases made with other values do not belong into one folder.
+_DECISIVE = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "mirror", "image_dtype")
+
+
+def check(path: Path, settings, weights: Path) -> None:
+    """Raise ValueError if the report of an earlier run in this folder tells of other weights or other preprocessing."""
+    if not path.exists():
+        return
+    try:
+        earlier = json.loads(path.read_text())
+        old = {name: earlier["settings"].get(name) for name in _DECISIVE} | {"weights": earlier["weights"]["sha256"]}
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise ValueError(f"{path} is damaged; remove it, or give another folder with -o.") from None
+    new = {name: config.as_dict(settings)[name] for name in _DECISIVE} | {"weights": _digest(weights)}
+    changed = [name for name in new if old[name] != new[name]]
+    if changed:
+        raise ValueError(
+            f"{path.parent} holds cases made with other {', '.join(changed)} (see report.json there): give another "
+            "folder with -o, or --overwrite to segment them again."
+        )
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def write(path: Path, settings, fabric, weights: Path, counts: dict | None = None, seconds: float | None = None):
+    """Write report.json: versions, device, settings, weights and their sha256; counts and seconds when all is done."""
     report = {
         "command": " ".join(sys.argv),
-        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seconds": seconds and round(seconds, 1),
         "counts": counts,
         "device": str(fabric.device),
         "processes": fabric.world_size,
-        "weights": {"file": str(weights), "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()},
+        "weights": {"file": str(weights), "sha256": _digest(weights)},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         "settings": config.as_dict(settings),
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n")
