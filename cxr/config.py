@@ -25,11 +25,11 @@ _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 class Settings:
     """One run's values as attributes. Frozen, equal by value, and picklable into spawned DataLoader workers.
 
-    `changed` maps the names that differ from header.py to the header's value; `describe` marks them.
+    `changed` maps the names that differ from header.py to the header's value, `typed` names those of the command line.
     """
 
-    def __init__(self, values, changed=None):
-        self.__dict__.update(values, _changed=dict(changed or {}))
+    def __init__(self, values, changed=None, typed=()):
+        self.__dict__.update(values, _changed=dict(changed or {}), _typed=frozenset(typed))
 
     def __setattr__(self, name, value):
         raise AttributeError(f"settings are frozen: change {name} in header.py or type {name}=VALUE after the script")
@@ -113,6 +113,13 @@ def as_dict(settings):
     return {name: _saved(name, value) for name, value in _values(settings).items()}
 
 
+def unless_typed(settings, values):
+    """The settings with other `values`, but for those that the command line gave: these stay."""
+    new = {name: value for name, value in values.items() if name not in settings._typed}
+    changed = {name: getattr(settings, name) for name in new} | settings._changed
+    return Settings(_values(settings) | new, {n: v for n, v in changed.items() if new.get(n) != v}, settings._typed)
+
+
 def describe(settings):
     """Aligned 'name = value' lines; behind a value that differs from header.py stands the header's."""
     values = as_dict(settings)
@@ -129,7 +136,7 @@ def _saved(name, value):
 
 
 def _values(settings):
-    return {name: value for name, value in vars(settings).items() if name != "_changed"}
+    return {name: value for name, value in vars(settings).items() if not name.startswith("_")}
 
 
 def _where(header):
@@ -198,7 +205,8 @@ def _resolve(rows, overrides, header):
         value = absolute(value, Path.cwd()) if _is_path(name) else value
         changed.setdefault(name, values[name])
         values[name] = value
-    return Settings(values, {name: value for name, value in changed.items() if value != values[name]})
+    typed = {name for name, _ in overrides}
+    return Settings(values, {name: value for name, value in changed.items() if value != values[name]}, typed)
 
 
 def _is_path(name):

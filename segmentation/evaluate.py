@@ -40,12 +40,12 @@ def main() -> None:
     try:
         cases, groups = choose(options, settings)
         weights, which = network.find_weights(settings)
-        model, notes = network.open_network(weights, settings)
+        model, settings, notes = network.open_network(weights, settings)
     except ValueError as error:
         sys.exit(f"segmentation/evaluate.py: {error}")
     print(f"{len(cases)} cases; weights: {weights} ({which})")
     for note in notes:
-        print(f"Note: these weights are used with {note}.")
+        print(f"Note: {note}.")
     rows, faults = measure(cases, model.to(fabric.device), settings, fabric)
     if not rows:
         sys.exit("segmentation/evaluate.py: no case could be evaluated:\n" + "\n".join(faults))

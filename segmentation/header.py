@@ -14,7 +14,7 @@ dir_save = "output"  # pairs of inference.py
 test_name = "fcdensenet103"  # name of the run
 restart = False  # True throws an earlier run of this name away
 
-# Preprocessing, the same for training and inference
+# Preprocessing, for training; inference takes over that of the weights unless NAME=VALUE is typed
 gamma = 0.5  # after histogram equalisation: 255 * cdf ** gamma
 equalise = True  # False only scales grey to 0..255: for measuring what equalisation is worth
 crop_border = True  # blank borders do not count in the histogram and are not shown to the network

@@ -36,14 +36,14 @@ def main() -> None:
     try:
         jobs, passed_over = table.plan(options.input or settings.dir_input, output)
         weights, which = network.find_weights(settings)
-        model, notes = network.open_network(weights, settings)
+        model, settings, notes = network.open_network(weights, settings)
         if not options.overwrite:
             report.check(output / "report.json", settings, weights)
     except (table.BadInput, ValueError) as error:
         sys.exit(f"segmentation/inference.py: {error}")
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
     for note in notes:
-        fabric.print(f"Note: these weights are used with {note}.")
+        fabric.print(f"Note: {note}.")
     model.to(fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
 
     fabric.barrier()

@@ -7,10 +7,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from cxr import engine
+from cxr import config, engine
 from segmentation import fcdensenet
 from segmentation.masks import HEART, LEFT, RIGHT
 
+_OF_TRAINING = ("gamma", "equalise", "crop_border", "resize_height", "resize_width")
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "segmentation.safetensors"
 
 
@@ -66,9 +67,12 @@ def _name(state: dict, path: Path) -> str:
     raise ValueError(f"{path} holds an FC-DenseNet of unknown size; known are {', '.join(fcdensenet.VARIANTS)}.")
 
 
-def open_network(path: Path, settings) -> tuple[nn.Module, list[str]]:
-    """The network of a weights file, in evaluation mode, and what the person should know: which settings of the
-    preprocessing are others than in its training. Raises ValueError."""
+def open_network(path: Path, settings):
+    """The network of a weights file, in evaluation mode, the settings to use it with, and notes for the person.
+
+    A network sees well only what it was trained on. Therefore its preprocessing is that of its training, if the file
+    tells it, whatever header.py says; what is typed on the command line still counts. Raises ValueError.
+    """
     name, state, trained = read(path)
     channels, classes = state["firstconv.weight"].shape[1], state["finalConv.weight"].shape[0]
     model = fcdensenet.build(name, channels, classes)
@@ -76,10 +80,15 @@ def open_network(path: Path, settings) -> tuple[nn.Module, list[str]]:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit {name}: {str(error).splitlines()[-1].strip()}.") from error
-    names = ("gamma", "equalise", "crop_border", "resize_height", "resize_width")
-    now = {name: getattr(settings, name) for name in names}
-    changed = [f"{n}={v!r}, trained with {trained[n]!r}" for n, v in now.items() if trained.get(n, v) != v]
-    return model.eval(), changed
+    trained = {name: trained[name] for name in _OF_TRAINING if name in trained}
+    used = config.unless_typed(settings, trained)
+    notes = []
+    for name, value in trained.items():
+        if getattr(used, name) != value:
+            notes.append(f"{name}={getattr(used, name)!r} as typed, though these weights were trained with {value!r}")
+        elif getattr(settings, name) != value:
+            notes.append(f"{name}={value!r} as in the training of these weights, not {getattr(settings, name)!r}")
+    return model.eval(), used, notes
 
 
 @torch.inference_mode()
