@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import sys
 from datetime import datetime, timezone
@@ -53,4 +54,6 @@ def write(path: Path, settings, fabric, weights: Path, counts: dict | None = Non
         "settings": config.as_dict(settings),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    fresh = path.with_name(path.name + ".tmp")  # a kill must not leave half a report, which the next run would refuse
+    fresh.write_text(json.dumps(report, indent=1) + "\n")
+    os.replace(fresh, path)
