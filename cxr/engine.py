@@ -34,7 +34,10 @@ def keep_memory() -> None:
 
 
 def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
-    """One process, or one of those that torchrun or SLURM started, with its device. Call once, first thing."""
+    """One process, or one of those that torchrun or SLURM started, with its device. Call once, first thing.
+
+    Ends the process with one sentence if there is no such device or precision here.
+    """
     keep_memory()
     env = os.environ
     if "LOCAL_WORLD_SIZE" in env:  # torchrun
@@ -46,7 +49,11 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
     else:
         devices, nodes = 1, 1
     strategy = "ddp" if devices * nodes > 1 else "auto"
-    fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
+    try:
+        fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
+    except (RuntimeError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        sys.exit(f"device={device} with precision={precision} cannot be used on this machine: {why}")
     fabric.launch()
     return fabric
 

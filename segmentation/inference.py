@@ -48,7 +48,8 @@ def main() -> None:
 
     fabric.barrier()
     if fabric.is_global_zero:
-        table.merge(output)
+        # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
+        table.merge(output, {job.key for job in jobs} if options.overwrite else frozenset())
         report.write(output / "report.json", settings, fabric, weights)
     fabric.barrier()
     done = set() if options.overwrite else table.finished(output)

@@ -104,8 +104,11 @@ def journal(output: Path, rank: int):
         yield write
 
 
-def merge(output: Path) -> pd.DataFrame:
-    """Fold the journals into masks.csv, the newest row of a case counting, and return it sorted by folder and case."""
+def merge(output: Path, forget: set[tuple[str, str]] = frozenset()) -> pd.DataFrame:
+    """Fold the journals into masks.csv, the newest row of a case counting, and return it sorted by folder and case.
+
+    Cases to `forget` lose their rows, and with them the mark of being finished.
+    """
     path = output / "masks.csv"
     tables = [_read_csv(path)] if path.exists() else []
     journals = sorted(output.glob("masks.*.jsonl"))
@@ -114,6 +117,7 @@ def merge(output: Path) -> pd.DataFrame:
     tables = [table for table in tables if len(table)]
     if tables:
         rows = pd.concat(tables, ignore_index=True).drop_duplicates(["folder", "case"], keep="last")
+        rows = rows[[key not in forget for key in zip(rows.folder, rows.case, strict=True)]]
         rows = rows.sort_values(["folder", "case"], ignore_index=True).convert_dtypes()  # whole numbers look whole
         fresh = path.with_name("masks.csv.tmp")
         rows.to_csv(fresh, index=False)
