@@ -7,7 +7,7 @@ PYTHON ?= python3
 demo: .venv/.installed
 	.venv/bin/python data/make_phantom.py -o data/phantom --tiny
 	.venv/bin/python segmentation/train.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56 \
-		resize_height=128 resize_width=128 schedule=onecycle learning_rate=3e-3 augment=True epoch_max=20
+		resize_height=128 resize_width=128 schedule=onecycle learning_rate=3e-3 epoch_max=12
 	.venv/bin/python segmentation/inference.py -i data/phantom/cohort -o output/demo test_name=demo
 	.venv/bin/python segmentation/evaluate.py dir_data_root=data/phantom test_name=demo
 	@echo
