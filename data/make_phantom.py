@@ -1,7 +1,7 @@
 """Draw a synthetic cohort of chest radiographs with exact masks, in the formats and folders of the real sets.
 
     python data/make_phantom.py                      40 JSRT-like films and 5 classes x 8, full size, to data/phantom
-    python data/make_phantom.py --tiny -o /tmp/tiny  24 films of 384 px and 5 classes x 8 in seconds
+    python data/make_phantom.py --tiny -o tiny       24 films of 384 px and 5 classes x 8 in seconds
     python data/make_phantom.py --help
 
 What is written under the folder given by -o:

@@ -58,4 +58,4 @@ overlays = True  # a picture of each case's contours
 # Machine
 device = "auto"  # auto, cpu, cuda, mps
 precision = "32-true"  # or bf16-mixed, 16-mixed
-num_workers = 0  # processes that prepare batches; threads where nought
+num_workers = 0  # processes that prepare training batches beside the one that trains; 0 is none
