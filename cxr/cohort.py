@@ -1,0 +1,209 @@
+"""Who is on the radiographs: metadata.xls, or a table of one's own as .csv, read as one DataFrame, patients resolved.
+
+A patient is known by source *and* id, because every source counts from 1. Where the id is found depends on the source:
+Cohen's collection has a column for it, the Kermany set tells it in file names (its `patientid` in the published table
+is a row number), Montgomery and JSRT have one radiograph a patient.
+"""
+import csv
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+import xlrd
+
+# How metadata.xls spells a class, and the folder its radiographs lie in; any other class is a folder's own name.
+FOLDER_OF_CLASS = {"Normal": "normal", "bacteria": "bacteria", "TB": "Tuberculosis", "Virus": "virus",
+                   "COVID-19": "COVID-19"}
+COLUMNS = ("case", "class", "patient", "source", "file", "view", "sex", "age", "offset", "finding", "license")
+
+_SET_OF_SOURCE = {"cohen": "Cohen et al", "cohen et al": "Cohen et al", "kermany": "CoronaHack",
+                  "coronahack": "CoronaHack", "jsrt": "JSRT", "montgomery": "NLM(MC)", "nlm(mc)": "NLM(MC)"}
+_OTHER_NAMES = {"file": "filename", "patient_id": "patientid"}
+_SUFFIXES = {".img", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".jp2"}
+_KERMANY = re.compile(r"(person\d+)_|(NORMAL2-IM-\d+)(?!\d)|(IM-\d+)(?!\d)|((?:NORMAL|BACTERIA|VIRUS)-\d+)-\d+", re.I)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
+_WORKBOOK, _ZIP = b"\xd0\xcf\x11\xe0", b"PK"  # how .xls and .xlsx files begin
+
+
+class BadTable(ValueError):
+    """A table of cases that cannot be used; the message is one sentence with the file and the remedy."""
+
+
+def read(path):
+    """The table in `path` as a DataFrame of str, "" where unknown, one row a row of the table, with COLUMNS.
+
+    path: a workbook (.xls) as metadata.xls, all sheets one after the other, or a .csv. Columns, upper and lower case
+    alike: `case`, `path` or `filename` (or `file`), one of them at least; `class`, `patient` or `patientid`, `source`,
+    `offset`, `sex`, `age`, `finding`, `view`, `license`, where known; any others are passed over. Without `class` it is
+    the folder in which `path` lies; a sheet without `source` is named after its source. Ids in `patient` are taken as
+    they are, those in `patientid` by the rule of the source.
+
+    case is the radiograph's name without suffix; class the folder of its class; patient "<source>:<id>"; file what
+    the table names: with a column `path` (attrs["paths"] is True) a path relative to the table's folder, "" for a
+    radiograph that is not there, otherwise a file's name. attrs["notes"] lists what a person should know, sentences.
+    Rows of one film under two sources have one patient. Raises BadTable, FileNotFoundError.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no table {path}; name a metadata.xls or a .csv with case, class, patient.")
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head[:2] == _ZIP:
+        raise BadTable(f"{path} is an .xlsx or another archive; save it as .csv.")
+    parts = _workbook(path) if head == _WORKBOOK else _text(path)
+    rows, paths = [], False
+    for place, default_source, names, lines in parts:
+        names = [_OTHER_NAMES.get(name.strip().lower(), name.strip().lower()) for name in names]
+        _check_names(place, names)
+        paths |= "path" in names
+        for number, cells in lines:
+            rows.append(_row(f"{place}, row {number}", dict(zip(names, cells, strict=True)), default_source))
+    if not rows:
+        raise BadTable(f"{path} holds no rows below its column names; add one a radiograph.")
+    alone = _resolve_patients(path, rows)
+    absent = sum(row["file"] == "" for row in rows) if paths else 0
+    notes = []
+    if alone:
+        notes.append(f"{path.name} tells no patient for {alone} of {len(rows)} radiographs: each of these counts as a "
+                     "patient of its own")
+    if absent:
+        notes.append(f"{path.name} has {absent} of {len(rows)} rows without a path: radiographs that are not there")
+    frame = pd.DataFrame({name: [row[name] for row in rows] for name in COLUMNS}, dtype=str)
+    frame.attrs.update(paths=paths, notes=notes)
+    return frame
+
+
+def case_of(name):
+    """What the outputs of a radiograph's file are named after: its name without a suffix that tells a format."""
+    name = name.replace("\\", "/").rsplit("/", 1)[-1]
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in _SUFFIXES else name
+
+
+def kermany_patient(name):
+    """The patient in the name of a file of the Kermany set, as person12, IM-0379 or NORMAL2-IM-0441; None if none is.
+
+    IM- and NORMAL2-IM- number patients independently. A person's bacterial and viral films, which may or may not be
+    of one child, count as one patient: that way no doubt leads to a patient in training and test.
+    """
+    match = _KERMANY.match(case_of(name))
+    return match[0].split("_")[0].removesuffix("-") if match and not match[4] else match[4] if match else None
+
+
+def known_set(source):
+    """The published cohort's name of a source, as "CoronaHack" for "kermany"; None for any other."""
+    return _SET_OF_SOURCE.get(source.lower())
+
+
+def _row(place, cells, default_source):
+    """A row's cells, a dict by column, as a dict by COLUMNS; patient is the bare id, "" if it is not known."""
+    row = {name: cells.get(name, "") for name in COLUMNS}
+    name = cells.get("path") or cells.get("filename") or cells.get("case", "")
+    row["file"] = cells.get("path", cells.get("filename", "")).replace("\\", "/")
+    row["case"] = case_of(cells.get("case") or name)
+    if "class" not in cells and "/" in row["file"]:
+        row["class"] = row["file"].split("/")[-2]
+    row["class"] = FOLDER_OF_CLASS.get(row["class"], row["class"])
+    row["source"] = row["source"] or default_source
+    for column in ("age", "offset"):
+        row[column] = _whole(row[column])
+    for what in ("case", "class"):
+        if any(character in row[what] for character in "/\\\0") or row[what] in (".", ".."):
+            raise BadTable(f"{place}: {row[what]!r} cannot be the name of a {what}, which names files and folders; "
+                           "rename it.")
+    if not row["case"]:
+        raise BadTable(f"{place} names no radiograph; fill in its file name, or delete the row.")
+    row["patient"] = _whole(row["patient"]) or _patient(known_set(row["source"]), name, cells.get("patientid", ""))
+    return row
+
+
+def _patient(known, name, patientid):
+    if known == "CoronaHack":
+        return kermany_patient(name) or ""
+    if known in ("JSRT", "NLM(MC)"):
+        return case_of(name)
+    return _whole(patientid)
+
+
+def _resolve_patients(path, rows):
+    """Turn each row's bare id into its patient; returns how many rows are left with a patient made up for them."""
+    made_up = []
+    for row in rows:
+        name = known_set(row["source"]) or row["source"]
+        known = row["patient"] or row["case"]
+        made_up.append(not row["patient"])
+        row["patient"] = f"{name}:{known}" if name and not known.startswith(f"{name}:") else known
+    before = [row["patient"] for row in rows]
+    _join_films(path, rows)
+    return sum(new and row["patient"] == old for new, row, old in zip(made_up, rows, before, strict=True))
+
+
+def _join_films(path, rows):
+    """Give the rows of one film one patient: those of a case and class, or of a name that occurs once on earth."""
+    taken_for, films = {}, {}
+
+    def root(patient):
+        while taken_for.get(patient, patient) != patient:
+            patient = taken_for[patient]
+        return patient
+
+    for row in rows:
+        film = row["case"].lower() if _UUID.fullmatch(row["case"]) else (row["case"], row["class"])
+        other = films.setdefault(film, row)
+        if other["source"] == row["source"] and other["patient"] != row["patient"]:
+            raise BadTable(f"{path} has two rows for {row['case']} with the patients {other['patient']} and "
+                           f"{row['patient']}; correct one, or give the cases different names in a column case.")
+        taken_for[root(row["patient"])] = root(other["patient"])
+    for row in rows:
+        row["patient"] = root(row["patient"])
+
+
+def _check_names(place, names):
+    if not {"case", "path", "filename"} & set(names):
+        raise BadTable(f"{place} has none of the columns case, path and filename, but {', '.join(names) or 'nothing'}; "
+                       "name one so, and separate columns by commas.")
+    twice = {name for name in names if name and names.count(name) > 1}
+    if twice:
+        raise BadTable(f"{place} has the column {min(twice)} twice; delete or rename one.")
+
+
+def _text(path):
+    """A .csv as one part: (place, source, column names, (row number, cells))."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [[cell.strip() for cell in line] for line in csv.reader(file, strict=True)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadTable(f"{path} is not a table of text ({error}); save it as .csv in UTF-8.") from None
+    names = lines[0] if lines else []
+    rows = [(number, line) for number, line in enumerate(lines[1:], 2) if any(line)]
+    for number, line in rows:
+        if len(line) > len(names):
+            raise BadTable(f"{path}, row {number} has {len(line)} cells for {len(names)} columns; put cells that hold "
+                           "a comma in quotes.")
+        line += [""] * (len(names) - len(line))
+    return [(str(path), "", names, rows)]
+
+
+def _workbook(path):
+    """A workbook's sheets that are not empty, as _text gives its one; xlrd is used here and nowhere else."""
+    try:
+        with open(os.devnull, "w") as quiet:
+            book = xlrd.open_workbook(path, logfile=quiet)
+        sheets = [(sheet.name, [[_cell(cell) for cell in sheet.row(i)] for i in range(sheet.nrows)]) for sheet in book]
+    except Exception as error:  # a broken workbook makes xlrd raise whatever it stumbles over
+        raise BadTable(f"{path} is not a workbook that can be read ({error}); save it as .csv.") from error
+    return [(f"{path}, sheet {name}", name, lines[0],
+             [(number, line) for number, line in enumerate(lines[1:], 2) if any(line)])
+            for name, lines in sheets if lines]
+
+
+def _cell(cell):
+    if cell.ctype in (xlrd.XL_CELL_TEXT, xlrd.XL_CELL_NUMBER, xlrd.XL_CELL_DATE):
+        return _whole(str(cell.value).strip())
+    return ""
+
+
+def _whole(text):
+    """Text without the .0 that tables give whole numbers."""
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text.strip())

@@ -1,0 +1,163 @@
+"""Link downloaded sets into one folder a class, as a table of cases says: data/normal, data/COVID-19 ...
+
+    python data/arrange.py -i DOWNLOADS                          the published cohort, by metadata.xls
+    python data/arrange.py -i COHEN KERMANY JSRT --copy          copies instead of links
+    python data/arrange.py --metadata mine.csv -o FOLDER         a table of your own: columns path, class, patient
+
+Files are found by source and by name without suffix, in the layouts of the downloads (see data/README.md); a table with
+a column `path` names them itself, relative to its own folder or to one given with -i. A link is a hard link, where file
+systems differ a symbolic one, where there are none a copy. A file that is already there is never replaced.
+
+OUTPUT/arrange.csv has a row for each row of the table, with what became of it. Everything missing, ambiguous or in the
+way is printed as well, and the exit code is then 1. Run again when more is downloaded: what is there stays.
+"""
+import argparse
+import filecmp
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[0] = str(ROOT)
+
+import pandas as pd  # noqa: E402
+
+from cxr import cohort  # noqa: E402
+from data import downloads  # noqa: E402
+from segmentation import header  # noqa: E402
+
+FAULTS = ("missing", "ambiguous", "conflict")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input", nargs="+", type=Path, default=[], metavar="FOLDER", help="downloaded sets")
+    parser.add_argument("--metadata", type=Path, default=ROOT / "metadata.xls", metavar="TABLE",
+                        help="an .xls like metadata.xls, or a .csv (metadata.xls)")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "data", metavar="FOLDER",
+                        help="where the class folders go (data)")
+    parser.add_argument("--copy", action="store_true", help="copy the files instead of linking them")
+    args = parser.parse_args()
+    try:
+        table = arrange(args.metadata, args.input, args.output, args.copy)
+    except (OSError, ValueError) as error:
+        sys.exit(f"data/arrange.py: {error}")
+    report(table, args.output)
+    sys.exit(1 if table.status.isin(FAULTS).any() else 0)
+
+
+def arrange(metadata, inputs, output, copy=False):
+    """Put every radiograph of the table `metadata` that is found into `output`/<class>/, and write arrange.csv.
+
+    Returns arrange.csv as a DataFrame: case, status, reason, class, patient, source, file, found. status is linked,
+    copied, present (already there), same film (its row stands further up), missing, ambiguous (several files that
+    differ) or conflict (another file of that case is in the way). Raises cohort.BadTable, FileNotFoundError.
+    """
+    cases = cohort.read(metadata)
+    for note in cases.attrs["notes"]:
+        print(f"Note: {note}.")
+    if (cases["class"] == "").any():
+        raise cohort.BadTable(f"{metadata} tells no class for {cases.case[cases['class'] == ''].iloc[0]}; add a column "
+                              "class, the name of the folder that the radiograph shall lie in.")
+    for folder in inputs:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {folder}; name one that holds downloaded radiographs with -i.")
+    by_path = cases.attrs["paths"]
+    if not inputs and not by_path:
+        raise FileNotFoundError(f"{metadata} names files, not where they are; name the folders to look in with -i.")
+    found = {} if by_path else downloads.index(inputs)
+    there, rows = {}, []  # there: the files in the class folders, by class and case
+    for case in cases.to_dict("records"):
+        if by_path:
+            files = downloads.by_path(case["file"], [Path(metadata).parent, *inputs])
+        else:
+            files = downloads.by_name(case["file"], case["source"], found)
+        status, reason, file = place(case, files, output / case["class"], there, copy)
+        rows.append({"case": case["case"], "status": status, "reason": reason, "class": case["class"],
+                     "patient": case["patient"], "source": case["source"], "file": case["file"], "found": file})
+    table = pd.DataFrame(rows)
+    output.mkdir(parents=True, exist_ok=True)
+    unfinished = output / "arrange.csv.part"
+    table.to_csv(unfinished, index=False)
+    os.replace(unfinished, output / "arrange.csv")
+    return table
+
+
+def place(case, files, folder, there, copy):
+    """Link the one file of a case into its class folder; returns status, reason and the file.
+
+    case: a row of cohort.read. files: the candidates. there: what lies in each class folder, which is kept up to date:
+    {folder: {case: (Path, the row that put it there or None)}}.
+    """
+    if not files:
+        return "missing", "no such file below the folders given" if case["file"] else "the table names no file", ""
+    first, *others = files
+    if not all(same(first, other) for other in others):
+        return "ambiguous", "these differ: " + ", ".join(map(str, files)), ""
+    if folder not in there:
+        names = sorted(folder.iterdir()) if folder.is_dir() else []
+        there[folder] = {cohort.case_of(file.name).lower(): (file, None) for file in names}
+    old, row = there[folder].get(case["case"].lower(), (None, None))
+    if row and row["patient"] == case["patient"] and row["source"] != case["source"]:
+        return "same film", f"as {row['file']} of {row['source']}", str(first)
+    if old and not same(old, first):
+        reason = (f"{row['file']} has the same name; give the cases different names in a column case" if row
+                  else f"{old} is another file, or a link to one that is gone; move it away")
+        return "conflict", reason, str(first)
+    if old:
+        there[folder][case["case"].lower()] = old, case
+        return "present", "", str(first)
+    target = folder / (case["case"] + first.name[len(cohort.case_of(first.name)):])
+    how = link(first, target, copy)
+    there[folder][case["case"].lower()] = target, case
+    return how, "", str(first)
+
+
+def link(file, target, copy):
+    """Make `target` the file, by a hard link, a symbolic one or a copy, whichever works first; returns the status."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for way in [] if copy else [os.link, os.symlink]:
+        try:
+            way(os.path.realpath(file), target)
+        except FileExistsError:
+            raise
+        except OSError:  # another file system, or one without links
+            continue
+        return "linked"
+    unfinished = target.with_name(target.name + ".part")
+    shutil.copyfile(file, unfinished)
+    os.replace(unfinished, target)
+    return "copied"
+
+
+def same(one, other):
+    """True for two files of the same bytes. A link whose file has gone is the same as nothing."""
+    return one.exists() and other.exists() and (one.samefile(other) or filecmp.cmp(one, other, shallow=False))
+
+
+def report(table, output):
+    """Print what is at fault, the counts, and the command that comes next."""
+    for source, rows in table.groupby("source", sort=False):
+        missing = rows[rows.status == "missing"]
+        if len(rows) > 1 and len(missing) == len(rows):
+            print(f"missing: all {len(rows)} radiographs of {source or 'the table'}")
+            rows = rows[rows.status != "missing"]
+        for row in rows[rows.status.isin((*FAULTS, "same film"))].itertuples():
+            print(f"{row.status}: {row.source + ', ' if row.source else ''}{row.file or row.case} ({row.reason})")
+    good = table[table.status.isin(("linked", "copied", "present"))]
+    folders = list(dict.fromkeys(good["class"]))
+    for folder in folders:
+        rows = good[good["class"] == folder]
+        print(f"{len(rows.case.unique())} radiographs of {rows.patient.nunique()} patients in {output / folder}")
+    print(", ".join(f"{count} {status}" for status, count in table.status.value_counts().items()))
+    command = "python segmentation/inference.py"
+    if not {(output / folder).resolve() for folder in folders} <= {ROOT / folder for folder in header.dir_input}:
+        command += " -i " + shlex.join(str(output / folder) for folder in folders)
+    print(f"What became of each row is in {output / 'arrange.csv'}; next: "
+          + (command if folders else "python data/arrange.py -i DOWNLOADS with the folders that hold the radiographs"))
+
+
+if __name__ == "__main__":
+    main()

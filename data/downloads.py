@@ -1,0 +1,66 @@
+"""Find the radiographs of a table in downloaded sets, in the folders and under the suffixes these come with."""
+import os
+import re
+from pathlib import Path
+
+from cxr import cohort
+
+# A folder so named holds one set, whatever lies around it; the innermost such folder tells.
+SET_OF_FOLDER = (
+    ("Cohen et al", re.compile(r"cohen|covid-?chest-?xray", re.I)),
+    ("CoronaHack", re.compile(r"coronahack|kermany|chest_?xray(2017)?$|chest-xray-pneumonia", re.I)),
+    ("JSRT", re.compile(r"jsrt|all247images", re.I)),
+    ("NLM(MC)", re.compile(r"montgomery|nlm[-_ ]?mc", re.I)),
+)
+# What carries a radiograph's name and is not the radiograph: masks, annotations, an archive's shadow files
+PASSED_OVER = re.compile(r"mask|^scr$|^lesions$|^annotations$|^clinicalreadings$|^__macosx$|^\.", re.I)
+PHANTOM = "phantom.json"  # drawn films have the names of real ones
+
+
+def index(folders):
+    """{case name in lower case: [(file, set or None)]} of the files below the folders, in a fixed order.
+
+    set is the one that the innermost telling folder names, of those given and those below. Linked folders are followed.
+    """
+    found, seen = {}, set()
+    for given in folders:
+        given = Path(os.path.abspath(given))
+        for here, below, names in os.walk(given, followlinks=True):
+            real = os.path.realpath(here)
+            if real in seen or (PHANTOM in names and Path(here) != given):
+                below.clear()
+                continue
+            seen.add(real)
+            below[:] = sorted(name for name in below if not PASSED_OVER.search(name))
+            owner = _owner(Path(here).relative_to(given.parent).parts)
+            for name in sorted(names):
+                if not name.startswith("."):
+                    found.setdefault(cohort.case_of(name).lower(), []).append((Path(here, name), owner))
+    return found
+
+
+def by_name(name, source, found):
+    """The files that may be the radiograph `name` of a source, among those of index(): the sure ones if there are any.
+
+    A file in a folder of another of the four known sets is none, where the table names a source; one in a folder of its
+    own set comes before one in a folder that tells nothing; then one of exactly that name before another suffix.
+    """
+    known = cohort.known_set(source)
+    candidates = [(file, owner) for file, owner in found.get(cohort.case_of(name).lower(), [])
+                  if owner in (known, None) or not source]
+    files = [file for file, owner in candidates if owner and owner == known] or [file for file, _ in candidates]
+    return [file for file in files if file.name.lower() == name.lower()] or files
+
+
+def by_path(path, folders):
+    """The files that a path of a table names, relative to one of the folders or absolute."""
+    files = (Path(os.path.abspath(Path(folder, path))) for folder in folders)
+    return [file for file in dict.fromkeys(files) if path and file.is_file()]
+
+
+def _owner(parts):
+    for part in reversed(parts):
+        for name, pattern in SET_OF_FOLDER:
+            if pattern.search(part):
+                return name
+    return None

@@ -1,0 +1,70 @@
+"""Write metadata.xls, the published cohort as a workbook, from a table of its facts.
+
+    python data/make_metadata.py COHORT.csv                  to metadata.xls at the top of the repository
+    python data/make_metadata.py COHORT.csv -o other.xls
+
+COHORT.csv has the columns of metadata.xls, and may have others, which are left out: source, filename, patientid,
+offset, sex, age, finding, Class, view, license. One sheet a source, one row an image; the same table gives the same
+bytes. Needs xlwt, as the tests do; to read metadata.xls, use cxr/cohort.py.
+"""
+import argparse
+import csv
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[0] = str(ROOT)
+
+from cxr import cohort  # noqa: E402
+from data.thorax import formats  # noqa: E402
+
+NUMBERS = ("patientid", "offset", "age")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", type=Path, metavar="COHORT.csv", help="the facts, one row an image")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "metadata.xls", help="(metadata.xls)")
+    args = parser.parse_args()
+    try:
+        rows = read_facts(args.table)
+        unfinished = args.output.with_name(args.output.name + ".part")
+        formats.write_metadata(unfinished, rows)
+        os.replace(unfinished, args.output)
+        patients = cohort.read(args.output).patient.nunique()
+    except (OSError, ValueError) as error:
+        sys.exit(f"data/make_metadata.py: {error}")
+    print(f"Wrote {len(rows)} images of {patients} patients from {len({row['source'] for row in rows})} sources to "
+          f"{args.output}; next: python data/arrange.py -i DOWNLOADS")
+
+
+def read_facts(path):
+    """The rows of the table as dicts by formats.COLUMNS, numbers as numbers, None where empty. Raises ValueError."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        table = csv.DictReader(file)
+        missing = [name for name in formats.COLUMNS if name not in (table.fieldnames or [])]
+        if missing:
+            raise ValueError(f"{path} has no column {', '.join(missing)}; see metadata.xls for how they are named.")
+        rows = [{name: _value(name, row[name] or "") for name in formats.COLUMNS} for row in table]
+    for number, row in enumerate(rows, 2):
+        for name in ("source", "filename", "Class"):
+            if row[name] is None:
+                raise ValueError(f"{path}, row {number} has no {name}; fill it in.")
+    return rows
+
+
+def _value(name, text):
+    """A cell as metadata.xls holds it."""
+    text = text.strip()
+    if name not in NUMBERS:
+        return text or None
+    try:
+        number = float(text)
+    except ValueError:
+        return text or None  # an age as "60s", an id with letters
+    return int(number) if number == int(number) else number
+
+
+if __name__ == "__main__":
+    main()
