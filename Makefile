@@ -17,7 +17,7 @@ demo: .venv/.installed
 	@echo "  checkpoint/segmentation/demo/evaluation   metrics.csv, summary.csv and box plots"
 
 test: lint
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.installed
 	.venv/bin/ruff check .

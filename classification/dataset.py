@@ -104,17 +104,17 @@ def find_cases(root: Path, classes: Sequence[str], labelled: bool | None = None)
 def prepare(image: np.ndarray, mask: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """A pair as the classifier sees it: the masked image (size, size) uint8, and its lung (size, size) uint8 0/1.
 
-    image (H, W) float32 0..255, mask (H, W) uint8 0/1. The image times its mask is resized by bicubic interpolation,
-    the mask by bilinear, both with antialiasing; the sides may change their ratio, as published. A lung too small to
-    keep a pixel keeps those that hold a pixel of the mask.
+    image (H, W) float32 0..255, mask (H, W) uint8 0/1. The image is resized by bicubic interpolation, the
+    mask by bilinear, both with antialiasing, and then multiplied; the sides may change their ratio, as published. A
+    lung too small to keep a pixel keeps those that hold a pixel of the mask.
     """
-    small = resize(torch.from_numpy(image * mask)[None], size, size)[0]
+    small = resize(torch.from_numpy(image)[None], size, size)[0].round().clamp(0, 255).to(torch.uint8).numpy()
     soft = torch.from_numpy(mask.astype(np.float32))[None, None]
     lung = (F.interpolate(soft, (size, size), mode="bilinear", antialias=True)[0, 0] >= 0.5).numpy()
     if not lung.any():
         rows, columns = np.nonzero(mask)
         lung[rows * size // mask.shape[0], columns * size // mask.shape[1]] = True
-    return small.round().clamp(0, 255).to(torch.uint8).numpy(), lung.astype(np.uint8)
+    return small * lung, lung.astype(np.uint8)
 
 
 class Images:

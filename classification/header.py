@@ -3,14 +3,16 @@
 # Data
 dir_pairs = "output"  # folders of pairs, written by segmentation/inference.py: what split.py divides
 dir_split = "data/split"  # {train,val,test}/<folder>/, made by split.py or by hand
-file_metadata = "metadata.xls"  # who the patients are: the published cohort's table, or a .csv (case or path, class, patient)
-classes = ["normal", "bacterial=bacteria", "tuberculosis=Tuberculosis", "viral=virus+COVID-19"]  # CLASS, CLASS=FOLDER or CLASS=FOLDER+FOLDER; [] takes each folder as a class
+file_metadata = "metadata.xls"  # the patients: the published cohort's, or a .csv (case or path, class, patient)
+classes = [
+    "normal", "bacterial=bacteria", "tuberculosis=Tuberculosis", "viral=virus+COVID-19"
+]  # CLASS, CLASS=FOLDER or CLASS=FOLDER+FOLDER, as many folders as belong to it; [] takes each folder as a class
 
 # Split
 split_by = "patient"  # patient: no patient in two parts; image: as published, patients may cross
 split_parts = [0.7, 0.1, 0.2]  # train, val, test
 split_seed = 407  # draws the split
-duplicate_distance = 32  # bits in which the perceptual hashes (256 bits) of near-duplicates differ at most; -1 looks for none
+duplicate_distance = 32  # of 256 bits of near-duplicates' perceptual hashes; -1 looks for none
 folds = 0  # 2 or more: so many folds instead, in folders fold1, fold2 ... of dir_split
 
 # Results
@@ -20,10 +22,10 @@ test_name = "resnet18"  # name of the run
 restart = False  # True throws an earlier run of this name away
 
 # Input
-approach = "local"  # local: patches that vote; global: the whole masked image at patch_size; dense: every window of one pass
+approach = "local"  # patches that vote; global: the whole image at patch_size; dense: every window of one pass
 img_size = 1024  # the masked image is img_size x img_size
 patch_size = 224  # side of a patch, in pixels of it
-input_scaling = "auto"  # imagenet, lite (grey - 127) / 128, raw 0..255; auto: what the starting weights were trained with
+input_scaling = "auto"  # imagenet, lite (grey - 127) / 128, raw 0..255; auto: as the starting weights need
 
 # Network
 net_label = "resnet18"  # or resnet34, resnet50, densenet121, vgg11_bn, squeezenet1_1, efficientnet_lite0

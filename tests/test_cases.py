@@ -39,9 +39,8 @@ def test_without_classes_each_folder_is_one():
 
 
 def test_folders_may_differ_in_case():
-    assert dataset.class_map(PUBLISHED, ["tuberculosis", "covid-19"])[1] | {"x": 9} == {
-        "normal": 0, "bacteria": 1, "Tuberculosis": 2, "virus": 3, "COVID-19": 3, "tuberculosis": 2, "covid-19": 3, "x": 9
-    }
+    found = dataset.class_map(PUBLISHED, ["tuberculosis", "covid-19"])[1]
+    assert (found["tuberculosis"], found["covid-19"], len(found)) == (2, 3, 7)
     # two folders that differ in case only can still be two classes
     assert dataset.class_map(["a", "A"], ["a", "A"])[1] == {"a": 0, "A": 1}
 
