@@ -1,0 +1,165 @@
+"""Measure lungs and heart of every pair, and compare the classes, patient by patient.
+
+    python classification/biomarkers.py                       the pairs in dir_pairs, a folder a class
+    python classification/biomarkers.py -i FOLDER -o OUTPUT   other pairs, in folders or without them
+    python classification/biomarkers.py --within-source       compare in every source by itself too
+    python classification/biomarkers.py --pictures            with the two widths of the cardiothoracic ratio drawn
+
+Writes biomarkers.csv (a row a case), comparisons.csv (Kruskal-Wallis, Mann-Whitney with Holm's correction, Cliff's
+delta with its interval) and box plots by class. Patients and sources come from file_metadata, else from dir_split.
+Cases measured before are skipped, unless their pair or the settings changed.
+"""
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import cv2
+import pandas as pd
+from tqdm import tqdm
+
+from classification import contrasts, dataset, header, known, measures
+from cxr import config, engine, journal, pairs
+
+ABOUT = ["case", "folder", "label", "patient", "source", "status", "reason"]
+DECISIVE = ["seed", "repeat", "sampling", "img_size", "patch_size"]  # settings that a measurement depends on
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input", metavar="FOLDER", help="pairs, a folder a class or none (default: dir_pairs)")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="default: biomarkers in the folder of pairs")
+    parser.add_argument("--within-source", action="store_true",
+                        help="compare in every source by itself as well: diseases there, and not hospitals")
+    parser.add_argument("--unflagged", action="store_true", help="compare only cases whose mask nothing speaks against")
+    parser.add_argument("--pictures", action="store_true", help="draw both widths on every radiograph")
+    parser.add_argument("--overwrite", action="store_true", help="measure every case again")
+    settings, options = config.load(header, parser=parser)
+    root = Path(options.input or settings.dir_pairs).absolute()
+    output = Path(options.output).absolute() if options.output else root / "biomarkers"
+    try:
+        cases = dataset.find_cases(root, settings.classes)
+        folders = {case.folder for case in cases if case.label is not None}
+        names = dataset.class_map(settings.classes, folders)[0] if folders else []
+        films = known.films(root, settings)
+        people, notes = known.people(cases, settings)
+        if options.unflagged and films is None:
+            raise ValueError(f"--unflagged needs masks.csv, and there is none beside {root}; segment with "
+                             "segmentation/inference.py, or leave the flag out.")
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"classification/biomarkers.py: {error}")
+    if films is None:
+        notes.append("there is no masks.csv, so neither the masks' quality nor the films' spacing is known")
+    print(f"{len(cases)} cases in {root}")
+
+    file = output / "biomarkers.csv"
+    pictures = output / "pictures" if options.pictures else None
+    done = finished(file, cases, settings, options.overwrite, pictures)
+    todo = [case for case in cases if (case.folder, case.case) not in done]
+    work = partial(measure, settings=settings, pictures=pictures)
+    with journal.writer(file, 0) as write, ThreadPoolExecutor(max(settings.num_workers, 1)) as pool:
+        for row in tqdm(pool.map(work, todo), "cases", total=len(todo)):
+            write(row)
+    table = complete(journal.merge(file, ABOUT), cases, names, people, films or {})
+    fresh = file.with_name(file.name + ".tmp")
+    table.to_csv(fresh, index=False)
+    os.replace(fresh, file)
+
+    wanted = table[(table.status == "ok") | (table.status == "flagged") & (not options.unflagged)]
+    for note in notes + contrasts.remarks(table, wanted, options.unflagged):
+        print(f"Note: {note}.")
+    written = ["biomarkers.csv"]
+    if wanted.label.any():
+        written += contrasts.compare(wanted[wanted.label != ""], names, output, options.within_source, settings.seed)
+    for reason in table.reason[table.status == "failed"]:
+        print(f"failed: {reason}")
+    counts = {status: int((table.status == status).sum()) for status in ("ok", "flagged", "failed")}
+    print(f"\n{counts['ok']} ok, {counts['flagged']} flagged, {counts['failed']} failed ({len(done)} were measured "
+          "before).")
+    print(f"Wrote {output}: {', '.join(written)}{', pictures' if pictures else ''}. Next: look at the box plots, then "
+          "python classification/split.py")
+    sys.exit(1 if counts["failed"] else 0)
+
+
+def finished(file: Path, cases: list[dataset.Case], settings, overwrite: bool, pictures: Path | None) -> set:
+    """(folder, case) of the cases that biomarkers.csv holds already, measured as now; the others lose their rows.
+
+    A case is measured again if it failed, if its pair is newer than the table, and, where pictures are wanted, if it
+    has none. All are if the settings differ from biomarkers.json, which is written anew.
+    """
+    made = max((path.stat().st_mtime for path in [file, *file.parent.glob("biomarkers.*.jsonl")] if path.exists()),
+               default=0)
+    told, now = file.with_suffix(".json"), {name: getattr(settings, name) for name in DECISIVE}
+    try:
+        same = json.loads(told.read_text()) == now
+    except (FileNotFoundError, json.JSONDecodeError):
+        same = False
+    old = set()
+    for case in cases if same and not overwrite else ():
+        files = [case.place / f"{case.case}{end}" for end in (pairs.IMAGE, pairs.MASK, pairs.LABELS)]
+        newer = any(path.stat().st_mtime > made for path in files if path.exists())
+        if not newer and (pictures is None or picture_file(pictures, case).exists()):
+            old.add((case.folder, case.case))
+    rows = journal.merge(file, ABOUT)
+    done = {(f, c) for f, c, s in zip(rows.folder, rows.case, rows.status, strict=True) if s != "failed"} & old
+    # Forgotten first: a run that is killed must leave no row of an older pair that counts as new.
+    journal.merge(file, ABOUT, set(zip(rows.folder, rows.case, strict=True)) - done)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    told.write_text(json.dumps(now, indent=1) + "\n")
+    return done
+
+
+def measure(case: dataset.Case, settings, pictures: Path | None) -> dict:
+    """The numbers of one case, with status and reason if they cannot be had; and its picture, if wanted."""
+    row = {"case": case.case, "folder": case.folder, "status": "ok", "reason": ""}
+    try:
+        image, mask = pairs.load(case.place, case.case)
+        labels = pairs.load_labels(case.place, case.case)
+        # The draw is the vote's, so that the spread is that of the patches which vote.
+        rng = engine.generator(settings.seed, "vote", case.case)
+        row |= measures.measure(image, mask, labels, settings, rng)
+    except pairs.BadPair as fault:
+        return row | {"status": "failed", "reason": str(fault)}
+    except ValueError as fault:
+        return row | {"status": "failed", "reason": f"{case.case}: {fault}"}
+    if pictures:
+        file = picture_file(pictures, case)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        drawn = measures.picture(image, mask, labels)
+        file.write_bytes(cv2.imencode(".png", drawn[..., ::-1])[1].tobytes())
+    return row
+
+
+def picture_file(pictures: Path, case: dataset.Case) -> Path:
+    return pictures / case.folder / f"{case.case}.widths.png"
+
+
+def complete(rows: pd.DataFrame, cases, names, people, films) -> pd.DataFrame:
+    """biomarkers.csv: a row a case of today, with what other tables know of it now."""
+    about = pd.DataFrame({
+        "case": [case.case for case in cases],
+        "folder": [case.folder for case in cases],
+        "label": ["" if case.label is None else names[case.label] for case in cases],
+        "patient": [patient for patient, _ in people],
+        "source": [source for _, source in people],
+    })
+    rows = rows.drop(columns=["label", "patient", "source"], errors="ignore")
+    table = about.merge(rows, on=["folder", "case"]).reindex(columns=ABOUT + measures.COLUMNS)
+    found = table.to_dict("records")
+    for row in found:
+        film = films.get((row["folder"], row["case"]), {})
+        if row["status"] != "failed":
+            flagged = film.get("status") == "flagged"
+            row["status"], row["reason"] = ("flagged", film["reason"]) if flagged else ("ok", "")
+        row |= measures.square_millimetres(row, film.get("spacing_mm"))
+    return pd.DataFrame(found, columns=table.columns)
+
+
+if __name__ == "__main__":
+    main()

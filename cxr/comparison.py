@@ -1,0 +1,128 @@
+"""Do classes differ in a number? Rank tests between classes, and how large the differences are, patient by patient.
+
+The images of one patient are not independent, so a patient is one value: the mean of the patient's images of a class.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+KRUSKAL, MANN_WHITNEY = "kruskal-wallis", "mann-whitney"
+ALL = "all"  # in the column source: over all of them
+COLUMNS = ["marker", "source", "test", "class_a", "class_b", "n_a", "n_b", "median_a", "median_b", "statistic", "p",
+           "p_holm", "effect", "low", "high"]
+LEAST = 3  # patients of a class, below which it is not compared: no test can tell anything of two
+_AT_ONCE = 4_000_000  # counts in memory at a time, whatever the number of patients
+
+
+def per_patient(images, marker):
+    """{label: (n,) float values of its patients} of a table with a row an image: label, patient and the marker.
+
+    A patient's value is the mean over the patient's images of that label; images without a value (NaN) or without a
+    label are left out. Whoever has images of two labels counts in both.
+    """
+    means = images.groupby(["label", "patient"])[marker].mean().dropna()
+    return {label: values.to_numpy(float) for label, values in means.groupby(level="label")}
+
+
+def compare(images, markers, classes, source=ALL, repeats=2000, seed=0):
+    """Tests and effect sizes of every marker, as a table with COLUMNS; it is empty where nothing can be compared.
+
+    images: row an image, with label, patient and the markers. classes: labels in the order to report. A class takes
+    part in a marker's comparison with values of LEAST patients or more.
+
+    A row `kruskal-wallis` a marker (Kruskal and Wallis 1952): H, p, p_holm over the markers of this table, effect
+    epsilon squared = H / (n - 1), 0 to 1, without interval; n_a counts all patients. A row `mann-whitney` a pair of
+    classes (two-sided; exact where groups are small and untied): U of class a, p, p_holm over the pairs of that marker
+    (Holm 1979), effect Cliff's delta with its 95 % bootstrap interval over patients (see `cliffs_delta`, `interval`).
+    """
+    rows = []
+    for marker in markers:
+        values = per_patient(images, marker)
+        values = {name: values[name] for name in classes if len(values.get(name, ())) >= LEAST}
+        if len(values) < 2:
+            continue
+        rows.append({"marker": marker, "test": KRUSKAL} | _kruskal(list(values.values())))
+        pairs = [_pair(values, a, b, repeats, seed) for a, b in combinations(values, 2)]
+        for row, p in zip(pairs, holm([row["p"] for row in pairs]), strict=True):
+            rows.append({"marker": marker, "test": MANN_WHITNEY} | row | {"p_holm": p})
+    table = pd.DataFrame(rows, columns=COLUMNS).assign(source=source)
+    overall = table.test == KRUSKAL
+    table.loc[overall, "p_holm"] = holm(table.p[overall])
+    return table.astype({"n_a": "Int64", "n_b": "Int64", "p_holm": float})
+
+
+def within_sources(images, markers, classes, repeats=2000, seed=0):
+    """`compare` in every source by itself, one table: there classes differ by disease and not by hospital.
+
+    images has a column source besides; rows with an empty one are left out, and so is a source of one class.
+    """
+    names = sorted(name for name in images.source.dropna().unique() if name)
+    tables = [compare(images[images.source == name], markers, classes, name, repeats, seed) for name in names]
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else compare(images[:0], markers, classes)
+
+
+def holm(p):
+    """Holm's step-down correction of some p-values, as (n,) floats."""
+    p = np.asarray(p, float)
+    return multipletests(p, method="holm")[1] if len(p) > 1 else p
+
+
+def cliffs_delta(a, b):
+    """P(a > b) - P(a < b) for values a (n,) of one group and b (m,) of another, -1 to 1; 0: neither tends to be more.
+
+    Cliff 1993, Psychological Bulletin 114:494. The same as the rank-biserial correlation 2 U / (n m) - 1, and as
+    2 AUC - 1 of telling the groups by the value.
+    """
+    return float(_delta(*(counts[None] for counts in _counts(a, b)))[0])
+
+
+def interval(a, b, repeats=2000, seed=0, level=0.95):
+    """(low, high): percentile bootstrap interval of `cliffs_delta`, drawing within each group (Efron and Tibshirani
+    1993, chapters 8 and 13). Groups that do not overlap at all give no width: then the data do not tell it.
+
+    A resample is a count for each value that occurs, so that thousands of them need no comparison of all with all.
+    """
+    count_a, count_b = _counts(a, b)
+    rng = np.random.default_rng(seed)
+    portion = max(1, _AT_ONCE // len(count_a))
+    drawn = []
+    for first in range(0, repeats, portion):
+        size = min(portion, repeats - first)
+        drawn.append(_delta(*(rng.multinomial(n.sum(), n / n.sum(), size) for n in (count_a, count_b))))
+    tail = (1 - level) / 2
+    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _counts(a, b):
+    """How often each value that occurs in either group occurs in a and in b, by rising value: (m,) int each."""
+    values, place = np.unique(np.concatenate([a, b]), return_inverse=True)
+    return tuple(np.bincount(part, minlength=len(values)) for part in (place[:len(a)], place[len(a):]))
+
+
+def _delta(count_a, count_b):
+    """(rows,) Cliff's delta of (rows, m) counts of the same rising values."""
+    up_to = np.cumsum(count_b, 1)
+    total = up_to[:, -1:]
+    below, above = up_to - count_b, total - up_to
+    return (count_a * (below - above)).sum(1) / (count_a.sum(1) * total[:, 0])
+
+
+def _kruskal(groups):
+    every = np.concatenate(groups)
+    # Where all values are one, ranks do not exist and neither does a difference.
+    h, p = stats.kruskal(*groups) if np.ptp(every) else (0.0, 1.0)
+    return {"n_a": len(every), "median_a": np.median(every), "statistic": h, "p": p, "effect": h / (len(every) - 1)}
+
+
+def _pair(values, name_a, name_b, repeats, seed):
+    a, b = values[name_a], values[name_b]
+    u, p = stats.mannwhitneyu(a, b, alternative="two-sided") if np.ptp([*a, *b]) else (len(a) * len(b) / 2, 1.0)
+    low, high = interval(a, b, repeats, seed)
+    return {"class_a": name_a, "class_b": name_b, "n_a": len(a), "n_b": len(b), "median_a": np.median(a),
+            "median_b": np.median(b), "statistic": u, "p": p, "effect": cliffs_delta(a, b), "low": low, "high": high}
