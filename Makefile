@@ -3,18 +3,28 @@ PYTHON ?= python3
 
 .PHONY: demo test lint clean
 
-# From nothing to lung masks in a few minutes: each line can be typed by itself.
+# From nothing to predictions in a few minutes: each line can be typed by itself.
 demo: .venv/.installed
-	.venv/bin/python data/make_phantom.py -o data/phantom --tiny
+	.venv/bin/python data/make_phantom.py -o data/phantom --tiny --per-class 16
 	.venv/bin/python segmentation/train.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56 \
 		resize_height=128 resize_width=128 schedule=onecycle learning_rate=3e-3 epoch_max=12
 	.venv/bin/python segmentation/inference.py -i data/phantom/cohort -o output/demo test_name=demo
 	.venv/bin/python segmentation/evaluate.py dir_data_root=data/phantom test_name=demo
+	.venv/bin/python classification/split.py dir_pairs=output/demo dir_split=output/demo-split \
+		file_metadata=data/phantom/metadata.xls --overwrite
+	.venv/bin/python classification/train.py dir_split=output/demo-split test_name=demo restart=True \
+		net_label=efficientnet_lite0 file_weights=weights/classification.safetensors img_size=384 patch_size=128 \
+		learning_rate=1e-3 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=5 repeat_val=9 epoch_max=4
+	.venv/bin/python classification/inference.py dir_split=output/demo-split test_name=demo repeat=25 \
+		-o output/demo-predictions --overwrite
+	.venv/bin/python classification/visualize_cnn.py dir_split=output/demo-split test_name=demo repeat=25 \
+		-o output/demo-maps --overwrite
 	@echo
-	@echo "Synthetic radiographs, a short training: the masks show the way, not what the method can do. Look at"
+	@echo "Synthetic radiographs, short trainings: this shows the way, not what the method can do. Look at"
 	@echo "  output/demo                               a folder a class: pairs and overlays; masks.csv, report.json"
-	@echo "  checkpoint/segmentation/demo              curves.png, log.jsonl, best.pt"
-	@echo "  checkpoint/segmentation/demo/evaluation   metrics.csv, summary.csv and box plots"
+	@echo "  checkpoint/segmentation/demo              curves.png, log.jsonl, best.pt; evaluation/ with its tables"
+	@echo "  output/demo-predictions                   predictions.csv, metrics.json, confusion, ROC and reliability"
+	@echo "  output/demo-maps                          where the evidence lay: a picture a case"
 
 test: lint
 	.venv/bin/python -m pytest -n 2 --dist loadfile
@@ -38,5 +48,6 @@ lint: .venv/.installed
 
 # What make and the demo made; trainings of your own and their results stay.
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis data/phantom output/demo checkpoint/segmentation/demo
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis data/phantom output/demo output/demo-split \
+		output/demo-predictions output/demo-maps checkpoint/segmentation/demo checkpoint/classification/demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
