@@ -34,11 +34,11 @@ def learning_curves(log, path):
     scores = {name: _numbers(table, name) for name in table.columns if name.startswith("val_jaccard")}
     scores = {name: values for name, values in scores.items() if values.notna().any()}
 
-    figure = _figure(10, 4.2)
+    figure = new_figure(10, 4.2)
     figure.get_layout_engine().set(wspace=0.06)
     grid = figure.add_gridspec(2, 2, height_ratios=(4, 1))
-    loss, score = _axes(figure, grid[0, 0], "Loss"), _axes(figure, grid[:, 1], "Validation Jaccard")
-    rate = _axes(figure, grid[1, 0], "Learning\nrate", sharex=loss)
+    loss, score = add_axes(figure, grid[0, 0], "Loss"), add_axes(figure, grid[:, 1], "Validation Jaccard")
+    rate = add_axes(figure, grid[1, 0], "Learning\nrate", sharex=loss)
     for axes, name, label, colour in ((loss, "train_loss", "training", SKY), (loss, "val_loss", "validation", BLUE),
                                       (rate, "learning_rate", None, QUIET)):
         _curve(axes, epoch, _numbers(table, name), label, colour)
@@ -84,8 +84,8 @@ def box_plot(table, columns, path, title, ylabel):
     if len(names) > 1 and all(name.startswith(prefix) for name in names):  # jaccard_left, ...: ylabel says jaccard
         names = [name.removeprefix(prefix) for name in names]
     places = np.arange(1, len(columns) + 1)
-    figure = _figure(max(3.6, 1.6 + 1.1 * len(columns)), 4.4)
-    axes = _axes(figure, 111, ylabel)
+    figure = new_figure(max(3.6, 1.6 + 1.1 * len(columns)), 4.4)
+    axes = add_axes(figure, 111, ylabel)
     axes.grid(axis="x", visible=False)
     rng = np.random.default_rng(0)  # sideways scatter only, the same for every call
     spare = [BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION]
@@ -155,13 +155,15 @@ def contact_sheet(pictures, captions, columns, height=320):
     return np.asarray(sheet)
 
 
-def _figure(width, height):
+def new_figure(width, height):
+    """An empty figure of so many inches, which arranges what is put on it."""
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _axes(figure, place, ylabel, sharex=None):
+def add_axes(figure, place, ylabel, sharex=None):
+    """Axes at a place of the figure (as add_subplot takes it), with quiet spines and grid."""
     axes = figure.add_subplot(place, sharex=sharex)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)

@@ -19,8 +19,12 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import cv2
 from tqdm import tqdm
 
-from cxr import config, engine, pairs, plots, radiograph
-from segmentation import header, masks, network, report, segment, table
+from cxr import config, engine, pairs, plots, radiograph, runreport
+from segmentation import header, masks, network, segment, table
+
+# What decides a mask, and what reads, computes and writes it
+DECISIVE = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "mirror", "image_dtype")
+PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm", "lightning-fabric")
 
 
 def main() -> None:
@@ -38,7 +42,7 @@ def main() -> None:
         weights, which = network.find_weights(settings)
         model, settings, notes = network.open_network(weights, settings)
         if not options.overwrite:
-            report.check(output / "report.json", settings, weights)
+            runreport.check(output / "report.json", settings, weights, DECISIVE)
     except (table.BadInput, ValueError) as error:
         sys.exit(f"segmentation/inference.py: {error}")
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
@@ -50,7 +54,7 @@ def main() -> None:
     if fabric.is_global_zero:
         # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
         table.merge(output, {job.key for job in jobs} if options.overwrite else frozenset())
-        report.write(output / "report.json", settings, fabric, weights)
+        runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
     fabric.barrier()
     done = set() if options.overwrite else table.finished(output)
     # Batches come from the whole list, so that what is left of it changes no result.
@@ -66,7 +70,8 @@ def main() -> None:
     rows = rows[[key in keys for key in zip(rows.folder, rows.case, strict=True)]]
     counts = {status: int((rows.status == status).sum()) for status in ("ok", "flagged", "failed")}
     counts["passed_over"] = len(passed_over)
-    report.write(output / "report.json", settings, fabric, weights, counts, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    runreport.write(output / "report.json", settings, fabric, weights, PACKAGES, counts, seconds)
     for reason in rows.reason[rows.status == "failed"]:
         print(f"failed: {reason}")
     print(

@@ -1,17 +1,18 @@
 """Which file becomes which case, and masks.csv: a row a case, written by several processes and through kills."""
 
-import json
 import os
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from cxr import journal as journals
 from cxr import pairs, radiograph
 
+MASKS = "masks.csv"
 OVERLAY = ".overlay.png"
+_TEXT = ("case", "folder", "file", "status", "reason")
 # Only these are cut off a name: a DICOM file called 1.2.840.10008 keeps its last number.
 _SUFFIXES = {".img", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".jp2"}
 
@@ -84,61 +85,18 @@ def _folder(file: Path, given: Path) -> str:
 
 def finished(output: Path) -> set[tuple[str, str]]:
     """The cases that have a row without failure and a whole pair."""
-    if not (output / "masks.csv").exists():
+    if not (output / MASKS).exists():
         return set()
-    rows = _read_csv(output / "masks.csv")
+    rows = journals.read(output / MASKS, _TEXT)
     rows = rows[rows.status != "failed"]
     return {(f, c) for f, c in zip(rows.folder, rows.case, strict=True) if pairs.is_complete(output / f, c)}
 
 
-@contextmanager
 def journal(output: Path, rank: int):
-    """A function that adds a row to this process's own journal at once, so that a kill loses no finished case."""
-    output.mkdir(parents=True, exist_ok=True)
-    with open(output / f"masks.{rank}.jsonl", "a") as file:
-
-        def write(row: dict) -> None:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-
-        yield write
+    """A context with the function that adds a row to this process's journal of masks.csv."""
+    return journals.writer(output / MASKS, rank)
 
 
 def merge(output: Path, forget: set[tuple[str, str]] = frozenset()) -> pd.DataFrame:
-    """Fold the journals into masks.csv, the newest row of a case counting, and return it sorted by folder and case.
-
-    Cases to `forget` lose their rows, and with them the mark of being finished.
-    """
-    path = output / "masks.csv"
-    tables = [_read_csv(path)] if path.exists() else []
-    journals = sorted(output.glob("masks.*.jsonl"))
-    for file in journals:
-        tables.append(pd.DataFrame(_lines(file)))
-    tables = [table for table in tables if len(table)]
-    if tables:
-        rows = pd.concat(tables, ignore_index=True).drop_duplicates(["folder", "case"], keep="last")
-        rows = rows[[key not in forget for key in zip(rows.folder, rows.case, strict=True)]]
-        rows = rows.sort_values(["folder", "case"], ignore_index=True).convert_dtypes()  # whole numbers look whole
-        fresh = path.with_name("masks.csv.tmp")
-        rows.to_csv(fresh, index=False)
-        os.replace(fresh, path)
-    for file in journals:
-        file.unlink()
-    return _read_csv(path) if tables else pd.DataFrame(columns=["case", "folder", "file", "status", "reason"])
-
-
-def _lines(file: Path) -> list[dict]:
-    rows = []
-    for line in file.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:  # the line that a kill cut short: its case is segmented again
-            break
-    return rows
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False)  # a case may be called NA or 007: names stay text
-    for column in rows.columns.difference(["case", "folder", "file", "status", "reason"]):
-        rows[column] = pd.to_numeric(rows[column])
-    return rows
+    """Fold the journals into masks.csv but for the cases to `forget`, and return it sorted by folder and case."""
+    return journals.merge(output / MASKS, _TEXT, forget)

@@ -1,47 +1,55 @@
-"""report.json: what a run of inference.py was made with and what came of it."""
+"""report.json: what a run of inference was made with and what came of it."""
 
 import hashlib
 import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
 from cxr import config
 
-_PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm", "lightning-fabric")
 
+def check(path: Path, settings, weights: Path, decisive: Sequence[str]) -> None:
+    """Raise ValueError if the report of an earlier run in this folder tells of other weights or other settings.
 
-# What decides a mask: cases made with other values do not belong into one folder.
-_DECISIVE = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "mirror", "image_dtype")
-
-
-def check(path: Path, settings, weights: Path) -> None:
-    """Raise ValueError if the report of an earlier run in this folder tells of other weights or other preprocessing."""
+    decisive are the settings that decide a case's result: cases made with other values do not belong into one folder.
+    """
     if not path.exists():
         return
     try:
         earlier = json.loads(path.read_text())
-        old = {name: earlier["settings"].get(name) for name in _DECISIVE} | {"weights": earlier["weights"]["sha256"]}
+        old = {name: earlier["settings"].get(name) for name in decisive} | {"weights": earlier["weights"]["sha256"]}
     except (json.JSONDecodeError, KeyError, TypeError):
         raise ValueError(f"{path} is damaged; remove it, or give another folder with -o.") from None
-    new = {name: config.as_dict(settings)[name] for name in _DECISIVE} | {"weights": _digest(weights)}
+    new = {name: config.as_dict(settings)[name] for name in decisive} | {"weights": digest(weights)}
     changed = [name for name in new if old[name] != new[name]]
     if changed:
         raise ValueError(
             f"{path.parent} holds cases made with other {', '.join(changed)} (see report.json there): give another "
-            "folder with -o, or --overwrite to segment them again."
+            "folder with -o, or --overwrite to make them again."
         )
 
 
-def _digest(file: Path) -> str:
+def digest(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def write(path: Path, settings, fabric, weights: Path, counts: dict | None = None, seconds: float | None = None):
-    """Write report.json: versions, device, settings, weights and their sha256; counts and seconds when all is done."""
+def write(
+    path: Path,
+    settings,
+    fabric,
+    weights: Path,
+    packages: Sequence[str],
+    counts: dict | None = None,
+    seconds: float | None = None,
+) -> None:
+    """Write report.json: versions of `packages`, device, settings, weights and their sha256; counts and seconds when
+    all is done."""
     report = {
         "command": " ".join(sys.argv),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -49,8 +57,8 @@ def write(path: Path, settings, fabric, weights: Path, counts: dict | None = Non
         "counts": counts,
         "device": str(fabric.device),
         "processes": fabric.world_size,
-        "weights": {"file": str(weights), "sha256": _digest(weights)},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "weights": {"file": str(weights), "sha256": digest(weights)},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "settings": config.as_dict(settings),
     }
     path.parent.mkdir(parents=True, exist_ok=True)

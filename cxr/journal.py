@@ -1,0 +1,73 @@
+"""A CSV table with a row a case, written by several processes and through kills.
+
+Each process adds its rows to a journal of its own beside the table (`masks.0.jsonl` beside `masks.csv`), a line a row;
+one process folds the journals into the table. Rows are known by their folder and case.
+"""
+
+import json
+import os
+from collections.abc import Collection
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+KEY = ["folder", "case"]
+
+
+@contextmanager
+def writer(table: Path, rank: int):
+    """A function that adds a row to this process's own journal at once, so that a kill loses no finished case."""
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with open(table.with_name(f"{table.stem}.{rank}.jsonl"), "a") as file:
+
+        def write(row: dict) -> None:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+
+        yield write
+
+
+def merge(table: Path, text: Collection[str], forget: Collection[tuple[str, str]] = frozenset()) -> pd.DataFrame:
+    """Fold the journals into the table, the newest row of a case counting, and return it sorted by folder and case.
+
+    text are the columns that hold text, all others numbers. Cases to `forget`, by (folder, case), lose their rows, and
+    with them the mark of being finished.
+    """
+    tables = [read(table, text)] if table.exists() else []
+    journals = sorted(table.parent.glob(f"{table.stem}.*.jsonl"))
+    for file in journals:
+        tables.append(pd.DataFrame(_lines(file)))
+    tables = [rows for rows in tables if len(rows)]
+    if tables:
+        rows = pd.concat(tables, ignore_index=True).drop_duplicates(KEY, keep="last")
+        rows = rows[[key not in forget for key in zip(rows.folder, rows.case, strict=True)]]
+        save(table, rows.sort_values(KEY, ignore_index=True))
+    for file in journals:
+        file.unlink()
+    return read(table, text) if tables else pd.DataFrame(columns=list(text))
+
+
+def save(table: Path, rows: pd.DataFrame) -> None:
+    """Write the table so that a kill leaves the old one or the new."""
+    fresh = table.with_name(table.name + ".tmp")
+    rows.convert_dtypes().to_csv(fresh, index=False)  # whole numbers look whole
+    os.replace(fresh, table)
+
+
+def read(table: Path, text: Collection[str]) -> pd.DataFrame:
+    """The table, `text` columns as they stand, the others as numbers."""
+    rows = pd.read_csv(table, dtype=str, keep_default_na=False)  # a case may be called NA or 007: names stay text
+    for column in rows.columns.difference(list(text)):
+        rows[column] = pd.to_numeric(rows[column])
+    return rows
+
+
+def _lines(file: Path) -> list[dict]:
+    rows = []
+    for line in file.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:  # the line that a kill cut short: its case is done again
+            break
+    return rows
