@@ -1,4 +1,4 @@
-"""What the tests of stage 1 share: a small synthetic set, a network trained on it for seconds, ways to run scripts."""
+"""What the tests share: small synthetic sets, networks trained on them for seconds, ways to run scripts."""
 
 import importlib
 import os
@@ -9,7 +9,10 @@ from types import SimpleNamespace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are too small for more, and runs are compared bit for bit
 
+import numpy as np
 import pytest
+
+from cxr import pairs
 
 ROOT = Path(__file__).resolve().parents[1]
 # The smallest network at the smallest size it takes
@@ -18,6 +21,13 @@ TINY = ["net_label=fcdensenet56", "resize_height=32", "resize_width=32", "device
 EPOCHS = 8
 TRAINING = [*TINY, "num_batch_train=3", "learning_rate=1e-3", f"epoch_max={EPOCHS}", "dropout=0.05", "average=0.3",
             "augment=True", "rotation=5", "scale=0.05", "shift=0.02", "opacity=0.1"]
+
+# The same for stage 2: a network that learns in seconds by patches a quarter of the image, with every random draw
+CLASSIFYING = ["classes=['normal','bacterial=bacteria','viral=virus+COVID-19']", "net_label=resnet18",
+               "pretrained=none", "device=cpu", "img_size=96", "patch_size=48", "num_batch_train=8",
+               "num_batch_test=8", "repeat=9", "repeat_val=5", "num_patches=2", "learning_rate=3e-4",
+               "weight_decay=1e-4", "lambda_l1=1e-7"]
+CLASSIFYING_EPOCHS = 4
 
 
 def command(script, *words, processes=1):
@@ -28,7 +38,7 @@ def command(script, *words, processes=1):
     return [*launcher, str(ROOT / script), *map(str, words)]
 
 
-def run(script, *words, processes=1, timeout=300):
+def run(script, *words, processes=1, timeout=900):
     """A script as a process of its own: its subprocess.CompletedProcess, with text."""
     line = command(script, *words, processes=processes)
     return subprocess.run(line, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=timeout)
@@ -78,3 +88,34 @@ def trained(films, tmp_path_factory):
     done = run("segmentation/train.py", *words, "test_name=whole")
     assert done.returncode == 0, done.stderr
     return SimpleNamespace(run=folder / "whole", words=words, done=done)
+
+
+def draw_pair(folder, case, kind, seed):
+    """A pair of 100 x 120 pixels whose lungs are dark (normal), bright (bacteria), or striped (virus and COVID-19)."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:100, :120]
+    lungs = [((rows - 50) / 36) ** 2 + ((columns - middle) / 20) ** 2 < 1 for middle in (32, 88)]
+    grey = {"normal": 60.0, "bacteria": 190.0}.get(kind, 125 + 65 * np.sin((rows + 3 * seed) / 2.0))
+    image = np.clip(grey + rng.normal(0, 15, rows.shape), 0, 255).astype(np.float32)
+    pairs.save(folder, case, image, lungs[0] | lungs[1], 3 * lungs[0] + 2 * lungs[1])
+
+
+@pytest.fixture(scope="session")
+def split_pairs(tmp_path_factory):
+    """A split of drawn pairs, {train,val,test}/<folder>/: 6, 2 and 3 of each of normal, bacteria, virus, COVID-19."""
+    root = tmp_path_factory.mktemp("pairs") / "split"
+    for f, folder in enumerate(("normal", "bacteria", "virus", "COVID-19")):
+        for p, (part, count) in enumerate((("train", 6), ("val", 2), ("test", 3))):
+            for i in range(count):
+                draw_pair(root / part / folder, f"{folder}-{part}-{i}", folder, 100 * f + 10 * p + i)
+    return root
+
+
+@pytest.fixture(scope="session")
+def classified(split_pairs, tmp_path_factory):
+    """A finished training on `split_pairs`: split, run (its folder), words (its settings), done (its process)."""
+    folder = tmp_path_factory.mktemp("classifiers")
+    words = [*CLASSIFYING, f"dir_split={split_pairs}", f"dir_checkpoint={folder}", f"epoch_max={CLASSIFYING_EPOCHS}"]
+    done = run("classification/train.py", *words, "test_name=whole")
+    assert done.returncode == 0, done.stderr
+    return SimpleNamespace(split=split_pairs, run=folder / "whole", words=words, done=done)

@@ -1,0 +1,117 @@
+"""The patches of an epoch: which case each comes from, where it is cut and how it is turned."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from classification import patches
+from cxr import engine
+
+
+class Batch(NamedTuple):
+    """What a step trains on, still on the CPU: P images, one patch of each, or the whole of it."""
+
+    images: torch.Tensor  # (P, side, side) uint8, masked
+    lungs: torch.Tensor  # (P, side, side) uint8
+    labels: torch.Tensor  # (P,) int64
+    centres: torch.Tensor  # (P, 2) int64, rows and columns
+    rotation: torch.Tensor  # (P,) float32, degrees
+    flip: torch.Tensor  # (P,) bool
+
+
+def draws(labels: Sequence[int], settings, epoch: int, processes: int = 1) -> list[tuple[int, int]]:
+    """The patches of an epoch in their order: (index of the case, how many patches of it came before in the epoch).
+
+    labels: the class of each training case. There are settings.num_patches times as many patches as cases. Balanced,
+    each is drawn with replacement, of every class that occurs with the same probability; else every case comes
+    num_patches times. They depend on the seed and the epoch only. For several processes the first ones are repeated
+    until all have as many: process r takes every processes-th from the r-th on.
+    """
+    labels = np.asarray(labels)
+    rng = engine.generator(settings.seed, "order", epoch)
+    count = settings.num_patches * len(labels)
+    if settings.balanced:
+        weights = 1.0 / np.bincount(labels)[labels]
+        chosen = rng.choice(len(labels), count, p=weights / weights.sum())
+    else:
+        chosen = rng.permutation(np.tile(np.arange(len(labels)), settings.num_patches))
+    chosen = np.resize(chosen, -(-count // processes) * processes)
+    seen = np.zeros(len(labels), int)
+    pairs = []
+    for index in chosen.tolist():
+        pairs.append((index, int(seen[index])))
+        seen[index] += 1
+    return pairs
+
+
+def steps(draws: list, size: int) -> list[list]:
+    """Cut into the fewest steps of at most `size`, as even as can be: a last step of one patch would be all noise."""
+    count = -(-len(draws) // size)
+    ends = [len(draws) * i // count for i in range(count + 1)]
+    return [draws[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def choose(cases: list, count: int, seed: int) -> list:
+    """`count` of the cases (all, for 0), as many of each class as there are; fewer are always among more.
+
+    cases: in any order, with .case and .label; they are returned in theirs.
+    """
+    if not 0 < count < len(cases):
+        return list(cases)
+    by_lot = sorted(range(len(cases)), key=lambda i: engine.generator(seed, "choose", cases[i].case).random())
+    rank, seen = {}, {}
+    for i in by_lot:
+        rank[i] = seen[cases[i].label] = seen.get(cases[i].label, -1) + 1
+    chosen = sorted(rank, key=lambda i: (rank[i], cases[i].label))[:count]
+    return [cases[i] for i in sorted(chosen)]
+
+
+def batches(images, cases: list, settings, epoch: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+    """The steps of an epoch, each made ready by threads while those before are trained on.
+
+    images: dataset.Images whose first entries are `cases`. Centre (uniform over the lung for approach=local, the
+    image's middle for the others), rotation and mirroring depend on the seed, the epoch, the case and which patch of
+    it in the epoch this is, and on nothing else. Raises pairs.BadPair.
+    """
+    mine = draws([case.label for case in cases], settings, epoch, processes)[rank::processes]
+
+    def prepare(step):
+        items = images.batch([index for index, _ in step])
+        places, turns, mirrored = [], [], []
+        for (index, occurrence), (image, lung) in zip(step, items, strict=True):
+            rng = engine.generator(settings.seed, "patch", epoch, cases[index].case, occurrence)
+            local = settings.approach == "local"
+            places.append(patches.centres(lung, 1, rng)[0] if local else [side // 2 for side in image.shape])
+            turns.append(settings.rotation * rng.uniform(-1, 1))
+            mirrored.append(rng.random() < settings.flip)
+        return Batch(
+            *(torch.from_numpy(np.stack(part)) for part in zip(*items, strict=True)),
+            torch.tensor([cases[index].label for index, _ in step]),
+            torch.from_numpy(np.array(places)),
+            torch.tensor(turns, dtype=torch.float32),
+            torch.tensor(mirrored),
+        )
+
+    return _ahead(prepare, steps(mine, settings.num_batch_train), settings.num_workers)
+
+
+def count_steps(cases: list, settings, processes: int = 1) -> int:
+    """How many steps an epoch has."""
+    each = -(-settings.num_patches * len(cases) // processes)
+    return -(-each // settings.num_batch_train)
+
+
+def _ahead(function, items: Iterable, workers: int) -> Iterator:
+    """function(item) of each item, in order, while threads make the next ones."""
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        waiting = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > max(workers, 1):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,0 +1,220 @@
+"""Train a network to tell diseases apart by patches of the lung.
+
+    python classification/train.py                                      data/split/{train,val}/, made by split.py
+    python classification/train.py dir_split=FOLDER approach=dense      any setting of header.py
+    torchrun --nproc-per-node 2 classification/train.py                 several processes
+
+Writes checkpoint/classification/<test_name>/. Run it again after an interruption and it goes on where it was. What is
+kept in best.pt is the epoch with the best macro F1 of the votes in validation; of equals that with the lower loss.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import torch
+import torch.nn.functional as F
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from classification import backbone, cases, dataset, header, patches, predict, sampling, validation
+from cxr import config, engine, pairs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    settings, _ = config.load(header, parser=parser)
+    fabric = engine.launch(settings.device, settings.precision)
+    run = Path(settings.dir_checkpoint) / settings.test_name
+    try:
+        state = engine.open_run(run, config.as_dict(settings))
+        data = cases.find(settings)
+        if state and state.get("cases") != cases.digest(data):
+            raise engine.BadRun(
+                f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
+                "test_name, or restart=True to throw the old run away."
+            )
+        if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
+            fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
+        else:
+            fabric.print(config.describe(settings))
+            train(fabric, settings, run, state, data)
+    except (dataset.BadData, pairs.BadPair, engine.BadRun) as error:
+        sys.exit(f"classification/train.py: {error}")
+    fabric.print(f"Wrote {run}. Next: python classification/inference.py")
+
+
+def stale(state: dict, settings) -> bool:
+    """Whether the macro F1 in validation has not risen for `patience` epochs."""
+    return 0 < settings.patience <= state["epoch"] - state["risen"]
+
+
+def new_network(fabric, settings, state: dict | None, data: cases.Data):
+    """The network and the scaling of its input: for a fresh run as settings tell, else as it was. Raises BadRun."""
+    engine.seed_torch(settings.seed, "weights")
+    try:
+        if state:
+            model, scaling = backbone.build(settings.net_label, len(data.names)), state["input_scaling"]
+            model.load_state_dict(state["model"])
+        else:
+            model, scaling, note = backbone.start(settings, len(data.names), data.names)
+            fabric.print(f"Weights: {note}; input scaling: {scaling}.")
+        predict.check(settings, model)
+    except ValueError as error:
+        raise engine.BadRun(str(error)) from error
+    learning_rate(settings, 0)  # an unknown schedule stops before the pairs are read
+    return model, scaling
+
+
+def train(fabric, settings, run: Path, state: dict | None, data: cases.Data) -> None:
+    """Train from `state`, or from the start where it is None, until epoch_max or early stop. Raises BadRun, BadData."""
+    network, scaling = new_network(fabric, settings, state, data)
+    saved = config.as_dict(settings)
+    values = {name: value for name, value in vars(settings).items() if not name.startswith("_")}
+    settings = config.Settings(values | {"input_scaling": scaling})
+    for part, chosen in (("train", data.train), ("validate", data.val)):
+        counts = Counter(data.names[case.label] for case in chosen)
+        fabric.print(f"To {part} on: {', '.join(f'{counts[name]} {name}' for name in data.names)}.")
+    images = dataset.Images([*data.train, *data.val], settings)
+    images.check()
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    model = predict.Windows(network, settings.patch_size) if settings.approach == "dense" else network
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    model, optimizer = fabric.setup(model, optimizer)
+    if state:
+        optimizer.load_state_dict(state["optimizer"])
+        fabric.strategy.precision.load_state_dict(state["precision"])
+    state = state or {"epoch": 0, "best": -1.0, "best_loss": math.inf, "best_epoch": 0, "risen": 0}
+    fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "input_scaling": scaling}
+    fixed["cases"] = cases.digest(data)
+
+    writer = None
+    if fabric.is_global_zero:
+        if not state["epoch"]:
+            engine.clear_run(run)
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "header.json").write_text(json.dumps(saved, indent=1))
+        engine.write_log(run / "log.jsonl", engine.read_log(run / "log.jsonl")[: state["epoch"]])
+        writer = SummaryWriter(run / "tensorboard", purge_step=state["epoch"] + 1)
+
+    for epoch in range(state["epoch"] + 1, settings.epoch_max + 1):
+        start = time.perf_counter()
+        loss = train_one_epoch(fabric, settings, model, optimizer, images, data.train, epoch)
+        scores = validation.validate(fabric, settings, network, images, data.val, data.names)
+        if not math.isfinite(scores["val_loss"]):  # the last step broke it: such weights must not be kept
+            raise engine.BadRun(
+                f"the validation loss is {scores['val_loss']} after epoch {epoch}; {run_hint(settings)}"
+            )
+        row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
+        row["seconds"] = round(time.perf_counter() - start, 1)
+        state = {name: state[name] for name in ("best", "best_loss", "best_epoch", "risen")} | {"epoch": epoch}
+        if row["val_score"] > state["best"]:
+            state["risen"] = epoch
+        better = (row["val_score"], -row["val_loss"]) > (state["best"], -state["best_loss"])
+        if better:
+            state |= {"best": row["val_score"], "best_loss": row["val_loss"], "best_epoch": epoch}
+        if fabric.is_global_zero:
+            training = {"optimizer": optimizer.state_dict(), "precision": fabric.strategy.precision.state_dict()}
+            keep(run, fixed, state, row, network.state_dict(), training, better)
+            for name, value in row.items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, epoch)
+            writer.flush()
+            print(
+                f"epoch {epoch}: loss {loss:.4f}, validation macro F1 {row['val_score']:.4f}, accuracy "
+                f"{row['val_accuracy']:.4f}{', best so far' if better else ''} ({row['seconds']} s)"
+            )
+        fabric.barrier()
+        if stale(state, settings):
+            fabric.print(f"No better macro F1 in validation for {settings.patience} epochs: stopped early.")
+            break
+    if writer:
+        writer.close()
+
+
+def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, epoch: int) -> float:
+    """One pass over the epoch's patches; returns the mean cross-entropy of this process. Raises BadRun if it is none.
+
+    Patches and dropout depend on the seed and the epoch only, so that a run may stop between any two.
+    """
+    engine.seed_torch(settings.seed, "dropout", epoch, fabric.global_rank)
+    count = sampling.count_steps(chosen, settings, fabric.world_size)
+    batches = sampling.batches(images, chosen, settings, epoch, fabric.global_rank, fabric.world_size)
+    model.train()
+    total = 0.0
+    bar = tqdm(batches, f"epoch {epoch}/{settings.epoch_max}", count, disable=not fabric.is_global_zero, leave=False)
+    for step, batch in enumerate(bar):
+        rate = learning_rate(settings, epoch - 1 + step / count)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        entropy = cross_entropy(model, batch, settings, fabric.device)
+        loss = entropy + settings.lambda_l1 * absolute_weights(model) if settings.lambda_l1 else entropy
+        if not torch.isfinite(loss):
+            raise engine.BadRun(
+                f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}"
+            )
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        total += entropy.item()
+        bar.set_postfix(loss=f"{entropy.item():.4f}")
+    return total / count
+
+
+def cross_entropy(model, batch: sampling.Batch, settings, device) -> torch.Tensor:
+    """The mean over a batch's images; in the dense approach that of an image is the mean over its windows."""
+    images, labels = batch.images.to(device, non_blocking=True), batch.labels.to(device)
+    dense = settings.approach == "dense"
+    how = torch.arange(len(labels)), batch.centres, settings.img_size if dense else settings.patch_size
+    how += batch.rotation, batch.flip
+    x = backbone.scale(patches.cut(images, *how), settings.input_scaling)
+    if not dense:
+        return F.cross_entropy(model(x).float(), labels)
+    lungs = patches.cut(batch.lungs.to(device), *how)[:, 0] >= 0.5
+    logits, image = model(x, lungs)
+    each = F.cross_entropy(logits.float(), labels[image], reduction="none")
+    return (each / torch.bincount(image, minlength=len(labels))[image]).sum() / len(labels)
+
+
+def absolute_weights(model) -> torch.Tensor:
+    """Sum of the absolute weights of convolutions and linear layers: no biases, no normalisation's scale and shift."""
+    return sum(weight.abs().sum() for weight in model.parameters() if weight.ndim > 1)
+
+
+def run_hint(settings) -> str:
+    """What to try when a training diverges."""
+    return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
+
+
+def learning_rate(settings, progress: float) -> float:
+    """The rate after `progress` epochs: a pure function of it, so that there is no schedule to save."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    if settings.schedule == "onecycle":
+        part, rise = progress / settings.epoch_max, 0.2
+        low = 0.04 if part < rise else 1e-3
+        along = (rise - part) / rise if part < rise else (part - rise) / (1 - rise)
+        return settings.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * along)) / 2)
+    raise engine.BadRun(f"schedule={settings.schedule!r} is unknown; it is constant or onecycle.")
+
+
+def keep(run: Path, fixed: dict, state: dict, row: dict, weights: dict, training: dict, better: bool) -> None:
+    """Write log, best.pt and last.pt, in this order: a kill in between only means that the epoch is run again."""
+    log = [*engine.read_log(run / "log.jsonl")[: state["epoch"] - 1], row]
+    engine.write_log(run / "log.jsonl", log)
+    state = fixed | state | {"model": weights, "score": row["val_score"]}
+    if better:
+        engine.save(state, run / "best.pt")
+    engine.save(state | training, run / "last.pt")
+    validation.curves(log, run / "curves.png")
+
+
+if __name__ == "__main__":
+    main()
