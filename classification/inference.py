@@ -1,0 +1,154 @@
+"""Predict the class of pairs by the vote of many patches of the lung.
+
+    python classification/inference.py                              the test part of the split
+    python classification/inference.py -i output -o FOLDER          any folders of pairs, in folders of classes or not
+    python classification/inference.py file_weights=FILE repeat=25  other weights, fewer patches
+    torchrun --nproc-per-node 2 classification/inference.py         several processes share the work
+
+Writes predictions.csv, a row a case, to dir_save/<test_name>/ or -o. Where the folders tell the classes, metrics.json
+with intervals over patients, confusion.png, roc.png and reliability.png. Finished cases are skipped.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+from tqdm import tqdm
+
+from classification import backbone, dataset, header, parts, patches, predict, predictions
+from classification.weightfile import find_weights
+from cxr import config, diagrams, engine, pairs, runreport, scores
+
+# What decides a prediction, and what computes it
+DECISIVE = ("approach", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote", "sampling", "seed")
+PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")
+MEASURED = ("metrics.json", "confusion.png", "roc.png", "reliability.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="where the table goes (default: dir_save/test_name)")
+    parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
+    parser.add_argument("--overwrite", action="store_true", help="predict finished cases again")
+    settings, options = config.load(header, parser=parser)
+    start = time.perf_counter()
+    fabric = engine.launch(options.device or settings.device, settings.precision)
+    output = Path(options.output or Path(settings.dir_save) / settings.test_name).absolute()
+    try:
+        inputs = options.input or [default_input(settings)]
+        weights, which = find_weights(settings)
+        model, settings, names, notes = backbone.open_classifier(weights, settings)
+        predict.check(settings, model)
+        cases, unlabelled = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
+        patient_of, unknown = predictions.patients(cases, inputs, settings)
+        changed = differs(output, settings, weights, options.overwrite)
+    except ValueError as error:
+        sys.exit(f"classification/inference.py: {error}")
+    fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
+    labelled = any(case.label is not None for case in cases)
+    for note in notes + unlabelled + (unknown if labelled else []):  # whose a case is matters to intervals only
+        fabric.print(f"Note: {note}.")
+    model.to(fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
+
+    fabric.barrier()
+    keys = {(case.folder, case.case) for case in cases}
+    if fabric.is_global_zero:
+        output.mkdir(parents=True, exist_ok=True)
+        if changed:  # rows made otherwise must not stand beside new ones
+            predictions.clear(output)
+        # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
+        predictions.merge(output, keys if options.overwrite else frozenset())
+        runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
+        for name in MEASURED:  # they belong to the cases of one run
+            (output / name).unlink(missing_ok=True)
+    fabric.barrier()
+    done = predictions.finished(output)
+    mine = [c for c in cases[fabric.global_rank :: fabric.world_size] if (c.folder, c.case) not in done]
+    with predictions.journal(output, fabric.global_rank) as write:
+        for case, result in results(fabric, model, mine, settings):
+            write(predictions.row(case, patient_of[case.folder, case.case], names, result))
+    fabric.barrier()
+    if not fabric.is_global_zero:
+        return
+    rows = predictions.merge(output, patient_of=patient_of)
+    rows = rows[[key in keys for key in zip(rows.folder, rows.case, strict=True)]]
+    counts = {status: int((rows.status == status).sum()) for status in ("ok", "failed")}
+    for reason in rows.reason[rows.status == "failed"]:
+        print(f"failed: {reason}")
+    print(f"{counts['ok']} ok, {counts['failed']} failed ({len(done & keys)} were finished before).")
+    measured = rows[rows.label != ""]
+    if (measured.status == "ok").any():
+        measure(output, measured, names, [str(given) for given in inputs])
+    written = [name for name in MEASURED if (output / name).exists()]
+    seconds = time.perf_counter() - start
+    runreport.write(output / "report.json", settings, fabric, weights, PACKAGES, counts, seconds)
+    print(
+        f"Wrote {output}: {', '.join([predictions.TABLE, *written, 'report.json'])}. "
+        "Next: look at the cases with the greatest vote_entropy."
+    )
+    sys.exit(1 if counts["failed"] else 0)
+
+
+def default_input(settings) -> Path:
+    """The test part of the split. Raises BadInput with the remedy if there is none."""
+    root = Path(settings.dir_split)
+    if (root / "test").is_dir():
+        return root / "test"
+    folds = [fold for fold in parts.roots(root) if fold != root] if root.is_dir() else []
+    remedy = f"name a fold: dir_split={folds[0]}" if folds else "make it with classification/split.py"
+    raise predictions.BadInput(f"there is no folder {root / 'test'}; {remedy}, or give folders of pairs with -i.")
+
+
+def differs(output: Path, settings, weights: Path, overwrite: bool) -> bool:
+    """Whether the table in `output` was made otherwise. Raises ValueError if so, unless it is to be overwritten."""
+    try:
+        runreport.check(output / "report.json", settings, weights, DECISIVE)
+    except ValueError:
+        if not overwrite:
+            raise
+        return True
+    return False
+
+
+def results(fabric, model, cases: list[dataset.Case], settings):
+    """Each case with its tally, coverage and number of patches, or, as text, why it has none. While the network works
+    on one, the next are read."""
+    images = dataset.Images(cases, config.unless_typed(settings, {"cache_gb": 0.0}))  # nothing is read twice
+    stream = images.stream(([i] for i in range(len(cases))), faults=True, ahead=max(2, settings.num_workers))
+    for case, (item,) in tqdm(zip(cases, stream, strict=True), "cases", len(cases), disable=not fabric.is_global_zero):
+        if isinstance(item, pairs.BadPair):
+            yield case, f"{case.folder}: {item}"
+            continue
+        with fabric.autocast():
+            p, centres = predict.predict_image(model, *item, settings, case.case, fabric.device)
+        if not np.isfinite(p).all():
+            yield case, f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."
+            continue
+        covered = patches.coverage(item[1], centres, settings.patch_size)
+        yield case, predict.tally(p, settings.vote) | {"coverage": covered, "patches": len(p)}
+
+
+def measure(output: Path, rows, names: list[str], inputs: list[str]) -> None:
+    """Write metrics.json and the figures of labelled rows, and print the metrics."""
+    good = rows[rows.status == "ok"]
+    truth, predicted, p, patients = predictions.columns(good, names)
+    found = scores.classification(truth, predicted, p, names, patients)
+    found |= {"classes": names, "input": inputs, "failed": len(rows) - len(good)}
+    fresh = output / "metrics.json.tmp"
+    fresh.write_text(json.dumps(found, indent=1) + "\n")
+    os.replace(fresh, output / "metrics.json")
+    diagrams.confusion(np.array(found["confusion"]), names, output / "confusion.png")
+    diagrams.roc(truth, p, names, output / "roc.png", found["per_class"])
+    diagrams.reliability(truth, p, output / "reliability.png", found["overall"]["ece"])
+    print("\n".join(scores.lines(found)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Which pairs are to be predicted, whose they are, and predictions.csv: a row a case."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from classification import known, parts
+from classification.dataset import Case
+from cxr import journal as journals
+from cxr import pairs
+
+TABLE = "predictions.csv"
+_TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")
+
+
+class BadInput(ValueError):
+    """Nothing can be predicted; the message says why and what to do."""
+
+
+def find(inputs: Iterable, folders: Mapping[str, int]) -> tuple[list[Case], list[str]]:
+    """The pairs in some folders, to any depth, sorted by folder and case, and notes for the person.
+
+    folders: the class of each folder that the network knows, upper and lower case alike. A case's folder is its place
+    below the folder given, or that folder's own name; the first part of it tells the label. Half pairs are listed too,
+    so that they become rows with a reason. Raises BadInput if there are none, or two of one name.
+    """
+    loose = {name.casefold(): index for name, index in folders.items()}
+    found, unknown = {}, set()
+    for given in map(Path, inputs):
+        if not given.is_dir():
+            raise BadInput(f"there is no folder {given}; give one of pairs, as segmentation/inference.py writes them.")
+        for place in _places(given):
+            below = os.path.relpath(place, given)
+            folder = os.path.basename(os.path.abspath(given)) if below == "." else below
+            first = folder.split(os.sep)[0]
+            label = folders.get(first, loose.get(first.casefold()))
+            for case in [*pairs.find(place), *pairs.halves(place)]:
+                found.setdefault(os.path.realpath(place / case), Case(case, folder, place, label))
+                if label is None:
+                    unknown.add(folder)
+    if not found:
+        where = ", ".join(map(str, inputs))
+        raise BadInput(f"there are no pairs in {where}; write some with segmentation/inference.py.")
+    names = defaultdict(list)
+    for case in found.values():
+        names[case.folder, case.case].append(str(case.place))
+    twice = [(key, places) for key, places in names.items() if len(places) > 1]
+    if twice:
+        (folder, case), places = twice[0]
+        raise BadInput(f"{len(twice)} cases would have one row for several pairs, for example {folder}/{case} in "
+                       f"{' and '.join(places[:3])}: predict these folders apart, with -o. Nothing was written.")
+    listed = ", ".join(sorted(unknown)[:5]) + (" ..." if len(unknown) > 5 else "")
+    notes = [f"these weights know no folder {listed}: its cases have no label"] if unknown else []
+    return sorted(found.values(), key=lambda case: (case.folder, case.case)), notes
+
+
+def _places(given: Path) -> Iterable[Path]:
+    """The visible folders in `given`, itself among them; linked ones are followed, once each so that a loop ends."""
+    seen = set()
+    for here, inner, _ in os.walk(given, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        yield Path(here)
+
+
+def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """The patient of each (folder, case), and notes for the person.
+
+    The record of the split counts, split.csv in a folder given, one or two above it, or in dir_split; what it does not
+    know, file_metadata; a case that neither knows is a patient of its own. Raises dataset.BadData, cohort.BadTable.
+    """
+    found, notes = {}, []
+    places = [Path(os.path.abspath(given)) for given in inputs]
+    near = [above for place in places for above in (place.parent.parent, place.parent, place)]
+    for root in dict.fromkeys([Path(settings.dir_split), *near]):  # the nearest last, since the last counts
+        if (root / parts.RECORD).is_file():
+            rows = parts.read(root)
+            found |= dict(zip(zip(rows.folder, rows.case, strict=True), rows.patient, strict=True))
+    rest = [case for case in cases if (case.folder, case.case) not in found]
+    if rest and Path(settings.file_metadata).is_file():
+        people, notes = known.people(rest, settings)
+        found |= {(case.folder, case.case): who for case, (who, _) in zip(rest, people, strict=True)}
+    elif rest:
+        notes = [f"there is neither a {parts.RECORD} nor {settings.file_metadata} to tell the patients of {len(rest)} "
+                 "cases: each of these counts as a patient of its own"]
+        found |= {(case.folder, case.case): f"{case.folder}/{case.case}" for case in rest}
+    return {(case.folder, case.case): found[case.folder, case.case] for case in cases}, notes
+
+
+def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str) -> dict:
+    """A case's row: result is predict.tally()'s, with coverage and patches added, or why there is none, as text.
+
+    Numbers are rounded to six decimals, so that metrics computed from the table are those of the run.
+    """
+    cells = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
+    cells["patient"] = patient
+    if isinstance(result, str):
+        return cells | {"status": "failed", "reason": result, "predicted": ""}
+    cells |= {"status": "ok", "reason": "", "predicted": names[result["predicted"]]}
+    cells |= {f"p_{name}": round(float(p), 6) for name, p in zip(names, result["p"], strict=True)}
+    cells |= {f"votes_{name}": int(votes) for name, votes in zip(names, result["votes"], strict=True)}
+    cells |= {"vote_entropy": round(result["entropy"], 6), "standard_error": round(result["standard_error"], 6)}
+    return cells | {"coverage": round(result["coverage"], 6), "patches": result["patches"]}
+
+
+def journal(output: Path, rank: int):
+    """A context with the function that adds a row to this process's journal of predictions.csv."""
+    return journals.writer(output / TABLE, rank)
+
+
+def merge(output: Path, forget: set = frozenset(), patient_of: Mapping | None = None) -> pd.DataFrame:
+    """Fold the journals into predictions.csv but for the cases to `forget`, and return it sorted by folder and case.
+
+    patient_of, by (folder, case), replaces what an earlier run knew of the patients.
+    """
+    rows = journals.merge(output / TABLE, _TEXT, forget)
+    keys = zip(rows.folder, rows.case, strict=True)
+    now = [(patient_of or {}).get(key, before) for key, before in zip(keys, rows.patient, strict=True)]
+    if now != rows.patient.tolist():
+        journals.save(output / TABLE, rows.assign(patient=now))
+    return rows.assign(patient=now)
+
+
+def clear(output: Path) -> None:
+    """Throw the table away, and what killed runs left to be folded into it."""
+    for path in (output / TABLE, *output.glob(f"{Path(TABLE).stem}.*.jsonl")):
+        path.unlink(missing_ok=True)
+
+
+def finished(output: Path) -> set[tuple[str, str]]:
+    """The cases that have a row without failure."""
+    if not (output / TABLE).exists():
+        return set()
+    rows = journals.read(output / TABLE, _TEXT)
+    rows = rows[rows.status == "ok"]
+    return set(zip(rows.folder, rows.case, strict=True))
+
+
+def columns(rows: pd.DataFrame, names: Sequence[str]) -> tuple:
+    """Truth (n,), prediction (n,), probabilities (n, classes) and patients (n,) of rows without failure and with a
+    label, as cxr/scores.py takes them."""
+    index = {name: i for i, name in enumerate(names)}
+    p = rows[[f"p_{name}" for name in names]].to_numpy(float)
+    truth, predicted = (np.array([index[name] for name in rows[column]]) for column in ("label", "predicted"))
+    return truth, predicted, p, rows.patient.to_numpy()
