@@ -63,7 +63,8 @@ def new_network(fabric, settings, state: dict | None, data: cases.Data):
             model, scaling = backbone.build(settings.net_label, len(data.names)), state["input_scaling"]
             model.load_state_dict(state["model"])
         else:
-            model, scaling, note = backbone.start(settings, len(data.names), data.names)
+            with fabric.rank_zero_first(local=True):  # of several processes one downloads ImageNet weights
+                model, scaling, note = backbone.start(settings, len(data.names), data.names)
             fabric.print(f"Weights: {note}; input scaling: {scaling}.")
         predict.check(settings, model)
     except ValueError as error:
@@ -92,8 +93,8 @@ def train(fabric, settings, run: Path, state: dict | None, data: cases.Data) -> 
         optimizer.load_state_dict(state["optimizer"])
         fabric.strategy.precision.load_state_dict(state["precision"])
     state = state or {"epoch": 0, "best": -1.0, "best_loss": math.inf, "best_epoch": 0, "risen": 0}
-    fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "input_scaling": scaling}
-    fixed["cases"] = cases.digest(data)
+    fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "cases": cases.digest(data)}
+    fixed["input_scaling"] = scaling
 
     writer = None
     if fabric.is_global_zero:
@@ -157,9 +158,7 @@ def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, ep
         entropy = cross_entropy(model, batch, settings, fabric.device)
         loss = entropy + settings.lambda_l1 * absolute_weights(model) if settings.lambda_l1 else entropy
         if not torch.isfinite(loss):
-            raise engine.BadRun(
-                f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}"
-            )
+            raise engine.BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
