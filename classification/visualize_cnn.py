@@ -1,0 +1,102 @@
+"""Show which parts of the lungs speak for a class: probabilistic Grad-CAM over the patches that voted.
+
+    python classification/visualize_cnn.py                          the predicted class, for the test part of the split
+    python classification/visualize_cnn.py -i output -o FOLDER --target all     every class, any folders of pairs
+    python classification/visualize_cnn.py --target COVID-19 file_weights=FILE  one class, other weights
+    torchrun --nproc-per-node 2 classification/visualize_cnn.py     several processes share the work
+
+Writes under OUTPUT, in the folders of the cases: <case>.cam.npy (H, W) float16, the map on the radiograph's own grid
+and raw scale, comparable between cases and classes (parts of the class's logit times its probability; what lies below
+6e-8 becomes 0); <case>.cam.png, the map over the radiograph with the lungs' outline, the class, its mean probability
+over the patches and its votes, scaled to the greatest value of the case. With --target all a map each class,
+<case>.<class>.cam.npy, side by side in the picture. A row a case in cams.csv. Finished cases are skipped.
+
+A map covers whole patches, also where they reach beyond the lung: mass outside it is for the person to see.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from classification import backbone, dataset, header, mapruns, maps, predict, predictions, saliency
+from classification.inference import default_input
+from classification.weightfile import find_weights
+from cxr import config, engine, journal, runreport
+
+# What decides a map, and what computes it
+DECISIVE = ("approach", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote", "sampling", "seed",
+            "target", "method")
+PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric", "opencv-python-headless")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="default: cams in dir_save/test_name")
+    parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
+    parser.add_argument("--target", default="predicted", metavar="CLASS",
+                        help="predicted (default), all, or the name of a class")
+    parser.add_argument("--method", default="gradcam", choices=saliency.METHODS,
+                        help="hirescam weights each position by its own gradient (Draelos and Carin 2020); the same as "
+                             "gradcam where global pooling and one linear layer end the network (ResNet, DenseNet, "
+                             "EfficientNet-Lite), another map for vgg11_bn and squeezenet1_1")
+    parser.add_argument("--coverage", action="store_true",
+                        help=f"write <case>{maps.COVERAGE} as well: how many patches cover a pixel")
+    parser.add_argument("--overwrite", action="store_true", help="map finished cases again")
+    settings, options = config.load(header, parser=parser)
+    start = time.perf_counter()
+    fabric = engine.launch(options.device or settings.device, settings.precision)
+    output = Path(options.output or Path(settings.dir_save) / settings.test_name / "cams").absolute()
+    try:
+        inputs = options.input or [default_input(settings)]
+        weights, which = find_weights(settings)
+        model, settings, names, notes = backbone.open_classifier(weights, settings)
+        predict.check(settings, model)
+        cases, _ = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
+        if options.target not in ("predicted", "all", *names):
+            raise ValueError(f"--target {options.target} is no class of these weights; give one of "
+                             f"{', '.join(names)}, or predicted, or all.")
+        settings = mapruns.with_options(settings, target=options.target, method=options.method)
+        changed = mapruns.differs(output, settings, weights, options.overwrite, DECISIVE)
+    except ValueError as error:
+        sys.exit(f"classification/visualize_cnn.py: {error}")
+    fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
+    for note in notes:
+        fabric.print(f"Note: {note}.")
+    model.to(fabric.device)
+
+    fabric.barrier()
+    keys = {(case.folder, case.case) for case in cases}
+    if fabric.is_global_zero:
+        if changed:  # rows made otherwise must not stand beside new ones
+            mapruns.clear(output / maps.TABLE)
+        # Forgotten first: a run that overwrites and is killed must not leave old maps that count as new.
+        journal.merge(output / maps.TABLE, maps.TEXT, keys if options.overwrite else frozenset())
+        runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
+    fabric.barrier()
+    done = maps.finished(output, cases, names, options.target, options.coverage)
+    mine = [c for c in cases[fabric.global_rank :: fabric.world_size] if (c.folder, c.case) not in done]
+    with journal.writer(output / maps.TABLE, fabric.global_rank) as write:
+        for case, item in mapruns.read(mine, settings, fabric.is_global_zero):
+            with fabric.autocast():
+                write(maps.write(model, case, item, settings, names, fabric.device, output, options.coverage))
+    fabric.barrier()
+    if not fabric.is_global_zero:
+        return
+    rows = journal.merge(output / maps.TABLE, maps.TEXT)
+    rows = rows[[key in keys for key in zip(rows.folder, rows.case, strict=True)]]
+    counts = {status: int((rows.status == status).sum()) for status in ("ok", "failed")}
+    runreport.write(output / "report.json", settings, fabric, weights, PACKAGES, counts, time.perf_counter() - start)
+    for reason in rows.reason[rows.status == "failed"]:
+        print(f"failed: {reason}")
+    print(f"{counts['ok']} ok, {counts['failed']} failed ({len(done & keys)} were finished before).")
+    print(f"Wrote {output}: a map and a picture a case, {maps.TABLE}, report.json. Next: look at the pictures, then "
+          "let python classification/scorecard.py say what the maps are worth.")
+    sys.exit(1 if counts["failed"] else 0)
+
+
+if __name__ == "__main__":
+    main()
