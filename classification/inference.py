@@ -91,7 +91,7 @@ def main() -> None:
     runreport.write(output / "report.json", settings, fabric, weights, PACKAGES, counts, seconds)
     print(
         f"Wrote {output}: {', '.join([predictions.TABLE, *written, 'report.json'])}. "
-        "Next: look at the cases with the greatest vote_entropy."
+        f"Next: look at the cases with {'small p' if settings.approach == 'global' else 'the greatest vote_entropy'}."
     )
     sys.exit(1 if counts["failed"] else 0)
 

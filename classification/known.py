@@ -13,9 +13,9 @@ MASKS = "masks.csv"
 def people(cases, settings):
     """Patient and source of each case, [(patient, source)], and sentences for the person.
 
-    file_metadata is asked by folder and case, or by a case's name alone where it names no class; what it does not know,
-    split.csv of dir_split, by folder and case. A case that neither knows is a patient of its own, of source "". Raises
-    cohort.BadTable, dataset.BadData, FileNotFoundError.
+    file_metadata is asked by folder (upper and lower case alike) and case, or by a case's name alone where it names no
+    class; what it does not know, split.csv of dir_split. A case that neither knows is a patient of its own, of source
+    "". Raises cohort.BadTable, dataset.BadData, FileNotFoundError.
     """
     file, split = Path(settings.file_metadata), Path(settings.dir_split)
     rows = cohort.read(file)
@@ -26,7 +26,7 @@ def people(cases, settings):
             tables.append(_people(zip(rows.folder, rows.case, rows.patient, rows.source, strict=True)))
     found, unknown = [], 0
     for case in cases:
-        keys = (case.folder, case.case), ("", case.case)
+        keys = (case.folder.casefold(), case.case), ("", case.case)
         one = next((table[key] for table in tables for key in keys if key in table), None)
         unknown += one is None
         found.append(one or (f"{case.folder}/{case.case}", ""))
@@ -65,5 +65,5 @@ def films(root, settings):
 def _people(rows):
     found = {}
     for folder, case, patient, source in rows:
-        found.setdefault((folder, case), (patient, source))
+        found.setdefault((folder.casefold(), case), (patient, source))  # as split.py finds them
     return found

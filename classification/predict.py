@@ -17,7 +17,8 @@ def check(settings, model: nn.Module) -> None:
     for name, known in (("approach", APPROACHES), ("vote", VOTES), ("sampling", patches.SAMPLING)):
         if getattr(settings, name) not in known:
             raise ValueError(f"{name}={getattr(settings, name)!r} is unknown; it is {' or '.join(known)}.")
-    for name in ("repeat", "repeat_val", "num_batch_test", "num_batch_train", "num_patches", "patch_size", "img_size"):
+    sizes = ("repeat", "repeat_val", "num_batch_test", "num_batch_train", "num_patches", "patch_size", "img_size")
+    for name in (*sizes, "epoch_max"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} is too small; give 1 or more.")
     if settings.approach == "dense" and backbone.head(model) is None:

@@ -47,7 +47,9 @@ def main() -> None:
             train(fabric, settings, run, state, data)
     except (dataset.BadData, pairs.BadPair, engine.BadRun) as error:
         sys.exit(f"classification/train.py: {error}")
-    fabric.print(f"Wrote {run}. Next: python classification/inference.py")
+    places = ("dir_checkpoint", "dir_split", "test_name")
+    own = [f"{name}={getattr(settings, name)}" for name in places if name in settings._changed]
+    fabric.print(f"Wrote {run}. Next: python classification/inference.py", *own)
 
 
 def stale(state: dict, settings) -> bool:

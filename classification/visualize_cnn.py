@@ -2,7 +2,7 @@
 
     python classification/visualize_cnn.py                          the predicted class, for the test part of the split
     python classification/visualize_cnn.py -i output -o FOLDER --target all     every class, any folders of pairs
-    python classification/visualize_cnn.py --target COVID-19 file_weights=FILE  one class, other weights
+    python classification/visualize_cnn.py --target viral file_weights=FILE     one class, other weights
     torchrun --nproc-per-node 2 classification/visualize_cnn.py     several processes share the work
 
 Writes under OUTPUT, in the folders of the cases: <case>.cam.npy (H, W) float16, the map on the radiograph's own grid

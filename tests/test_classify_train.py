@@ -65,7 +65,8 @@ def test_what_a_run_leaves(classified):
     assert b"val_f1_viral" in b"".join(path.read_bytes() for path in events)
     out = classified.done.stdout
     assert "To train on: 6 normal, 6 bacterial, 12 viral." in out and "To validate on: 2 normal, 2" in out
-    assert out.splitlines()[-1] == f"Wrote {classified.run}. Next: python classification/inference.py"
+    own = f"dir_checkpoint={classified.run.parent} dir_split={classified.split} test_name=whole"
+    assert out.splitlines()[-1] == f"Wrote {classified.run}. Next: python classification/inference.py {own}"
 
 
 def test_checkpoints_hold_what_prediction_needs_in_plain_types(classified):

