@@ -14,17 +14,20 @@ demo: .venv/.installed
 		file_metadata=data/phantom/metadata.xls --overwrite
 	.venv/bin/python classification/train.py dir_split=output/demo-split test_name=demo restart=True \
 		net_label=efficientnet_lite0 file_weights=weights/classification-local.safetensors img_size=384 patch_size=128 \
-		learning_rate=1e-3 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=5 repeat_val=9 epoch_max=4
+		learning_rate=1e-3 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=5 repeat_val=9 epoch_max=8
 	.venv/bin/python classification/inference.py dir_split=output/demo-split test_name=demo repeat=25 \
 		-o output/demo-predictions --overwrite
 	.venv/bin/python classification/visualize_cnn.py dir_split=output/demo-split test_name=demo repeat=25 \
 		-o output/demo-maps --overwrite
+	.venv/bin/python classification/report.py dir_split=output/demo-split -i output/demo-predictions \
+		--maps output/demo-maps -o output/demo-report.html
 	@echo
 	@echo "Synthetic radiographs, short trainings: this shows the way, not what the method can do. Look at"
 	@echo "  output/demo                               a folder a class: pairs and overlays; masks.csv, report.json"
 	@echo "  checkpoint/segmentation/demo              curves.png, log.jsonl, best.pt; evaluation/ with its tables"
 	@echo "  output/demo-predictions                   predictions.csv, metrics.json, confusion, ROC and reliability"
 	@echo "  output/demo-maps                          where the evidence lay: a picture a case"
+	@echo "  output/demo-report.html                   all of it in one page: open it in a browser"
 
 test: lint
 	.venv/bin/python -m pytest -n 2 --dist loadfile
@@ -49,5 +52,5 @@ lint: .venv/.installed
 # What make and the demo made; trainings of your own and their results stay.
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis data/phantom output/demo output/demo-split \
-		output/demo-predictions output/demo-maps checkpoint/segmentation/demo checkpoint/classification/demo
+		output/demo-predictions output/demo-maps output/demo-report.html checkpoint/segmentation/demo checkpoint/classification/demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,91 @@
+"""What the report tells of a run, put together from its files; what does not exist is left out, with a note."""
+
+import math
+from datetime import datetime, timezone
+from pathlib import Path
+
+from classification import curves, findings, maps, pictures, predictions
+
+_KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
+# Settings by which the maps explain the votes of the table; the weights count as well
+_SAME = ("approach", "img_size", "patch_size", "repeat", "sampling", "seed")
+
+UNCERTAIN = 0.5  # of the greatest entropy that votes can have, from which a case is counted as uncertain
+
+
+def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
+    """What the template takes, where the pairs of the cases lie {(folder, case): Case}, and their maps.
+
+    folder holds predictions.csv; options: pairs, maps and biomarkers as report.py takes them, or None. Raises
+    ValueError with the remedy.
+    """
+    rows, names = findings.read_predictions(folder)
+    made, metrics = (findings.read_json(folder / name) for name in ("report.json", "metrics.json"))
+    keys = list(zip(rows.folder, rows.case, strict=True))
+    places, roots = findings.find_pairs(keys, options.pairs, (metrics or {}).get("input"), settings)
+    masks, segmented = findings.qualities(places, roots, settings)
+    markers, flags = {}, {}
+    file = findings.find_biomarkers(options.biomarkers, roots, settings)
+    if file:
+        markers, flags = findings.read_biomarkers(file)
+    cams = Path(options.maps or folder / "cams").absolute()
+    has_maps = bool(options.maps) or (cams / maps.TABLE).is_file()
+    maps_of = findings.read_maps(cams) if has_maps else {}
+    mapped = findings.read_json(cams / "report.json") if has_maps else None
+
+    most = math.log(len(names)) if names else 0
+    cases = findings.cases(rows, names, flags | masks, markers)
+    notes = [f"there {what}" for missing, what in (
+        (not has_maps, "are no maps; make them with classification/visualize_cnn.py"),
+        (not file, "is no biomarkers.csv; make it with classification/biomarkers.py"),
+        (not masks and not flags, "is no masks.csv that knows these cases, so their masks' quality is not known"),
+    ) if missing]
+    notes += disagreements(made, mapped)
+    told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
+    content = {
+        "run": str(((made or {}).get("settings") or {}).get("test_name") or folder.name),
+        "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "names": names,
+        "cases": cases,
+        "most_entropy": most,
+        "uncertain": sum((case["vote_entropy"] or 0) >= UNCERTAIN * most > 0 for case in cases),
+        "patients": int(rows.patient.nunique()),
+        "markers": findings.ranges(cases),
+        "parts": {title: part for title, part in told.items() if part},
+        "settings": (made or {}).get("settings") or {},
+        "gradient": pictures.gradient(),
+        "fine": pictures.FINE,
+        "notes": notes,
+    }
+    return content | measured(rows, names, metrics, notes), places, maps_of
+
+
+def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> dict:
+    """metrics.json, if it fits the rows, and the curves of the cases with a label; adds to the notes."""
+    rows = rows[(rows.status == "ok") & rows.label.isin(names)]
+    if metrics and not (metrics.get("classes") == names and _KEYS <= metrics.keys()):
+        notes.append("metrics.json belongs to other classes than predictions.csv, and is left out")
+        metrics = None
+    if not len(rows):
+        return {"metrics": metrics, "roc": [], "reliability": []}
+    if not metrics:
+        notes.append("there is no metrics.json of these cases; classification/inference.py measures them once more")
+    elif metrics["cases"] != len(rows):
+        notes.append(f"the metrics are of the {metrics['cases']} cases of the last run, the curves and the table of "
+                     f"{len(rows)}, those of earlier runs among them")
+    truth, _, p, _ = predictions.columns(rows, names)
+    return {"metrics": metrics, "roc": curves.roc(truth, p, names), "reliability": curves.reliability(truth, p)}
+
+
+def disagreements(made: dict | None, mapped: dict | None) -> list[str]:
+    """A sentence if the maps were made otherwise than the predictions, by the report.json of both."""
+    if not made or not mapped:
+        return []
+    one, other = (
+        {name: (held.get("settings") or {}).get(name) for name in _SAME}
+        | {"weights": (held.get("weights") or {}).get("sha256")}
+        for held in (made, mapped)
+    )
+    differ = [name for name in one if one[name] != other[name]]
+    return [f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; make "
+            "them again with classification/visualize_cnn.py --overwrite"] if differ else []

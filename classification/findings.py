@@ -1,0 +1,180 @@
+"""What is known of the cases of a run: predictions, pairs, quality of the masks, biomarkers, and where the maps lie."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from classification import biomarkers, known, maps, measures, predictions
+from classification.dataset import Case
+from cxr import journal
+
+TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")  # of predictions.csv, no numbers
+NUMBERS = ("vote_entropy", "standard_error", "coverage", "patches")
+UNKNOWN = "unknown"  # quality of a mask that no masks.csv knows
+
+
+class BadRun(ValueError):
+    """There is nothing to report on, or it cannot be read; the message says what to do."""
+
+
+def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    """predictions.csv of a run, and the names of its classes in their order. Raises BadRun."""
+    rows = _table(folder / predictions.TABLE, TEXT, [*TEXT], "classification/inference.py")
+    names = [column[2:] for column in rows.columns if column.startswith("p_")]
+    good = rows[rows.status != "failed"]
+    strange = sorted({*good.predicted, *good.label} - {*names, ""})
+    if strange:
+        raise BadRun(f"{folder / predictions.TABLE} speaks of {', '.join(strange)}, but has no such column p_; write "
+                     "it again with classification/inference.py.")
+    missing = [f"votes_{name}" for name in names if f"votes_{name}" not in rows]
+    missing += [name for name in NUMBERS if names and name not in rows]
+    if missing or not len(rows):
+        what = f"has no column {', '.join(missing)}" if missing else "has no row"
+        raise BadRun(f"{folder / predictions.TABLE} {what}; write it again with classification/inference.py.")
+    return rows, names
+
+
+def read_json(file: Path) -> dict | None:
+    """A JSON file that holds an object, or None where there is no such file. Raises BadRun for a damaged one."""
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise BadRun(f"{file} cannot be read ({error}); make it again, or take it away.") from error
+    if not isinstance(held, dict):
+        raise BadRun(f"{file} holds no object; make it again, or take it away.")
+    return held
+
+
+def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, settings) -> tuple[dict, list[Path]]:
+    """Where the pairs of the cases lie: {(folder, case): Case}, and the folders they were found below.
+
+    keys: the (folder, case) wanted. The folders `given` are taken, else those that metrics.json tells of, else the
+    test part of the split, else dir_pairs: the first that hold any of the cases. Without any: nothing, and no folder.
+    Raises predictions.BadInput for folders given that do not exist or hold no pairs.
+    """
+    keys = set(keys)
+    if given:
+        choices = [given]
+    else:
+        choices = [told or [], [Path(settings.dir_split) / "test"], [settings.dir_pairs]]
+        choices = [roots for roots in choices if roots and all(Path(root).is_dir() for root in roots)]
+    for roots in choices:
+        try:
+            cases, _ = predictions.find(roots, {})
+        except predictions.BadInput:
+            if given:
+                raise
+            continue
+        found = {(case.folder, case.case): case for case in cases if (case.folder, case.case) in keys}
+        if found or given:
+            return found, [Path(root).absolute() for root in roots]
+    return {}, []
+
+
+def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, dict | None]:
+    """What masks.csv says of the masks, {(folder, case): (status, reason)}, and the report.json beside it, if any.
+    Raises ValueError for a bad table."""
+    found, told = {}, None
+    for root in roots:
+        films = known.films(root, settings) or {}
+        for key, case in places.items():
+            # Radiographs segmented by name lie in the output itself, whose folder is called "." in masks.csv.
+            film = films.get(key) or (films.get((".", case.case)) if case.place.absolute() == root else None)
+            if film:
+                found[key] = film["status"], film["reason"]
+        near = (place for place in (root, root.parent, Path(settings.dir_pairs)) if (place / known.MASKS).is_file())
+        told = told or (read_json(next(near, root) / "report.json") if films else None)
+    return found, told
+
+
+def find_biomarkers(given: str | None, roots: Sequence[Path], settings) -> Path | None:
+    """The file given, else biomarkers/biomarkers.csv in the folders of pairs, above them, or in dir_pairs."""
+    if given:
+        return Path(given)
+    places = [*roots, *(root.parent for root in roots), Path(settings.dir_pairs)]
+    files = (place / "biomarkers" / "biomarkers.csv" for place in places)
+    return next((file for file in files if file.is_file()), None)
+
+
+def read_biomarkers(file: Path) -> tuple[dict, dict]:
+    """Biomarkers of the cases, {(folder, case): {name: float or None}}, and the flags of their masks that the table
+    knows, as qualities() gives them. Raises BadRun."""
+    rows = _table(file, biomarkers.ABOUT, biomarkers.ABOUT, "classification/biomarkers.py")
+    names = [name for name in measures.MARKERS if name in rows]
+    found, flags = {}, {}
+    for row in rows.to_dict("records"):
+        key = row["folder"], row["case"]
+        found[key] = {name: finite(row[name]) for name in names}
+        if row["status"] == "flagged":
+            flags[key] = "flagged", row["reason"]
+    return found, flags
+
+
+def read_maps(folder: Path) -> dict:
+    """The maps of the cases, {(folder, case): [(class, file), ...]}, from cams.csv. Raises BadRun."""
+    rows = _table(folder / maps.TABLE, maps.TEXT, maps.TEXT, "classification/visualize_cnn.py")
+    names = [column[2:] for column in rows.columns if column.startswith("p_")]
+    found = {}
+    for row in rows[rows.status == "ok"].to_dict("records"):
+        classes = names if row["target"] == "all" else [row["predicted" if row["target"] == "predicted" else "target"]]
+        files = maps.files(Case(row["case"], row["folder"], folder, None), classes, row["target"])
+        found[row["folder"], row["case"]] = [
+            (name, folder / row["folder"] / file) for name, file in zip(classes, files, strict=True)
+        ]
+    return found
+
+
+def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Mapping) -> list[dict]:
+    """The cases as plain types that JSON takes, in the table's order; what is not known is None.
+
+    masks as qualities(), markers as read_biomarkers() gives them. `right` is whether the prediction is the label.
+    """
+    found = []
+    for row in rows.to_dict("records"):
+        key = row["folder"], row["case"]
+        failed = row["status"] == "failed"
+        case = {name: row[name] for name in TEXT}
+        case["right"] = row["predicted"] == row["label"] if row["label"] and not failed else None
+        case["p"] = None if failed else [finite(row[f"p_{name}"]) for name in names]
+        case["votes"] = None if failed else [int(row[f"votes_{name}"]) for name in names]
+        case |= {name: None if failed else finite(row[name]) for name in NUMBERS}
+        case["mask"], case["mask_reason"] = masks.get(key, (UNKNOWN, ""))
+        case["markers"] = markers.get(key, {})
+        found.append(case)
+    return found
+
+
+def ranges(found: Sequence[Mapping]) -> list[dict]:
+    """How each biomarker is spread over the cases: name, label and the percentiles 0, 5, 25, 50, 75, 95, 100, in the
+    order of measures.MARKERS; one that no case has is left out."""
+    spread = []
+    for name, label in measures.MARKERS.items():
+        values = [case["markers"][name] for case in found if case["markers"].get(name) is not None]
+        if values:
+            at = np.percentile(values, [0, 5, 25, 50, 75, 95, 100])
+            spread.append({"name": name, "label": label, "cases": len(values), "at": [float(f"{v:.6g}") for v in at]})
+    return spread
+
+
+def finite(value) -> float | None:
+    """A number as a float, None for NaN and infinity, which JSON does not know."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _table(file: Path, text: Sequence[str], needed: Sequence[str], script: str) -> pd.DataFrame:
+    if not file.is_file():
+        raise BadRun(f"there is no {file}; make it with {script}, or name another place (--help).")
+    try:
+        rows = journal.read(file, text)
+    except (OSError, ValueError) as error:
+        raise BadRun(f"{file} cannot be read ({error}); make it again with {script}.") from error
+    missing = [name for name in needed if name not in rows]
+    if missing:
+        raise BadRun(f"{file} has no column {', '.join(missing)}; write it again with {script}.")
+    return rows

@@ -1,0 +1,60 @@
+"""report.html out of its template: one page that needs no network, with what it holds told in JSON."""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+SCRIPTS = ("table.js", "view.js")
+
+
+def write(file: Path, content: Mapping) -> None:
+    """Render the template report.html.jinja with `content` into a file, whole or not at all."""
+    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    # Nothing but these lines may run, whatever a file's name tries, and nothing may be fetched from anywhere else.
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"data": data, "decimals": decimals, "anchor": anchor}
+    stream = environment.get_template("report.html.jinja").stream(
+        content, script=Markup(script), style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        allowed=allowed,
+    )
+    fresh = file.with_name(file.name + ".part")
+    try:
+        with open(fresh, "w", encoding="utf-8", newline="\n") as opened:
+            stream.enable_buffering(64)
+            stream.dump(opened)
+        os.replace(fresh, file)
+    finally:
+        fresh.unlink(missing_ok=True)  # left only where rendering or the disk failed
+
+
+def data(held) -> Markup:
+    """Plain types as JSON to stand within a script element, which no < can end."""
+    text = json.dumps(held, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def decimals(value, digits: int = 2) -> str:
+    """A number with so many decimals; a dash for None."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def anchor(case: Mapping) -> str:
+    """The part of an address behind # that opens a case."""
+    return f"case={quote(case['folder'], safe='')}/{quote(case['case'], safe='')}"
