@@ -1,4 +1,4 @@
-"""scorecard.py: its table, summary and figure on drawn pairs, and, slowly, whether maps of the phantom find lesions."""
+"""scorecard.py: its table, summary and figure on drawn pairs."""
 
 import json
 
