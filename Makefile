@@ -19,7 +19,7 @@ demo: .venv/.installed
 		-o output/demo-predictions --overwrite
 	.venv/bin/python classification/visualize_cnn.py dir_split=output/demo-split test_name=demo repeat=25 \
 		-o output/demo-maps --overwrite
-	.venv/bin/python classification/report.py dir_split=output/demo-split -i output/demo-predictions \
+	.venv/bin/python classification/report.py dir_pairs=output/demo -i output/demo-predictions \
 		--maps output/demo-maps -o output/demo-report.html
 	@echo
 	@echo "Synthetic radiographs, short trainings: this shows the way, not what the method can do. Look at"

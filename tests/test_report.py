@@ -320,3 +320,16 @@ def test_a_pair_without_labels_and_one_whose_labels_do_not_fit(tmp_path):
     np.save(tmp_path / "one.labels.npy", np.zeros((3, 3), np.uint8))
     held = pictures.draw(Case("one", "x", tmp_path, None), [], pictures.embed)
     assert "film" not in held and "differ in shape" in held["told"][0]
+
+
+@pytest.mark.parametrize("settings,told", [
+    ({"approach": "global"}, "The network saw each masked image whole, once."),
+    ({"approach": "dense", "vote": "mean"}, "Every window of the lung voted, the mean of their probabilities"),
+    ({"vote": "majority"}, "20 patches of the lung voted on each."),
+])
+def test_how_the_votes_came_about(copy, read, settings, told):
+    file = copy / "run" / "report.json"
+    held = json.loads(file.read_text())
+    file.write_text(json.dumps(held | {"settings": held["settings"] | settings}))
+    _, found = read(copy / "run")
+    assert told in " ".join(found.shown.split())

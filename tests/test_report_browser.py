@@ -2,6 +2,7 @@
 
 import sys
 
+import pandas as pd
 import pytest
 from chromium import Browser, find
 from report_runs import HOSTILE, write_run
@@ -19,15 +20,20 @@ FOCUS = "document.activeElement.textContent.trim()"
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The page of a drawn run, and one whose pictures lie beside it, as addresses."""
+    """The page of a drawn run, one whose pictures lie beside it, and one of 500 cases without, as addresses."""
     root = tmp_path_factory.mktemp("run #1?")
-    write_run(root)
+    rows = write_run(root)
+    (root / "long").mkdir()
+    many = pd.concat([rows[rows.status == "ok"]] * 30, ignore_index=True).head(500)
+    many.assign(case=[f"case {i}" for i in range(500)]).to_csv(root / "long" / "predictions.csv", index=False)
     words = ["report.py", "-i", str(root / "run"), "dir_split=none", "dir_pairs=none"]
-    for more in (["-o", str(root / "whole.html")], ["-o", str(root / "linked.html"), "--embed", "0"]):
+    linked, long = str(root / "linked.html"), str(root / "long.html")
+    for more in (["-o", str(root / "whole.html")], ["-o", linked, "--embed", "0"],
+                 ["-i", str(root / "long"), "-o", long]):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", [*words, *more])
             report.main()
-    return (root / "whole.html").as_uri(), (root / "linked.html").as_uri()
+    return [(root / f"{name}.html").as_uri() for name in ("whole", "linked", "long")]
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +135,11 @@ def test_open_a_case_and_go_on_in_the_order_of_the_table(shown):
     shown.key("ArrowDown", "Enter")  # from row to row, and in
     shown.wait(OPEN)
     assert shown.text("#view-title") == names[2]
+    address = shown.run("location.href")
     shown.run("history.back()")
     shown.wait(f"!{OPEN}")
+    shown.open(address)
+    assert shown.run(OPEN) and shown.text("#view-title") == names[2]
 
 
 def test_film_map_and_outlines(shown):
@@ -248,3 +257,22 @@ def test_pictures_beside_the_page(chromium, pages):
     root = pages[1].rsplit("/", 1)[0]
     assert all(address.startswith((root, "data:")) for address in chromium.requests)
     assert chromium.console == []
+
+
+def test_a_long_table_comes_as_it_is_scrolled(chromium, pages):
+    chromium.open(pages[2])
+    assert len(chromium.run(NAMES)) == 200 and chromium.text("#count") == "500 cases"
+    chromium.run("scrollTo(0, document.body.scrollHeight)")
+    chromium.wait(f"{SHOWN}.length === 400")
+    chromium.click("[data-sort=case]")
+    chromium.key("Enter")
+    assert chromium.run(NAMES) == [f"case {i}" for i in range(499, 299, -1)]
+    chromium.run("document.querySelector('#table tbody tr:nth-child(199) a').focus({preventScroll: true})")
+    chromium.key("Enter")
+    chromium.wait(OPEN)
+    assert chromium.text("#place") == "199 of 500" and "pair of this case was not found" in chromium.text("#told")
+    chromium.key("n", "n", "n")
+    assert chromium.text("#place") == "202 of 500"
+    chromium.key("Escape")
+    chromium.wait(f"!{OPEN}")
+    assert chromium.run(FOCUS) == "case 298" and chromium.console == []

@@ -62,22 +62,21 @@ function filter() {
 }
 
 function fill(count) {
-  room = count;
-  body.replaceChildren(...shown.slice(0, room).map((i) => rows[i]));
+  body.replaceChildren();
+  room = 0;
+  grow(count);
+}
+
+function grow(count) {
+  body.append(...shown.slice(room, room + count).map((i) => rows[i]));
+  room += count;
   byId("more").hidden = shown.length <= room;
   byId("more").textContent = `Show more (${shown.length - room} are left)`;
 }
 
-function grow() {
-  const held = document.activeElement;
-  fill(room + STEP);
-  if (body.contains(held)) held.focus({ preventScroll: true });  // a row that is put back loses it
-}
-
 // Set some filters and clear the others, then show the table: from a cell of the confusion matrix, for instance.
 function jump(wanted) {
-  filters.reset();
-  for (const [name, value] of Object.entries(wanted)) if (filters.elements[name]) filters.elements[name].value = value;
+  for (const field of filters.querySelectorAll("select, input")) field.value = wanted[field.name] || "";
   filter();
   byId("cases").scrollIntoView({ block: "start" });
   links[shown[0]]?.focus({ preventScroll: true });
@@ -111,10 +110,11 @@ document.addEventListener("keydown", (event) => {
 
 byId("more").addEventListener("click", () => {
   const first = shown[room];
-  grow();
+  grow(STEP);
   links[first].focus();
 });
-new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && grow(), { rootMargin: "800px" }).observe(byId("more"));
+const near = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && grow(STEP), { rootMargin: "800px" });
+near.observe(byId("more"));
 addEventListener("beforeprint", () => fill(shown.length));
 
 const THEMES = ["auto", "light", "dark"];

@@ -27,15 +27,16 @@ const digits = (value, count) => (value === null ? "–" : value.toFixed(count))
 const shortest = (value) => (value === 0 ? "0" : Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(3));
 const opener = links.map((link) => link.hash);
 
-function show() {
+function follow() {
   const i = opener.indexOf(location.hash);
-  if (i < 0) {
-    if (view.open) view.close();
-    return;
-  }
+  if (i >= 0) show(i);
+  else if (view.open) view.close();
+}
+
+function show(i) {
   const held = byId(`picture-${i}`);
-  if (!held) {  // the page is still being read
-    document.addEventListener("DOMContentLoaded", show, { once: true });
+  if (!held || (document.readyState === "loading" && !held.nextElementSibling)) {  // the page is still being read
+    document.addEventListener("DOMContentLoaded", follow, { once: true });
     return;
   }
   current = i;
@@ -171,7 +172,9 @@ function spread(at, value) {
 function go(step) {
   const at = shown.indexOf(current);
   const to = at < 0 ? 0 : at + step;
-  if (shown[to] !== undefined) location.replace(opener[shown[to]]);
+  if (shown[to] === undefined) return;
+  history.replaceState(null, "", opener[shown[to]]);  // at once, so that a key held down passes over no case
+  show(shown[to]);
 }
 
 function setOpacity(value) {
@@ -183,7 +186,7 @@ function setOpacity(value) {
 
 function leave() {
   history.replaceState(null, "", location.href.split("#")[0]);
-  if (shown.indexOf(current) >= room) fill(shown.indexOf(current) + STEP);
+  grow(Math.max(0, shown.indexOf(current) + 1 - room));
   links[current]?.focus();
   links[current]?.scrollIntoView({ block: "center" });
 }
@@ -213,6 +216,5 @@ view.addEventListener("keydown", (event) => {
 });
 
 setOpacity(opacity.value);
-addEventListener("hashchange", show);
-if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", show);
-else show();
+addEventListener("hashchange", follow);
+follow();
