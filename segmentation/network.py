@@ -8,10 +8,10 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from cxr import config, engine
-from segmentation import fcdensenet
+from segmentation import decision, fcdensenet
 from segmentation.masks import HEART, LEFT, RIGHT
 
-_OF_TRAINING = ("gamma", "equalise", "crop_border", "resize_height", "resize_width")
+_OF_TRAINING = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision")
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "segmentation.safetensors"
 
 
@@ -46,7 +46,7 @@ def read(path: Path) -> tuple[str, dict, dict]:
         saved = engine.load(path)
         if not isinstance(saved, dict):
             raise ValueError(f"{path} holds no FC-DenseNet but a {type(saved).__name__}.")
-        trained = saved.get("settings", {})
+        trained = saved.get("settings", {}) | ({"decision": saved["decision"]} if "decision" in saved else {})
         state = saved.get("averaged") or saved.get("model") or saved.get("model_state_dict") or saved
     state = {key.removeprefix("module."): value for key, value in state.items()}  # DataParallel's prefix
     if "firstconv.weight" not in state:
@@ -80,6 +80,8 @@ def open_network(path: Path, settings):
         model.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit {name}: {str(error).splitlines()[-1].strip()}.") from error
+    if len(settings.decision) != classes or min(settings.decision) <= 0:
+        raise ValueError(f"decision={settings.decision} is not {classes} factors above 0, one a class of {path}.")
     trained = {name: trained[name] for name in _OF_TRAINING if name in trained}
     used = config.unless_typed(settings, trained)
     notes = []
@@ -92,11 +94,11 @@ def open_network(path: Path, settings):
 
 
 @torch.inference_mode()
-def probabilities(model: nn.Module, images: torch.Tensor, mirror: bool = False) -> torch.Tensor:
+def probabilities(model: nn.Module, images: torch.Tensor, mirror: bool = False, factors=(1, 1, 1, 1)) -> torch.Tensor:
     """(N, 1, H, W) grey 0..255 -> (N, classes, H, W) float32. With `mirror`, the mean with the prediction of the
-    mirror image, in which the lungs change places."""
+    mirror image, in which the lungs change places. The factors are those of decision.py."""
     result = model(images).float().exp()
     if mirror:
         swapped = model(images.flip(-1)).float().exp().flip(-1)
         result = (result + swapped[:, [0, HEART, RIGHT, LEFT]]) / 2
-    return result
+    return decision.apply(result, factors)

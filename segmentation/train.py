@@ -25,7 +25,8 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from cxr import config, engine, plots
-from segmentation import dataset, fcdensenet, header, network, validation
+from cxr.schedule import learning_rate
+from segmentation import dataset, decision, fcdensenet, header, network, validation
 
 
 def main() -> None:
@@ -40,13 +41,15 @@ def main() -> None:
         else:
             fabric.print(config.describe(settings))
             train(fabric, settings, run, state, *open_data(settings))
+        if fabric.is_global_zero:
+            decide(fabric, settings, run)
     except (dataset.BadData, engine.BadRun) as error:
         sys.exit(f"segmentation/train.py: {error}")
     fabric.print(f"Wrote {run}. Next: python segmentation/evaluate.py, python segmentation/inference.py -i FOLDER")
 
 
-def open_data(settings) -> tuple[dataset.Radiographs, dataset.Radiographs]:
-    """The training and validation radiographs, in memory. Raises BadData."""
+def find_data(settings) -> dict[str, list[dataset.Case]]:
+    """The cases to train and validate on. Raises BadData."""
     if settings.dir_images and not settings.dir_masks:
         raise dataset.BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder of its masks.")
     if settings.dir_images:
@@ -54,10 +57,15 @@ def open_data(settings) -> tuple[dataset.Radiographs, dataset.Radiographs]:
     else:
         cases = dataset.jsrt(Path(settings.dir_data_root))
     parts = dataset.official_split(cases, settings.split_seed)
-    chosen = parts["train"][: settings.num_train or None]
-    if not chosen or not parts["val"]:
+    if not parts["train"] or not parts["val"]:
         raise dataset.BadData(f"{len(cases)} radiographs are too few to train and validate: give at least 10.")
-    return dataset.Radiographs(chosen, settings, settings.augment), dataset.Radiographs(parts["val"], settings)
+    return {"train": parts["train"][: settings.num_train or None], "val": parts["val"]}
+
+
+def open_data(settings) -> tuple[dataset.Radiographs, dataset.Radiographs]:
+    """The training and validation radiographs, in memory. Raises BadData."""
+    parts = find_data(settings)
+    return dataset.Radiographs(parts["train"], settings, settings.augment), dataset.Radiographs(parts["val"], settings)
 
 
 def stale(state: dict, settings) -> bool:
@@ -181,21 +189,22 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
     return total / len(loader)
 
 
+def decide(fabric, settings, run: Path) -> None:
+    """Fit the factors of decision.py to the best weights and keep them in best.pt, unless this was done before."""
+    best = engine.load(run / "best.pt")
+    if "decision" in best:
+        return
+    model = network.open_network(run / "best.pt", settings)[0].to(fabric.device)
+    val_set = dataset.Radiographs(find_data(settings)["val"], settings)
+    factors = decision.fit(lambda images: network.probabilities(model, images.to(fabric.device)).cpu(), val_set)
+    engine.save(best | {"decision": factors}, run / "best.pt")
+    fabric.print(f"Chosen on validation: the probabilities of background and heart count {factors[0]:g} and "
+                 f"{factors[1]:g} times before the arg-max (decision of header.py).")
+
+
 def run_hint(settings) -> str:
     """What to try when a training diverges."""
     return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
-
-
-def learning_rate(settings, progress: float) -> float:
-    """The rate after `progress` epochs: a pure function of it, so that there is no schedule to save."""
-    if settings.schedule == "step":
-        return settings.learning_rate * 0.1 ** sum(progress >= milestone for milestone in settings.milestones)
-    if settings.schedule == "onecycle":
-        part, rise = progress / settings.epoch_max, 0.2
-        low = 0.04 if part < rise else 1e-3
-        along = (rise - part) / rise if part < rise else (part - rise) / (1 - rise)
-        return settings.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * along)) / 2)
-    raise engine.BadRun(f"schedule={settings.schedule!r} is unknown; it is step or onecycle.")
 
 
 def keep(run: Path, state: dict, row: dict, better: bool, model, averaged, optimizer, settings: dict) -> None:

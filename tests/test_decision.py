@@ -1,0 +1,65 @@
+"""The factors of the arg-max: a bias of the network is found on validation, kept with the weights, and used."""
+
+import pytest
+import torch
+
+from cxr import config
+from cxr.engine import load, save
+from segmentation import decision, header, network
+from segmentation.masks import HEART
+
+
+def soft(target, widen):
+    """(1, 4, H, W) probabilities whose edges lie outside the target's by a blur, the heart's more than the lungs'."""
+    one_hot = torch.nn.functional.one_hot(target, 4).permute(2, 0, 1).float()[None]
+    blurred = torch.nn.functional.avg_pool2d(one_hot, 9, 1, 4)
+    factors = torch.tensor([1.0, widen * 2, widen, widen])[:, None, None]
+    return blurred * factors / (blurred * factors).sum(1, keepdim=True)
+
+
+@pytest.fixture
+def target():
+    labels = torch.zeros(64, 64, dtype=torch.int64)
+    labels[16:48, 8:24], labels[16:48, 40:56], labels[36:50, 26:38] = 3, 2, HEART
+    return labels
+
+
+def test_a_bias_is_found(target):
+    image = torch.zeros(1, 64, 64)
+    found = decision.fit(lambda images: soft(target, 4.0), [(image, target)])
+    assert found[0] >= 2 and found[1] < 1 and found[2:] == [1.0, 1.0]
+    labels = decision.apply(soft(target, 4.0), found).argmax(1)[0]
+    plain = soft(target, 4.0).argmax(1)[0]
+    for organ in (1, 2, 3):
+        better = decision.jaccard(labels == organ, target == organ)
+        assert better > decision.jaccard(plain == organ, target == organ) and better > 0.8
+
+
+def test_nothing_to_gain_changes_nothing(target):
+    exact = torch.nn.functional.one_hot(target, 4).permute(2, 0, 1).float()[None]
+    assert decision.fit(lambda images: exact, [(torch.zeros(1, 64, 64), target)]) == [1.0, 1.0, 1.0, 1.0]
+    assert decision.apply(exact, [1.0] * 4) is exact
+
+
+def test_weighed_probabilities_sum_to_one():
+    given = torch.rand(2, 4, 8, 8).softmax(1)
+    weighed = decision.apply(given, [4.0, 0.5, 1.0, 1.0])
+    assert torch.allclose(weighed.sum(1), torch.ones(2, 8, 8))
+    assert torch.allclose(weighed[:, 2] / weighed[:, 0], given[:, 2] / given[:, 0] / 4)
+
+
+def test_training_keeps_them_and_inference_takes_them(trained, tmp_path):
+    best = load(trained.run / "best.pt")
+    assert best["decision"][2:] == [1.0, 1.0] and best["decision"][0] in decision.BACKGROUND
+    save(best | {"decision": [4.0, 0.5, 1.0, 1.0]}, tmp_path / "best.pt")
+    settings = config.load(header, [])[0]
+    _, used, notes = network.open_network(tmp_path / "best.pt", settings)
+    assert used.decision == [4.0, 0.5, 1.0, 1.0] and any(note.startswith("decision=[4.0, 0.5") for note in notes)
+    typed = config.load(header, ["decision=[1.0,1.0,1.0,1.0]"])[0]
+    assert network.open_network(tmp_path / "best.pt", typed)[1].decision == [1.0] * 4
+
+
+@pytest.mark.parametrize("words", ["decision=[1.0,1.0]", "decision=[1.0,0.0,1.0,1.0]"])
+def test_factors_that_are_none(trained, words):
+    with pytest.raises(ValueError, match="4 factors above 0"):
+        network.open_network(trained.run / "best.pt", config.load(header, [words])[0])
