@@ -24,7 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from classification import backbone, cases, dataset, header, patches, predict, sampling, validation
-from cxr import config, engine, pairs
+from cxr import config, engine, pairs, schedule
 
 
 def main() -> None:
@@ -44,6 +44,8 @@ def main() -> None:
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
         else:
             fabric.print(config.describe(settings))
+            if told := schedule.jump(settings, state):
+                fabric.print(told)
             train(fabric, settings, run, state, data)
     except (dataset.BadData, pairs.BadPair, engine.BadRun) as error:
         sys.exit(f"classification/train.py: {error}")
@@ -71,7 +73,7 @@ def new_network(fabric, settings, state: dict | None, data: cases.Data):
         predict.check(settings, model)
     except ValueError as error:
         raise engine.BadRun(str(error)) from error
-    learning_rate(settings, 0)  # an unknown schedule stops before the pairs are read
+    schedule.learning_rate(settings, 0)  # an unknown schedule stops before the pairs are read
     return model, scaling
 
 
@@ -154,7 +156,7 @@ def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, ep
     total = 0.0
     bar = tqdm(batches, f"epoch {epoch}/{settings.epoch_max}", count, disable=not fabric.is_global_zero, leave=False)
     for step, batch in enumerate(bar):
-        rate = learning_rate(settings, epoch - 1 + step / count)
+        rate = schedule.learning_rate(settings, epoch - 1 + step / count)
         for group in optimizer.param_groups:
             group["lr"] = rate
         entropy = cross_entropy(model, batch, settings, fabric.device)
@@ -192,18 +194,6 @@ def absolute_weights(model) -> torch.Tensor:
 def run_hint(settings) -> str:
     """What to try when a training diverges."""
     return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
-
-
-def learning_rate(settings, progress: float) -> float:
-    """The rate after `progress` epochs: a pure function of it, so that there is no schedule to save."""
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    if settings.schedule == "onecycle":
-        part, rise = progress / settings.epoch_max, 0.2
-        low = 0.04 if part < rise else 1e-3
-        along = (rise - part) / rise if part < rise else (part - rise) / (1 - rise)
-        return settings.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * along)) / 2)
-    raise engine.BadRun(f"schedule={settings.schedule!r} is unknown; it is constant or onecycle.")
 
 
 def keep(run: Path, fixed: dict, state: dict, row: dict, weights: dict, training: dict, better: bool) -> None:
