@@ -24,8 +24,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from cxr import config, engine, plots
-from cxr.schedule import learning_rate
+from cxr import config, engine, plots, schedule
 from segmentation import dataset, decision, fcdensenet, header, network, validation
 
 
@@ -40,6 +39,8 @@ def main() -> None:
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
         else:
             fabric.print(config.describe(settings))
+            if told := schedule.jump(settings, state):
+                fabric.print(told)
             train(fabric, settings, run, state, *open_data(settings))
         if fabric.is_global_zero:
             decide(fabric, settings, run)
@@ -170,7 +171,7 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
     total = 0.0
     bar = tqdm(loader, f"epoch {epoch}/{settings.epoch_max}", disable=not fabric.is_global_zero, leave=False)
     for step, (images, targets) in enumerate(bar):
-        rate = learning_rate(settings, epoch - 1 + step / len(loader))
+        rate = schedule.learning_rate(settings, epoch - 1 + step / len(loader))
         for group in optimizer.param_groups:
             group["lr"] = rate
         images, targets = images.to(fabric.device, non_blocking=True), targets.to(fabric.device, non_blocking=True)
