@@ -10,6 +10,7 @@ near-duplicates too. Parts made by hand are checked, used as they are and never 
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -109,7 +110,8 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
         print(f"{copied} files were copied, since the disk of {root} takes no hard links to {settings.dir_pairs}.")
     print(f"Wrote {root}." if fresh else f"{root} holds this very split already; nothing was written.", end=" ")
     fold = "/fold1 test_name=fold1" if settings.folds else ""
-    print(f"Next: python classification/train.py dir_split={root}{fold}")
+    classes = shlex.quote(f"classes={','.join(settings.classes) or '[]'}") if "classes" in settings._typed else ""
+    print(f"Next: python classification/train.py dir_split={root}{fold} {classes}".rstrip())
     return int((left_out.status == "broken").any())
 
 

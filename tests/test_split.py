@@ -204,7 +204,8 @@ def test_a_class_too_small(cohort, call):
     assert done.code == 1 and "needs 3 patients" in done.err and "healthy has 2" in done.err
     assert not (cohort / "split").exists()
     # p0-0, p1-0, p1-1 are three images of two patients
-    assert call(SPLIT, *words(cohort, "split_by=image")).code == 0
+    done = call(SPLIT, *words(cohort, "split_by=image"))
+    assert done.code == 0 and "classes=" in done.out.splitlines()[-1]  # the next command with what was typed
 
 
 def test_an_unknown_folder_and_bad_settings(cohort, call):
