@@ -132,6 +132,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(cohort, tmp_path, call, monkey
 def test_settings_that_are_not_read_are_refused(cohort, tmp_path, call):
     done = call(SCRIPT, *words(cohort, tmp_path / "run"), "learning_rate=1")
     assert done.code == 1 and "does not read learning_rate" in done.err and not (tmp_path / "run").exists()
+    done = call(SCRIPT, *words(cohort, tmp_path / "run"), "patch_size=8")
+    assert done.code == 1 and "patch_size=8 is too small" in done.err and not (tmp_path / "run").exists()
 
 
 def test_export_halves_and_tells_the_training(cohort, tmp_path, call):
@@ -141,3 +143,16 @@ def test_export_halves_and_tells_the_training(cohort, tmp_path, call):
     name, _, saved = weights.read(tmp_path / "shipped.safetensors")
     assert name == "efficientnet_lite0" and saved["classes"] == CLASSES and saved["input_scaling"] == "lite"
     assert saved["settings"] == {"net_label": "efficientnet_lite0"}
+
+
+def test_export_replaces_no_file_unasked(cohort, tmp_path, call, monkeypatch):
+    """Least of all the one that ships, which is where it writes unless told otherwise."""
+    shipped = tmp_path / "classification.safetensors"
+    shipped.write_bytes(b"what ships")
+    monkeypatch.setattr(weights, "SHIPPED", shipped)
+    done = call(SCRIPT, "export", cohort / "teacher.pt")
+    assert done.code == 1 and f"{shipped} is there already" in done.err and "--overwrite" in done.err
+    assert shipped.read_bytes() == b"what ships"
+    assert call(SCRIPT, "export", cohort / "teacher.pt", "-o", tmp_path / "mine.safetensors").code == 0
+    done = call(SCRIPT, "export", cohort / "teacher.pt", "-o", shipped, "--overwrite")
+    assert done.code == 0 and weights.read(shipped)[0] == "efficientnet_lite0"

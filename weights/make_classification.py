@@ -13,7 +13,7 @@ ResNet-18's own ImageNet weights are the usual start; where they cannot be had, 
     python classification/train.py test_name=resnet18 learning_rate=3e-4 schedule=onecycle lambda_l1=0 \\
         file_weights=checkpoint/classification/distilled/student.safetensors
 4. ship it, or the teacher, whichever is better on validation (what ships was made by steps 1 and 4 alone):
-    python weights/make_classification.py export checkpoint/classification/resnet18/best.pt
+    python weights/make_classification.py export checkpoint/classification/resnet18/best.pt --overwrite
 
 Each step goes on where it was when it is run again after an interruption.
 """
@@ -53,7 +53,9 @@ def main() -> None:
     one.set_defaults(do=distil)
     two = commands.add_parser("export", help="write the weights that ship", description=export.__doc__)
     two.add_argument("checkpoint", type=Path, help="best.pt of a training of stage 2")
-    two.add_argument("-o", "--output", type=Path, default=weightfile.SHIPPED, help="the file to write")
+    two.add_argument("-o", "--output", type=Path, default=weightfile.SHIPPED,
+                     help="the file to write (default: the one that ships)")
+    two.add_argument("--overwrite", action="store_true", help="replace the file if it is there already")
     two.set_defaults(do=export)
     options = parser.parse_args()
     try:
@@ -65,6 +67,9 @@ def main() -> None:
 def export(options) -> None:
     """Write a classifier's weights at half precision, with the settings of its training inside, and print the file's
     sha256 for the model card."""
+    if options.output.exists() and not options.overwrite:
+        raise ValueError(f"{options.output} is there already: name another file with -o, or replace it with "
+                         "--overwrite.")
     name, state, saved = weightfile.read(options.checkpoint)
     if not saved["classes"]:
         raise ValueError(f"{options.checkpoint} does not tell its classes; give best.pt of classification/train.py.")
