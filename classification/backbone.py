@@ -70,6 +70,13 @@ def head(model: nn.Module) -> nn.Linear | None:
     return None
 
 
+def judge(model: nn.Module, pooled: torch.Tensor) -> torch.Tensor:
+    """Pooled features (N, C) -> logits (N, classes), of a network that has a head(): its dropout, where it has one and
+    is training, and its last layer."""
+    drop = getattr(model, "dropout", nn.Identity())
+    return head(model)(drop(pooled))
+
+
 def last_layer(model: nn.Module) -> nn.Module:
     """The part whose output is features(), before DenseNet's last ReLU: where a hook finds them."""
     return model.layer4 if isinstance(model, torchvision.models.ResNet) else model.features

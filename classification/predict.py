@@ -10,6 +10,7 @@ from cxr import engine
 
 APPROACHES = ("local", "global", "dense")
 VOTES = ("majority", "mean")
+LEAST = 32  # pixels a side, of which every network makes one feature at least
 
 
 def check(settings, model: nn.Module) -> None:
@@ -21,6 +22,11 @@ def check(settings, model: nn.Module) -> None:
     for name in (*sizes, "epoch_max"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} is too small; give 1 or more.")
+    seen = {"local": ("img_size", "patch_size"), "global": ("patch_size",), "dense": ("img_size",)}
+    for name in seen[settings.approach]:
+        if getattr(settings, name) < LEAST:
+            raise ValueError(f"{name}={getattr(settings, name)} is too small for networks that halve an image five "
+                             f"times; give {LEAST} or more.")
     if settings.approach == "dense" and backbone.head(model) is None:
         raise ValueError(
             f"approach=dense needs a network that ends in global pooling and one linear layer, which "
@@ -35,6 +41,11 @@ def windows(network: nn.Module, images: torch.Tensor, lungs: torch.Tensor, patch
     a square of them, its side the odd number nearest to patch_size (7 x 7 for 224), zeros beyond the image counting,
     and the linear head judges each window whose centre lies in the lung; if none does, that about which most lung is.
 
+    A window's centre is that of the patch whose features it holds: 7 x 7 features about (i, j) are those of a patch of
+    224 pixels from row 32 (i - 3), column 32 (j - 3) on, so that a window and a patch of one centre are one place.
+    Where in it the features look differs with the network, by half a cell (backbone.lattice): maps need that, the
+    choice of windows must not follow it.
+
     Returns logits (M, classes), the image (M,) of each window and its centre (M, 2), row and column in pixels. A
     feature has seen more than its window holds: this is another estimator than patches, to be trained as it is used.
     """
@@ -48,7 +59,7 @@ def windows(network: nn.Module, images: torch.Tensor, lungs: torch.Tensor, patch
     most = F.one_hot(share.argmax(1), height * width).view_as(inside) > 0
     inside = torch.where(inside.any(2).any(1)[:, None, None], inside, most)
     image, row, column = inside.nonzero().unbind(1)
-    logits = backbone.head(network)(maps[image, :, row, column])
+    logits = backbone.judge(network, maps[image, :, row, column])  # with dropout, as patches have it in training
     return logits, image, torch.stack([rows[row], columns[column]], 1)
 
 

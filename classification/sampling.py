@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from classification import patches
+from classification import backbone, patches
 from cxr import engine
 
 
@@ -103,6 +103,19 @@ def count_steps(cases: list, settings, processes: int = 1) -> int:
     """How many steps an epoch has."""
     each = -(-settings.num_patches * len(cases) // processes)
     return -(-each // settings.num_batch_train)
+
+
+def check(cases: list, settings, model, processes: int = 1) -> None:
+    """Raise ValueError if a step may be a single patch of which `model` makes a single feature: batch normalisation
+    divides by the spread of what it sees, and one number has none."""
+    name = "img_size" if settings.approach == "dense" else "patch_size"
+    side = getattr(settings, name)
+    each = -(-settings.num_patches * len(cases) // processes)
+    single = min(map(len, steps(range(each), settings.num_batch_train))) == 1
+    if single and side < 64 and backbone.head(model) is not None:
+        raise ValueError(f"num_batch_train={settings.num_batch_train} leaves a step with a single patch, and "
+                         f"{name}={side} a single feature of it, which batch normalisation cannot train on; give "
+                         f"another num_batch_train, as 8, or {name}=64 or more.")
 
 
 def _ahead(function, items: Iterable, workers: int) -> Iterator:

@@ -5,7 +5,6 @@ import random
 import shutil
 import signal
 
-import numpy as np
 import pytest
 import test_train
 import torch
@@ -156,6 +155,20 @@ def test_patience_counts_from_the_last_rise_of_macro_f1(classified, tmp_path, ca
     assert done.code == 0 and f"is finished: {CLASSIFYING_EPOCHS + 1} epochs, best macro F1 2.0" in done.out
 
 
+def test_another_epoch_max_under_onecycle_is_told(classified, tmp_path, call):
+    (tmp_path / "whole").mkdir()
+    for name in ("log.jsonl", "best.pt"):
+        shutil.copy(classified.run / name, tmp_path / "whole" / name)
+    state = load(classified.run / "last.pt")
+    torch.save(state | {"settings": state["settings"] | {"schedule": "onecycle"}}, tmp_path / "whole" / "last.pt")
+    words = [*classified.words, f"dir_checkpoint={tmp_path}", "test_name=whole", "schedule=onecycle", "num_workers=1"]
+    assert "learning rate goes on" not in call(TRAIN, *words).out  # finished, and as it was
+    more = CLASSIFYING_EPOCHS + 1
+    done = call(TRAIN, *words, f"epoch_max={more}")
+    assert f"epoch_max was {CLASSIFYING_EPOCHS} and is {more} now: under schedule=onecycle the learning" in done.out
+    assert done.code == 0 and load(tmp_path / "whole" / "last.pt")["epoch"] == more
+
+
 def test_of_equal_scores_the_lower_loss_is_kept(classified, tmp_path, call, monkeypatch):
     losses = iter([0.9, 0.7, 0.8])
     monkeypatch.setattr(validation, "validate", lambda *_: {"val_score": 0.5, "val_accuracy": 0.5,
@@ -191,6 +204,8 @@ def test_a_loss_that_is_no_number_stops(classified, tmp_path, call, patches, tol
     (["approach=dense", "net_label=squeezenet1_1"], "one linear layer, which squeezenet1_1 does not"),
     (["repeat_val=0"], "repeat_val=0 is too small"),
     (["num_batch_train=0"], "num_batch_train=0 is too small"),
+    (["patch_size=8"], "patch_size=8 is too small for networks that halve an image five times; give 32 or more"),
+    (["num_batch_train=1", "patch_size=32"], "a single feature of it, which batch normalisation cannot train on"),
 ])
 def test_what_cannot_start_says_why(classified, tmp_path, call, words, told):
     done = call(TRAIN, *classified.words, f"dir_checkpoint={tmp_path}", "test_name=a", *words)
@@ -256,13 +271,6 @@ def test_penalty_is_on_weights_and_not_on_biases_or_normalisation():
     for name, parameter in model.named_parameters():
         expected = parameter.sign() if name in ("0.weight", "2.weight") else None
         assert parameter.grad is None if expected is None else torch.equal(parameter.grad, expected)
-
-
-def test_learning_rate_is_constant_or_one_cycle():
-    settings = settings_of("schedule=onecycle", "learning_rate=1", "epoch_max=10")
-    rates = [train.learning_rate(settings, progress) for progress in np.linspace(0, 10, 101)]
-    assert rates[0] < 0.05 and np.argmax(rates) == 20 and max(rates) == 1 and rates[-1] < 0.01
-    assert {train.learning_rate(settings_of("learning_rate=1"), progress) for progress in (0, 3.3, 99)} == {1.0}
 
 
 def test_scores_count_only_classes_that_occur():

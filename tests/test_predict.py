@@ -120,6 +120,34 @@ def test_dense_one_window_over_all_is_the_network_itself(network):
     assert centres.tolist() == [[112, 112]]
 
 
+@pytest.mark.parametrize("label", ["densenet121", "efficientnet_lite0"])
+def test_dense_windows_lie_where_the_patches_of_their_features_lie(label):
+    """Wherever in a patch a network's features look: the window over all is the patch about the image's centre."""
+    torch.manual_seed(0)
+    model = backbone.build(label, 3).eval()
+    x = torch.randn(1, 3, 224, 224)
+    lung = torch.zeros(1, 224, 224)
+    lung[:, 110:114, 110:114] = 1
+    with torch.no_grad():
+        logits, _, centres = predict.windows(model, x, lung, 224)
+        torch.testing.assert_close(logits, model(x), atol=1e-5, rtol=1e-4)
+    assert centres.tolist() == [[112, 112]]
+
+
+def test_dense_training_has_the_dropout_of_the_network():
+    torch.manual_seed(0)
+    model, x, lung = backbone.build("efficientnet_lite0", 3), torch.randn(1, 3, 96, 96), torch.ones(1, 96, 96)
+    with torch.no_grad():
+        one, other = (predict.windows(model, x, lung, 32)[0] for _ in range(2))
+        assert len(one) == 9 and not torch.equal(one, other)
+        model.dropout.p = 0.0
+        one, other = (predict.windows(model, x, lung, 32)[0] for _ in range(2))
+        assert torch.equal(one, other)  # nothing else was random
+        model.dropout.p = 0.9
+        model.eval()
+        assert torch.equal(predict.windows(model, x, lung, 32)[0], predict.windows(model, x, lung, 32)[0])
+
+
 def test_dense_has_a_window_for_the_thinnest_lung_and_keeps_images_apart(network, film):
     image, lung = film
     thin = np.zeros_like(lung)
@@ -175,8 +203,13 @@ def test_a_tally_adds_up(count, classes, seed, vote):
 
 def test_settings_that_cannot_be_followed_are_refused(network):
     predict.check(settings_of("approach=dense"), network)
+    predict.check(settings_of("approach=global", "img_size=1"), network)  # which it does not read
     for words, told in ((["vote=all"], "majority or mean"), (["approach=x"], "local or global or dense"),
-                        (["sampling=x"], "random or grid"), (["repeat=0"], "repeat=0 is too small")):
+                        (["sampling=x"], "random or grid"), (["repeat=0"], "repeat=0 is too small"),
+                        (["patch_size=31"], "patch_size=31 is too small .* give 32 or more"),
+                        (["img_size=16"], "img_size=16 is too small .* give 32 or more"),
+                        (["approach=dense", "img_size=16"], "img_size=16 is too small"),
+                        (["approach=global", "patch_size=8"], "patch_size=8 is too small")):
         with pytest.raises(ValueError, match=told):
             predict.check(settings_of(*words), network)
     with pytest.raises(ValueError, match="one linear layer, which vgg11_bn does not"):

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from classification import backbone, dataset, header, patches, sampling
+from classification import backbone, dataset, header, patches, predict, sampling
 from cxr import config, engine
 from weights import teach
 
@@ -72,7 +72,9 @@ def read_settings(options):
         raise ValueError(f"distil does not read {', '.join(odd)}; it reads {', '.join(sorted(TAKEN))}.")
     if options.steps < 1:
         raise ValueError(f"--steps takes 1 or more, not {options.steps}.")
-    return config.unless_typed(settings, {"approach": "local", "balanced": True})
+    settings = config.unless_typed(settings, {"approach": "local", "balanced": True})
+    predict.check(settings, None)  # a network matters to approach=dense only
+    return settings
 
 
 def identity(options, settings, cases) -> dict:
