@@ -6,7 +6,7 @@
     python classification/biomarkers.py --pictures            with the two widths of the cardiothoracic ratio drawn
 
 Writes biomarkers.csv (a row a case), comparisons.csv (Kruskal-Wallis, Mann-Whitney with Holm's correction, Cliff's
-delta with its interval) and box plots by class. Patients and sources come from file_metadata, else from dir_split.
+delta with its interval) and box plots by class. Patients and sources come from split.csv, else from file_metadata.
 Cases measured before are skipped, unless their pair or the settings changed.
 """
 
@@ -44,16 +44,22 @@ def main() -> None:
     root = Path(options.input or settings.dir_pairs).absolute()
     output = Path(options.output).absolute() if options.output else root / "biomarkers"
     try:
-        cases = dataset.find_cases(root, settings.classes)
+        for name in ("img_size", "patch_size", "repeat"):
+            if getattr(settings, name) < 1:
+                raise ValueError(f"{name}={getattr(settings, name)} is too small; give 1 or more.")
+        classes, own = dataset.with_own(settings.classes, dataset.find_folders(root))
+        cases = dataset.find_cases(root, classes)
         folders = {case.folder for case in cases if case.label is not None}
-        names = dataset.class_map(settings.classes, folders)[0] if folders else []
+        names = dataset.class_map(classes, folders)[0] if folders else []
         films = known.films(root, settings)
-        people, notes = known.people(cases, settings)
+        people, notes = known.people(cases, [root], settings)
         if options.unflagged and films is None:
             raise ValueError(f"--unflagged needs masks.csv, and there is none beside {root}; segment with "
                              "segmentation/inference.py, or leave the flag out.")
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"classification/biomarkers.py: {error}")
+    if own:
+        notes.append(f"classes of header.py name no folder {', '.join(own)}: each is a class of its own here")
     if films is None:
         notes.append("there is no masks.csv, so neither the masks' quality nor the films' spacing is known")
     print(f"{len(cases)} cases in {root}")

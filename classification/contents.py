@@ -4,7 +4,7 @@ import math
 from datetime import datetime, timezone
 from pathlib import Path
 
-from classification import curves, findings, maps, pictures, predictions
+from classification import curves, findings, mapruns, maps, pictures, predictions
 
 _KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
 # Settings by which the maps explain the votes of the table; the weights count as well
@@ -86,6 +86,7 @@ def disagreements(made: dict | None, mapped: dict | None) -> list[str]:
         | {"weights": (held.get("weights") or {}).get("sha256")}
         for held in (made, mapped)
     )
-    differ = [name for name in one if one[name] != other[name]]
+    idle = mapruns.IDLE.get(one["approach"], ())
+    differ = [name for name in one if one[name] != other[name] and name not in idle]
     return [f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; make "
             "them again with classification/visualize_cnn.py --overwrite"] if differ else []

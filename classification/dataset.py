@@ -69,6 +69,21 @@ def class_entries(names: Sequence[str], folders: dict[str, int]) -> list[str]:
     return entries
 
 
+def with_own(classes: Sequence[str], folders: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The header's classes and one of its own for each folder that none of them takes, and the names of these folders.
+
+    For what asks no network, which would know its classes only. A folder called as a class is taken for it; where no
+    folder is any class's, the header's classes are left out. Raises BadData as class_map().
+    """
+    names, found = class_map(classes, [])
+    index = {name.casefold(): i for i, name in enumerate(names)} | {name.casefold(): i for name, i in found.items()}
+    own = [folder for folder in sorted(folders) if classes and folder.casefold() not in index]
+    if not classes or len(own) == len(list(folders)):
+        return [], own
+    called = {folder: index[folder.casefold()] for folder in folders if folder.casefold() in index}
+    return class_entries(names, found | called) + class_map([], own)[0], own
+
+
 def find_folders(root: Path) -> list[str]:
     """Sorted names of the subfolders of root that hold pairs. Raises BadData if there is no folder root."""
     if not Path(root).is_dir():

@@ -19,9 +19,8 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
-from tqdm import tqdm
 
-from classification import backbone, dataset, header, parts, patches, predict, predictions
+from classification import backbone, dataset, header, mapruns, parts, patches, predict, predictions
 from classification.weightfile import find_weights
 from cxr import config, diagrams, engine, pairs, runreport, scores
 
@@ -46,14 +45,15 @@ def main() -> None:
         weights, which = find_weights(settings)
         model, settings, names, notes = backbone.open_classifier(weights, settings)
         predict.check(settings, model)
-        cases, unlabelled = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
+        cases, about = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
         patient_of, unknown = predictions.patients(cases, inputs, settings)
-        changed = differs(output, settings, weights, options.overwrite)
+        changed = mapruns.differs(output, settings, weights, options.overwrite, mapruns.decisive(settings, DECISIVE))
     except ValueError as error:
         sys.exit(f"classification/inference.py: {error}")
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
     labelled = any(case.label is not None for case in cases)
-    for note in notes + unlabelled + (unknown if labelled else []):  # whose a case is matters to intervals only
+    notes += mapruns.idle(settings) + about
+    for note in notes + (unknown if labelled else []):  # whose a case is matters to intervals only
         fabric.print(f"Note: {note}.")
     model.to(fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
 
@@ -106,23 +106,9 @@ def default_input(settings) -> Path:
     raise predictions.BadInput(f"there is no folder {root / 'test'}; {remedy}, or give folders of pairs with -i.")
 
 
-def differs(output: Path, settings, weights: Path, overwrite: bool) -> bool:
-    """Whether the table in `output` was made otherwise. Raises ValueError if so, unless it is to be overwritten."""
-    try:
-        runreport.check(output / "report.json", settings, weights, DECISIVE)
-    except ValueError:
-        if not overwrite:
-            raise
-        return True
-    return False
-
-
 def results(fabric, model, cases: list[dataset.Case], settings):
-    """Each case with its tally, coverage and number of patches, or, as text, why it has none. While the network works
-    on one, the next are read."""
-    images = dataset.Images(cases, config.unless_typed(settings, {"cache_gb": 0.0}))  # nothing is read twice
-    stream = images.stream(([i] for i in range(len(cases))), faults=True, ahead=max(2, settings.num_workers))
-    for case, (item,) in tqdm(zip(cases, stream, strict=True), "cases", len(cases), disable=not fabric.is_global_zero):
+    """Each case with its tally, coverage and number of patches, or, as text, why it has none."""
+    for case, item in mapruns.read(cases, settings, fabric.is_global_zero):
         if isinstance(item, pairs.BadPair):
             yield case, f"{case.folder}: {item}"
             continue

@@ -1,38 +1,46 @@
 """What other tables know of the cases: whose they are, where they come from, and what speaks against their masks."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
-from classification import parts
+from classification import parts, survey
 from cxr import cohort, journal
 
 MASKS = "masks.csv"
 
 
-def people(cases, settings):
+def people(cases, inputs, settings):
     """Patient and source of each case, [(patient, source)], and sentences for the person.
 
-    file_metadata is asked by folder (upper and lower case alike) and case, or by a case's name alone where it names no
-    class; what it does not know, split.csv of dir_split. A case that neither knows is a patient of its own, of source
-    "". Raises cohort.BadTable, dataset.BadData, FileNotFoundError.
+    inputs are the folders that the cases were found in. The split's record counts, split.csv in one of them, one or two
+    above it, or in dir_split, nearest first, so that a patient is the same from the split on. Whom it does not know,
+    file_metadata tells, which is read only then, by the rule of the split itself, survey.find_patients(). A case that
+    neither knows is a patient of its own, of source "". Raises cohort.BadTable, dataset.BadData.
     """
-    file, split = Path(settings.file_metadata), Path(settings.dir_split)
-    rows = cohort.read(file)
-    tables, notes = [_people(zip(rows["class"], rows.case, rows.patient, rows.source, strict=True))], []
-    for place in (split, split / "fold1"):  # every fold records all cases
-        if (place / parts.RECORD).is_file():
-            rows = parts.read(place)
-            tables.append(_people(zip(rows.folder, rows.case, rows.patient, rows.source, strict=True)))
-    found, unknown = [], 0
-    for case in cases:
-        keys = (case.folder.casefold(), case.case), ("", case.case)
-        one = next((table[key] for table in tables for key in keys if key in table), None)
-        unknown += one is None
-        found.append(one or (f"{case.folder}/{case.case}", ""))
-    if unknown:
-        notes.append(f"neither {file.name} nor {parts.RECORD} knows {unknown} of {len(cases)} cases: each of these "
-                     "counts as a patient of its own; name a table with file_metadata=FILE")
+    near, split = [Path(os.path.abspath(given)) for given in inputs], Path(settings.dir_split)
+    roots = [*near, *(place.parent for place in near), *(place.parent.parent for place in near), split, split / "fold1"]
+    recorded = {}
+    for root in dict.fromkeys(roots):  # every fold records all cases
+        if (root / parts.RECORD).is_file():
+            for row in parts.read(root).itertuples():
+                recorded.setdefault((row.folder.casefold(), row.case), (row.patient, row.source))
+    found = [recorded.get((case.folder.casefold(), case.case), (survey.UNKNOWN, "")) for case in cases]
+    rest = [i for i, (patient, _) in enumerate(found) if patient.startswith(survey.UNKNOWN)]
+    if not rest:
+        return found, []
+    file = Path(settings.file_metadata)
+    try:
+        table = cohort.read(file)
+    except FileNotFoundError as error:
+        raise cohort.BadTable(str(error)) from None
+    told = survey.find_patients([cases[i].folder for i in rest], [cases[i].case for i in rest], table)
+    for i, (patient, source) in zip(rest, told, strict=True):
+        found[i] = patient, source
+    unknown = sum(patient.startswith(survey.UNKNOWN) for patient, _ in found)
+    notes = [f"neither {file.name} nor {parts.RECORD} knows {unknown} of {len(cases)} cases: each of these counts as a "
+             "patient of its own; name a table with file_metadata=FILE"] if unknown else []
     return found, notes
 
 
@@ -59,11 +67,4 @@ def films(root, settings):
     ):
         known = np.isfinite(steps).all() and min(steps) > 0
         found[folder, case] = {"status": status, "reason": reason, "spacing_mm": tuple(steps) if known else None}
-    return found
-
-
-def _people(rows):
-    found = {}
-    for folder, case, patient, source in rows:
-        found.setdefault((folder.casefold(), case), (patient, source))  # as split.py finds them
     return found

@@ -1,4 +1,5 @@
-"""What visualize_cnn.py and scorecard.py share: their options as settings, an output of one kind, cases read ahead."""
+"""What inference.py, visualize_cnn.py and scorecard.py share: which settings count, an output of one kind, cases read
+ahead."""
 
 from pathlib import Path
 
@@ -6,6 +7,21 @@ from tqdm import tqdm
 
 from classification import dataset
 from cxr import config, runreport
+
+# What only patches drawn from an image, or several answers to it, give a meaning
+IDLE = {"global": ("repeat", "sampling", "seed", "vote"), "dense": ("repeat", "sampling", "seed")}
+
+
+def decisive(settings, names) -> list[str]:
+    """Those of the settings `names` that decide a result with settings.approach."""
+    return [name for name in names if name not in IDLE.get(settings.approach, ())]
+
+
+def idle(settings) -> list[str]:
+    """A sentence for the settings that were typed and decide nothing, if there are any."""
+    typed = [name for name in IDLE.get(settings.approach, ()) if name in settings._typed]
+    what = "looks at the whole image once" if settings.approach == "global" else "judges every window once"
+    return [f"{', '.join(typed)} typed without effect: approach={settings.approach} {what}"] if typed else []
 
 
 def with_options(settings, **options):

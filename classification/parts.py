@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from classification.dataset import BadData
+from classification.dataset import BadData, find_folders
 from cxr import pairs
 
 PARTS = ("train", "val", "test")
@@ -35,6 +35,13 @@ def roots(root: Path) -> list[Path]:
         return [root]
     folds = [path for path in root.iterdir() if _FOLD.fullmatch(path.name) and path.is_dir()]
     return sorted(folds, key=lambda path: int(path.name[4:]))
+
+
+def part_folders(root: Path) -> list[Path]:
+    """The folders train, val and test of a split in root, or of its folds: those that hold folders of pairs, and no
+    pairs themselves. Nothing for a folder that holds something else, as one of pairs that is called test."""
+    places = [one / part for one in roots(root) for part in PARTS if (one / part).is_dir()]
+    return [place for place in places if not pairs.find(place) and find_folders(place)]
 
 
 def read(root: Path) -> pd.DataFrame:

@@ -26,14 +26,18 @@ def find(inputs: Iterable, folders: Mapping[str, int]) -> tuple[list[Case], list
 
     folders: the class of each folder that the network knows, upper and lower case alike. A case's folder is its place
     below the folder given, or that folder's own name; the first part of it tells the label. Half pairs are listed too,
-    so that they become rows with a reason. Raises BadInput if there are none, or two of one name.
+    so that they become rows with a reason. Below a folder given, other runs' results are passed over: a segmentation
+    into folders of its own, with its masks.csv, and a split. Raises BadInput if there are no pairs, two of one name, or
+    if a folder given is a split as a whole, whose folders train, val and test are no classes.
     """
     loose = {name.casefold(): index for name, index in folders.items()}
-    found, unknown = {}, set()
+    found, unknown, passed_over = {}, set(), []
     for given in map(Path, inputs):
         if not given.is_dir():
             raise BadInput(f"there is no folder {given}; give one of pairs, as segmentation/inference.py writes them.")
-        for place in _places(given):
+        if own := parts.part_folders(given):
+            raise BadInput(f"{given} is a whole split, whose parts are no classes: give one of them, {own[-1]}.")
+        for place in _places(given, passed_over):
             below = os.path.relpath(place, given)
             folder = os.path.basename(os.path.abspath(given)) if below == "." else below
             first = folder.split(os.sep)[0]
@@ -42,9 +46,14 @@ def find(inputs: Iterable, folders: Mapping[str, int]) -> tuple[list[Case], list
                 found.setdefault(os.path.realpath(place / case), Case(case, folder, place, label))
                 if label is None:
                     unknown.add(folder)
+    asked = {os.path.realpath(given) for given in inputs}
+    passed_over = [str(place) for place in passed_over if os.path.realpath(place) not in asked]
     if not found:
         where = ", ".join(map(str, inputs))
-        raise BadInput(f"there are no pairs in {where}; write some with segmentation/inference.py.")
+        remedy = "write some with segmentation/inference.py"
+        if passed_over:
+            remedy = f"those in {_some(passed_over)} are results of other runs: give such a folder by itself"
+        raise BadInput(f"there are no pairs in {where}; {remedy}.")
     names = defaultdict(list)
     for case in found.values():
         names[case.folder, case.case].append(str(case.place))
@@ -53,46 +62,37 @@ def find(inputs: Iterable, folders: Mapping[str, int]) -> tuple[list[Case], list
         (folder, case), places = twice[0]
         raise BadInput(f"{len(twice)} cases would have one row for several pairs, for example {folder}/{case} in "
                        f"{' and '.join(places[:3])}: predict these folders apart, with -o. Nothing was written.")
-    listed = ", ".join(sorted(unknown)[:5]) + (" ..." if len(unknown) > 5 else "")
-    notes = [f"these weights know no folder {listed}: its cases have no label"] if unknown else []
+    notes = [f"these weights know no folder {_some(unknown)}: its cases have no label"] if unknown else []
+    if passed_over:
+        notes.append(f"passed over {_some(passed_over)}, results of other runs; give such a folder by itself")
     return sorted(found.values(), key=lambda case: (case.folder, case.case)), notes
 
 
-def _places(given: Path) -> Iterable[Path]:
-    """The visible folders in `given`, itself among them; linked ones are followed, once each so that a loop ends."""
+def _places(given: Path, passed_over: list[Path]) -> Iterable[Path]:
+    """The visible folders in `given`, itself among them; linked ones are followed, once each so that a loop ends.
+    Other runs' results are added to passed_over instead."""
     seen = set()
-    for here, inner, _ in os.walk(given, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen:
+    for here, inner, files in os.walk(given, followlinks=True):
+        place, real = Path(here), os.path.realpath(here)
+        segmented = known.MASKS in files and not pairs.find(place)  # one class by itself is a folder as any other
+        if real in seen or seen and (segmented or parts.part_folders(place)):
+            passed_over += [] if real in seen else [place]
             inner.clear()
             continue
         seen.add(real)
         inner[:] = sorted(name for name in inner if not name.startswith("."))
-        yield Path(here)
+        yield place
+
+
+def _some(names: Iterable[str]) -> str:
+    names = sorted(names)
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 
 def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """The patient of each (folder, case), and notes for the person.
-
-    The record of the split counts, split.csv in a folder given, one or two above it, or in dir_split; what it does not
-    know, file_metadata; a case that neither knows is a patient of its own. Raises dataset.BadData, cohort.BadTable.
-    """
-    found, notes = {}, []
-    places = [Path(os.path.abspath(given)) for given in inputs]
-    near = [above for place in places for above in (place.parent.parent, place.parent, place)]
-    for root in dict.fromkeys([Path(settings.dir_split), *near]):  # the nearest last, since the last counts
-        if (root / parts.RECORD).is_file():
-            rows = parts.read(root)
-            found |= dict(zip(zip(rows.folder, rows.case, strict=True), rows.patient, strict=True))
-    rest = [case for case in cases if (case.folder, case.case) not in found]
-    if rest and Path(settings.file_metadata).is_file():
-        people, notes = known.people(rest, settings)
-        found |= {(case.folder, case.case): who for case, (who, _) in zip(rest, people, strict=True)}
-    elif rest:
-        notes = [f"there is neither a {parts.RECORD} nor {settings.file_metadata} to tell the patients of {len(rest)} "
-                 "cases: each of these counts as a patient of its own"]
-        found |= {(case.folder, case.case): f"{case.folder}/{case.case}" for case in rest}
-    return {(case.folder, case.case): found[case.folder, case.case] for case in cases}, notes
+    """The patient of each (folder, case) as known.people() tells it, and notes for the person."""
+    people, notes = known.people(cases, inputs, settings)
+    return {(case.folder, case.case): who for case, (who, _) in zip(cases, people, strict=True)}, notes
 
 
 def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str) -> dict:

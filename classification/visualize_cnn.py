@@ -55,16 +55,16 @@ def main() -> None:
         weights, which = find_weights(settings)
         model, settings, names, notes = backbone.open_classifier(weights, settings)
         predict.check(settings, model)
-        cases, _ = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
+        cases, about = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
         if options.target not in ("predicted", "all", *names):
             raise ValueError(f"--target {options.target} is no class of these weights; give one of "
                              f"{', '.join(names)}, or predicted, or all.")
         settings = mapruns.with_options(settings, target=options.target, method=options.method)
-        changed = mapruns.differs(output, settings, weights, options.overwrite, DECISIVE)
+        changed = mapruns.differs(output, settings, weights, options.overwrite, mapruns.decisive(settings, DECISIVE))
     except ValueError as error:
         sys.exit(f"classification/visualize_cnn.py: {error}")
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
-    for note in notes:
+    for note in notes + mapruns.idle(settings) + about:
         fabric.print(f"Note: {note}.")
     model.to(fabric.device)
 

@@ -164,10 +164,33 @@ def test_without_classes_or_tables(biomarkers, cohort, tmp_path):
     assert "neither table.csv nor split.csv knows 9 of 10 cases" in done.out
 
 
+def test_the_record_of_the_split_counts_before_the_table(biomarkers, cohort, tmp_path):
+    """As for inference.py, so that a patient is one in all tables; whom the split did not know, the table may tell."""
+    (tmp_path / "split").mkdir()
+    (tmp_path / "split" / "split.csv").write_text("case,folder,patient,source,part,group\n"
+                                                  "NA00,Normal,site:7,site,test,1\n"
+                                                  "NA10,normal,unknown:normal/NA10,,train,2\n")
+    assert biomarkers("-i", cohort / "normal").code == 0
+    people = read(tmp_path / "out" / "biomarkers.csv").set_index("case").patient
+    assert people["NA00"] == "site:7" and people["NA01"] == "second:normal0" and people["NA10"] == people["NA11"]
+
+
+def test_folders_of_ones_own_are_classes_of_their_own(call, cohort, tmp_path):
+    """With the header's classes, which take the folder normal only: nothing needs to be typed."""
+    words = ["-o", tmp_path / "out", *WORDS, f"file_metadata={tmp_path / 'table.csv'}", f"dir_split={tmp_path / 'no'}"]
+    done = call("classification/biomarkers.py", "-i", cohort, *words)
+    assert done.code == 0, done.err
+    assert f"Note: classes of header.py name no folder {', '.join(sorted(FOLDERS[1:]))}: each is a class" in done.out
+    table = read(tmp_path / "out" / "biomarkers.csv")
+    assert list(table.label) == list(table.folder) and set(table.folder) == set(FOLDERS)
+    assert "normal" in set(pd.read_csv(tmp_path / "out" / "comparisons.csv").class_a)
+
+
 @pytest.mark.parametrize("words, sentence", [
     (["-i", "nowhere"], "there is no folder"),
-    (["classes=['normal']"], "no class takes the folders"),
+    (["classes=['normal','normal']"], "name each class and each folder once"),
     (["file_metadata=gone.csv"], "There is no table"),
+    (["patch_size=0"], "patch_size=0 is too small"),
 ])
 def test_errors_are_sentences(biomarkers, cohort, tmp_path, monkeypatch, words, sentence):
     monkeypatch.chdir(tmp_path)

@@ -58,6 +58,23 @@ def test_classes_named_badly_are_told(classes):
         dataset.class_map(classes, [])
 
 
+def test_folders_that_no_class_takes_become_classes_of_their_own():
+    def mapped(classes, folders):
+        entries, own = dataset.with_own(classes, folders)
+        names, found = dataset.class_map(entries, folders)
+        return {folder: names[found[folder]] for folder in folders}, own
+
+    known = {"normal": "normal", "Virus": "viral", "COVID-19": "viral"}
+    assert mapped(PUBLISHED, ["normal", "Virus", "COVID-19"]) == (known, [])
+    more = known | {"SARS": "SARS", "a+b": "a+b"}
+    assert mapped(PUBLISHED, [*more]) == (more, ["SARS", "a+b"])
+    assert mapped(PUBLISHED, ["viral", "SARS"]) == ({"viral": "viral", "SARS": "SARS"}, ["SARS"])  # called as a class
+    assert dataset.with_own(PUBLISHED, ["ill", "healthy"]) == ([], ["healthy", "ill"])  # and none of the header's
+    assert dataset.with_own([], ["ill", "healthy"]) == ([], [])
+    with pytest.raises(dataset.BadData, match="rename"):
+        dataset.with_own(PUBLISHED, ["normal", "a=b"])
+
+
 folders = st.text("abcdeXY-1 ", min_size=1, max_size=4)
 
 

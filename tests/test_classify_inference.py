@@ -222,7 +222,7 @@ def test_unlabelled_folders_to_any_depth(whole, tmp_path, call):
     assert set(contents(out)) == {"predictions.csv"} and "patient of its own" not in done.out
     assert set(table(out).label) == {""} and set(table(out).folder) == {"<img src=x>"}
     # Together with a folder that is known, only the cases of that one are measured.
-    done = call(INFER, "-i", given, "-o", out, *whole.words, f"file_metadata={tmp_path / 'none.csv'}", "dir_split=none")
+    done = call(INFER, "-i", given, "-o", out, *whole.words, "dir_split=none")
     rows = table(out)
     assert done.code == 0 and "(3 were finished before)" in done.out and "each of these counts as a patient" in done.out
     assert dict(zip(rows.folder, rows.label, strict=True)) == {"<img src=x>": "", "virus/ward 3": "viral"}
@@ -236,7 +236,9 @@ def test_patients_from_a_table_that_comes_later(whole, tmp_path, call):
     shutil.copytree(whole.test / "virus", tmp_path / "virus")
     out = tmp_path / "out"
     words = ["-i", tmp_path / "virus", "-o", out, *whole.words, "dir_split=nowhere"]
-    assert call(INFER, *words, f"file_metadata={tmp_path / 'none.csv'}").code == 0
+    done = call(INFER, *words, f"file_metadata={tmp_path / 'none.csv'}")
+    assert done.code == 1 and "There is no table" in done.err and "none.csv" in done.err and not out.exists()
+    assert call(INFER, *words).code == 0
     assert table(out).patient.nunique() == 5
     (tmp_path / "mine.csv").write_text("case,class,patient\nNA,virus,Jane\n007,virus,Jane\n")
     done = call(INFER, *words, f"file_metadata={tmp_path / 'mine.csv'}")
@@ -244,6 +246,45 @@ def test_patients_from_a_table_that_comes_later(whole, tmp_path, call):
     rows = table(out).set_index("case")
     assert rows.patient["NA"] == rows.patient["007"] and "Jane" in rows.patient["NA"]
     assert json.loads((out / "metrics.json").read_text())["patients"] == 4
+
+
+def test_results_of_other_runs_are_no_folders_of_cases(whole, tmp_path, call):
+    """What lies in output/ after the demo: a segmentation into folders of its own, and a split, beside a class."""
+    given, out = tmp_path / "output", tmp_path / "out"
+    shutil.copytree(whole.test / "virus", given / "virus")
+    shutil.copytree(whole.test / "virus", given / "demo" / "virus")
+    (given / "virus" / "masks.csv").write_text("a class segmented by itself is a class all the same")
+    (given / "demo" / "masks.csv").write_text("case\n")
+    shutil.copytree(whole.test, given / "demo-split" / "fold1" / "test")
+    done = call(INFER, "-i", given, "-o", out, *whole.words)
+    assert done.code == 0 and set(table(out).folder) == {"virus"} and len(table(out)) == 5, done.err
+    told = f"passed over {given / 'demo'}, {given / 'demo-split'}, results of other runs; give such a folder by itself"
+    assert f"Note: {told}." in done.out
+    done = call(INFER, "-i", given / "demo", "-o", out, *whole.words)
+    assert done.code == 0 and "(5 were finished before)" in done.out and "passed over" not in done.out
+    shutil.rmtree(given / "virus")
+    done = call(INFER, "-i", given, "-o", out, *whole.words)
+    assert done.code == 1 and f"those in {given / 'demo'}, {given / 'demo-split'} are results of other" in done.err
+
+
+def test_a_whole_split_is_refused_with_the_part_to_give(whole, split_pairs, tmp_path, call):
+    done = call(INFER, "-i", split_pairs, "-o", tmp_path / "out", *whole.words)
+    assert done.code == 1 and not (tmp_path / "out").exists()
+    assert f"{split_pairs} is a whole split, whose parts are no classes: give one of them, {split_pairs / 'test'}." in (
+        done.err)
+    shutil.copytree(whole.test / "virus", tmp_path / "clinic" / "test")  # a folder of pairs, whatever it is called
+    done = call(INFER, "-i", tmp_path / "clinic", "-o", tmp_path / "out", *whole.words)
+    assert done.code == 0 and set(table(tmp_path / "out").folder) == {"test"}
+
+
+def test_what_changes_nothing_is_a_note(whole, tmp_path, call):
+    words = ["-i", whole.test / "bacteria", "-o", tmp_path, *whole.words, "approach=global"]
+    assert call(INFER, *words).code == 0
+    done = call(INFER, *words, "repeat=4", "vote=mean")
+    assert done.code == 0 and "(3 were finished before)" in done.out, done.err
+    assert "Note: repeat, vote typed without effect: approach=global looks at the whole image once." in done.out
+    done = call(INFER, *words, "patch_size=64")
+    assert done.code == 1 and "made with other patch_size" in done.err
 
 
 @pytest.mark.parametrize("approach,patches", [("global", 1), ("dense", None)])

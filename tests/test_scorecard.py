@@ -45,8 +45,8 @@ def films(tmp_path_factory):
 
 
 def words(weights, films, output, *more):
-    return ["-i", films / "pairs", "-o", output, f"file_weights={weights}", f"file_metadata={films / 'none.csv'}",
-            f"dir_split={films / 'none'}", *WORDS, *more]
+    return ["-i", films / "pairs", "-o", output, f"file_weights={weights}", f"dir_split={films / 'none'}",
+            *WORDS, *more]
 
 
 def test_rows_summary_and_figure(call, weights, films, tmp_path):
