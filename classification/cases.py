@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from classification import dataset, parts, sampling
+from classification import dataset, sampling
+from classification.dividing import parts
 
 
 class Data(NamedTuple):

@@ -20,7 +20,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 
-from classification import backbone, dataset, header, mapruns, parts, patches, predict, predictions
+from classification import backbone, dataset, header, mapruns, patches, predict, predictions
+from classification.dividing import parts
 from classification.weightfile import find_weights
 from cxr import config, diagrams, engine, pairs, runreport, scores
 

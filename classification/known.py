@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classification import parts, survey
+from classification.dividing import parts, survey
 from cxr import cohort, journal
 
 MASKS = "masks.csv"

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from classification import known, parts
+from classification import known
 from classification.dataset import Case
+from classification.dividing import parts
 from cxr import journal as journals
 from cxr import pairs
 

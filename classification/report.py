@@ -23,7 +23,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from tqdm import tqdm
 
-from classification import contents, findings, header, page, pictures
+from classification import header
+from classification.page import contents, findings, pictures, render
 from cxr import config
 
 EMBED = 500  # cases whose pictures the page itself holds
@@ -64,7 +65,7 @@ def main() -> None:
         content["notes"].append(f"{lost} predicted cases have no radiograph to show; --pairs names the folders of "
                                 "their pairs")
     thumbs = [picture.pop("thumb", None) for picture in drawn]  # they stand in the table, the others in the view
-    page.write(output, content | {"pictures": drawn, "thumbs": thumbs, "linked": linked})
+    render.write(output, content | {"pictures": drawn, "thumbs": thumbs, "linked": linked})
     for note in content["notes"]:
         print(f"Note: {note}.")
     where = f"their pictures in {beside}, to be kept beside it" if linked else "their pictures within"

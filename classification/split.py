@@ -19,8 +19,9 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import numpy as np
 import pandas as pd
 
-from classification import check, dataset, divide, header, parts, survey
+from classification import dataset, header
 from classification.dataset import BadData
+from classification.dividing import check, divide, parts, survey
 from cxr import cohort, config
 
 # What decides a split, beside the pairs and their patients

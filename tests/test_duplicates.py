@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classification import duplicates, header
+from classification import header
+from classification.dividing import duplicates
 
 
 def picture(seed, shape=(300, 260)):

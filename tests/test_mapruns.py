@@ -2,7 +2,8 @@
 
 import pytest
 
-from classification import contents, header, mapruns
+from classification import header, mapruns
+from classification.page import contents
 from cxr import config
 
 

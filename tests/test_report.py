@@ -16,8 +16,8 @@ from conftest import draw_pair
 from PIL import Image
 from report_runs import CLASSES, FAILED, HOSTILE, SHA, write_run
 
-from classification import curves, page, pictures
 from classification.dataset import Case
+from classification.page import curves, pictures, render
 from cxr import pairs
 
 REPORT = "classification/report.py"
@@ -116,7 +116,7 @@ def test_nothing_runs_but_the_script_and_nothing_is_fetched(whole, read):
     assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)", " ".join(code) + found.shown)
     # A hostile name is text in the page, and cannot end the script element that holds it in JSON.
     assert found.shown.count(HOSTILE) >= 2 and FAILED in found.shown
-    assert page.data({"</script><!--": "\u2028"}) == '{"\\u003c/script\\u003e\\u003c!--":"\\u2028"}'
+    assert render.data({"</script><!--": "\u2028"}) == '{"\\u003c/script\\u003e\\u003c!--":"\\u2028"}'
 
 
 def test_pictures_show_film_outlines_and_maps(whole, read):

@@ -12,7 +12,8 @@ from conftest import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classification import check, divide, parts, split
+from classification import split
+from classification.dividing import check, divide, parts
 from cxr import pairs
 
 SPLIT = "classification/split.py"

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from classification import backbone, dataset, parts, weightfile
+from classification import backbone, dataset, weightfile
+from classification.dividing import parts
 from cxr import cohort
 
 _LEAST_VARIANCE = 0.01  # keeps channels that hardly ever fire from counting as much as those that do

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from classification import duplicates
 from classification.dataset import BadData, Case
+from classification.dividing import duplicates
 from cxr import pairs
 
 UNKNOWN = "unknown:"  # begins the patient of a case that the table does not name

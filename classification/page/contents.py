@@ -4,7 +4,8 @@ import math
 from datetime import datetime, timezone
 from pathlib import Path
 
-from classification import curves, findings, mapruns, maps, pictures, predictions
+from classification import mapruns, maps, predictions
+from classification.page import curves, findings, pictures
 
 _KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
 # Settings by which the maps explain the votes of the table; the weights count as well

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from classification import dataset, survey
+from classification import dataset
 from classification.dataset import BadData, Case
-from classification.parts import PARTS
+from classification.dividing import survey
+from classification.dividing.parts import PARTS
 from cxr import pairs
 
 
