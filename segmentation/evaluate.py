@@ -20,7 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from cxr import config, engine, metrics, plots, radiograph
-from segmentation import dataset, header, network, segment
+from segmentation import dataset, fast, header, network, segment
 
 
 def main() -> None:
@@ -41,12 +41,13 @@ def main() -> None:
         cases, groups = choose(options, settings)
         weights, which = network.find_weights(settings)
         model, settings, notes = network.open_network(weights, settings)
+        model = fast.prepare(model, settings, fabric.device)
     except ValueError as error:
         sys.exit(f"segmentation/evaluate.py: {error}")
     print(f"{len(cases)} cases; weights: {weights} ({which})")
     for note in notes:
         print(f"Note: {note}.")
-    rows, faults = measure(cases, model.to(fabric.device), settings, fabric)
+    rows, faults = measure(cases, model, settings, fabric)
     if not rows:
         sys.exit("segmentation/evaluate.py: no case could be evaluated:\n" + "\n".join(faults))
     output.mkdir(parents=True, exist_ok=True)

@@ -20,10 +20,11 @@ import cv2
 from tqdm import tqdm
 
 from cxr import config, engine, pairs, plots, radiograph, runreport
-from segmentation import header, masks, network, segment, table
+from segmentation import fast, header, masks, network, segment, table
 
 # What decides a mask, and what reads, computes and writes it
-DECISIVE = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "mirror", "image_dtype")
+DECISIVE = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision", "mirror",
+            "backend", "image_dtype")
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm", "lightning-fabric")
 
 
@@ -41,6 +42,8 @@ def main() -> None:
         jobs, passed_over = table.plan(options.input or settings.dir_input, output)
         weights, which = network.find_weights(settings)
         model, settings, notes = network.open_network(weights, settings)
+        # not fabric.setup: processes with unequal work must not wait for each other
+        model = fast.prepare(model, settings, fabric.device)
         if not options.overwrite:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
     except (table.BadInput, ValueError) as error:
@@ -48,7 +51,6 @@ def main() -> None:
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
     for note in notes:
         fabric.print(f"Note: {note}.")
-    model.to(fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
 
     fabric.barrier()
     if fabric.is_global_zero:
