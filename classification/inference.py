@@ -56,7 +56,7 @@ def main() -> None:
     notes += mapruns.idle(settings) + about
     for note in notes + (unknown if labelled else []):  # whose a case is matters to intervals only
         fabric.print(f"Note: {note}.")
-    model.to(fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
+    predict.ready(model, fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
 
     fabric.barrier()
     keys = {(case.folder, case.case) for case in cases}

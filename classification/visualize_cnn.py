@@ -66,7 +66,7 @@ def main() -> None:
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
     for note in notes + mapruns.idle(settings) + about:
         fabric.print(f"Note: {note}.")
-    model.to(fabric.device)
+    predict.ready(model, fabric.device)
 
     fabric.barrier()
     keys = {(case.folder, case.case) for case in cases}
