@@ -1,7 +1,7 @@
 # Needs only make and Python 3.10 or newer with pip; another Python than python3: make PYTHON=python3.12 demo
 PYTHON ?= python3
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 # From nothing to predictions in a few minutes: each line can be typed by itself.
 demo: .venv/.installed
@@ -35,6 +35,10 @@ test: lint
 lint: .venv/.installed
 	.venv/bin/ruff check .
 
+# Beside the published procedure: some twenty minutes on a quiet machine. BENCH="-i FOLDER --stages network"
+bench: .venv/.installed
+	.venv/bin/python -m benchmarks.bench $(BENCH)
+
 # Debian's Python may come without ensurepip: there its own pip installs into an environment that has none.
 .venv/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
@@ -52,5 +56,5 @@ lint: .venv/.installed
 # What make and the demo made; trainings of your own and their results stay.
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis data/phantom output/demo output/demo-split \
-		output/demo-predictions output/demo-maps output/demo-report.html checkpoint/segmentation/demo checkpoint/classification/demo
+		output/demo-predictions output/demo-maps output/demo-report.html output/benchmark checkpoint/segmentation/demo checkpoint/classification/demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+"""The plain method's stages for worker.py: each function prepares one and returns what is timed.
+
+What is timed returns another function, asked for after the clock has stopped, that gives its results as arrays.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks import plain_network, plain_segment, plain_vote
+from cxr import engine
+
+
+def equalise(film, **_):
+    pixels = plain_segment.read(Path(film))
+
+    def run():
+        image = plain_segment.equalise(pixels)
+        return lambda: {"image": image}
+
+    return run
+
+
+def network(weights, film, size, **_):
+    state = plain_network.read(weights)
+    x = _inputs([film], size)
+
+    @torch.no_grad()
+    def run():
+        answer = plain_network.forward(state, x)
+        return lambda: {"p": answer.exp().numpy()}
+
+    return run
+
+
+def step(weights, films, size, class_weights, learning_rate, **_):
+    state = plain_network.read(weights, trainable=True)
+    images = _inputs(films, size)
+    targets = stripes(len(films), size)
+    parameters = {name: value for name, value in state.items() if value.requires_grad}
+    optimizer = torch.optim.Adam(parameters.values(), lr=learning_rate, betas=(0.9, 0.999), weight_decay=1e-6)
+    weight, taken = torch.tensor(class_weights), 0
+
+    def run():
+        nonlocal taken
+        taken += 1
+        engine.seed_torch(407, "dropout", taken, 0)
+        loss = F.nll_loss(plain_network.forward(state, images, training=True), targets, weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        value = loss.item()
+        return lambda: {"loss": value} | {name: value.grad.numpy() for name, value in parameters.items()}
+
+    return run
+
+
+def vote(classifier, net_label, folder, case, centres, side, patch, scaling, **_):
+    def run():
+        p = plain_vote.vote(classifier, net_label, Path(folder), case, centres, side, patch, scaling)
+        return lambda: {"p": p}
+
+    return run
+
+
+dense = vote  # the published method has no other way
+
+
+def saliency(classifier, net_label, folder, case, centres, side, patch, scaling, target, output, **_):
+    def run():
+        found = plain_vote.saliency(
+            classifier, net_label, Path(folder), case, centres, side, patch, scaling, target
+        )
+        plain_vote.picture(Path(folder), case, found, Path(output) / "plain")
+        return lambda: {"map": found}
+
+    return run
+
+
+def stripes(count: int, size: int) -> torch.Tensor:
+    """Labels to train on, (N, size, size): four upright stripes."""
+    return (torch.arange(size) * 4 // size).expand(count, size, size).contiguous()
+
+
+def _inputs(films, size) -> torch.Tensor:
+    images = [plain_segment.shrink(plain_segment.equalise(plain_segment.read(Path(film))), size) for film in films]
+    return torch.cat(images)

@@ -1,0 +1,137 @@
+"""The project's stages for worker.py, by the functions that its scripts call; see plain_side.py."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.plain_side import stripes
+from classification import backbone, dataset, mapruns, maps, predict
+from classification import header as second
+from classification import saliency as grad_cam
+from cxr import config, engine, radiograph
+from segmentation import fast, train, transforms
+from segmentation import header as first
+from segmentation import network as networks
+
+
+def equalise(film, **_):
+    engine.launch()
+    pixels = radiograph.read(film).pixels
+
+    def run():
+        image = radiograph.preprocess(pixels)
+        return lambda: {"image": image}
+
+    return run
+
+
+def network(weights, film, size, settings, **_):
+    settings = config.load(first, [f"resize_height={size}", f"resize_width={size}", "crop_border=False", *settings])[0]
+    fabric = engine.launch(settings.device, settings.precision)
+    model, settings, _ = networks.open_network(Path(weights), settings)
+    x = _inputs([film], settings).to(fabric.device)
+    model = fast.prepare(model, settings, fabric.device)
+
+    def run():
+        with fabric.autocast():
+            p = networks.probabilities(model, x).cpu()
+        return lambda: {"p": p.numpy()}
+
+    return run
+
+
+class Step(torch.utils.data.Dataset):
+    """The images and targets of one step, as train_one_epoch() reads them."""
+
+    def __init__(self, images, targets):
+        self.images, self.targets = images, targets
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index], self.targets[index]
+
+
+class InOrder(Step):
+    """Step, whatever order is asked for: both sides must see the images in the same places of the batch."""
+
+    def __getitem__(self, index):
+        self.given = getattr(self, "given", -1) + 1
+        return super().__getitem__(self.given % len(self))
+
+
+def step(weights, films, size, learning_rate, settings, **_):
+    words = [f"resize_height={size}", f"resize_width={size}", "crop_border=False", f"file_weights={weights}",
+             "dropout=0.2", f"num_batch_train={len(films)}", f"learning_rate={learning_rate}", *settings]
+    settings = config.load(first, words)[0]
+    fabric = engine.launch(settings.device, settings.precision)
+    model = train.new_network(settings, fresh=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(0.9, 0.999), weight_decay=1e-6)
+    model, optimizer = fabric.setup(model, optimizer)
+    data, taken = InOrder(_inputs(films, settings), stripes(len(films), size)), 0
+
+    def run():
+        nonlocal taken
+        taken += 1
+        loss = train.train_one_epoch(fabric, settings, model, None, optimizer, data, taken)
+        slopes = model.module.named_parameters()
+        return lambda: {"loss": loss} | {name: value.grad.cpu().numpy() for name, value in slopes}
+
+    return run
+
+
+def vote(classifier, folder, case, settings, centres, side, patch, output, approach="local", **_):
+    fabric, model, settings, _ = _classifier(classifier, side, patch, len(centres), [f"approach={approach}", *settings])
+
+    def run():
+        ((_, item),) = mapruns.read([dataset.Case(case, "pair", Path(folder), None)], settings, False)
+        with fabric.autocast():
+            p, found = predict.predict_image(model, *item, settings, case, fabric.device)
+        return lambda: {"p": p, "centres": found}
+
+    return run
+
+
+def dense(**values):
+    return vote(**values, approach="dense")
+
+
+def saliency(classifier, folder, case, settings, centres, side, patch, target, output, **_):
+    fabric, model, settings, names = _classifier(classifier, side, patch, len(centres), settings)
+    settings = mapruns.with_options(settings, target=names[target], method="gradcam")
+    place = dataset.Case(case, "pair", Path(folder), None)
+
+    def run():
+        ((_, item),) = mapruns.read([place], settings, False)
+        with fabric.autocast():
+            maps.write(model, place, item, settings, names, fabric.device, Path(output) / "project", False)
+
+        def results():
+            found = grad_cam.explain(model, *item, settings, case, fabric.device, [target])[0]
+            return {"map": found[0]}
+
+        return results
+
+    return run
+
+
+def centres(folder, case, side, repeat) -> np.ndarray:
+    """Where the project centres the patches of a case: (K, 2)."""
+    settings = config.load(second, [f"img_size={side}", f"repeat={repeat}"])[0]
+    (item,) = dataset.Images([dataset.Case(case, "pair", Path(folder), None)], settings).batch([0])
+    return predict.places(item[1], settings, case)
+
+
+def _classifier(weights, side, patch, repeat, words):
+    words = [f"img_size={side}", f"patch_size={patch}", f"repeat={repeat}", *words]
+    settings = config.load(second, words)[0]
+    fabric = engine.launch(settings.device, settings.precision)
+    model, settings, names, _ = backbone.open_classifier(Path(weights), settings)
+    return fabric, predict.ready(model, fabric.device), settings, names
+
+
+def _inputs(films, settings) -> torch.Tensor:
+    prepared = [transforms.prepare(radiograph.read(film).pixels, settings) for film in films]
+    return torch.stack([transforms.network_input(image, box, settings) for image, box in prepared])

@@ -1,0 +1,69 @@
+"""The benchmark's results as a table.
+
+    python -m benchmarks.table output/benchmark/bench.json                          print it
+    python -m benchmarks.table output/benchmark/bench.json docs/performance.md      put it between the marks there
+"""
+
+import json
+import sys
+from pathlib import Path
+
+HEAD = ("stage", "size of work", "plain", "project", "ratio (median, spread)", "wanted", "floor", "share of it",
+        "peak memory", "results")
+MARKS = "<!-- table -->", "<!-- end of table -->"
+
+
+def rows(found: dict) -> list[tuple]:
+    """A row of texts for every stage and setting."""
+    lines = []
+    for row in found["rows"]:
+        low, middle, high = row["ratio"]
+        wanted = f">= {row['wanted']:g}: {'met' if middle >= row['wanted'] else 'missed'}" if row["wanted"] else ""
+        memory = " / ".join(f"{bytes_ / 1e9:.1f} GB" for bytes_ in row["peak_bytes"])
+        results = f"{'agree' if row['agree'] else 'DIFFER'}: {row['results']}"
+        lines.append((f"{row['stage']}, {row['setting']}", row["work"], told(row["plain_s"]), told(row["project_s"]),
+                      f"{middle:.2f} ({low:.2f} to {high:.2f})", wanted, told(row["floor_s"]),
+                      f"{100 * row['floor_s'] / row['project_s']:.0f} %", memory, results))
+    return lines
+
+
+def told(seconds: float) -> str:
+    """Seconds in words of about three figures."""
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def markdown(found: dict) -> str:
+    """The table, with the machine and the measured rates above it."""
+    rates = found["rates"]
+    lines = [
+        f"{found['machine']}, {rates['threads']} threads; {found['date']}; load {found['load'][0]:.1f} before the run "
+        f"and {found['load'][1]:.1f} after it; {found['data']}.",
+        f"Measured in the same run: convolution {rates['gflops']:.0f} GFLOP/s, memory {rates['gbytes']:.1f} GB/s. "
+        f"{found['versions']}.", "", "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD),
+    ]
+    lines += ["| " + " | ".join(row) + " |" for row in rows(found)]
+    if found["losses"]:
+        lines += ["", "Loss of each training step:", ""]
+        for side, losses in found["losses"].items():
+            lines.append(f"- {side}: {', '.join(f'{loss:.4f}' for loss in losses)}")
+    if found["waits"]:
+        lines += ["", "Share of a training's time that it waits for data: "
+                  + ", ".join(f"{stage} {100 * share:.1f} %" for stage, share in found["waits"].items()) + "."]
+    return "\n".join(lines)
+
+
+def put(text: str, page: Path) -> None:
+    """Exchange what stands between the marks of a page. Raises ValueError if it has none."""
+    start, marks, rest = page.read_text().partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not marks or not end:
+        raise ValueError(f"{page} has no place for the table: write {MARKS[0]} and {MARKS[1]} on lines of their own.")
+    page.write_text(f"{start}{marks}\n{text}\n{end}{after}")
+
+
+if __name__ == "__main__":
+    written = markdown(json.loads(Path(sys.argv[1]).read_text()))
+    if len(sys.argv) > 2:
+        put(written, Path(sys.argv[2]))
+    else:
+        print(written)

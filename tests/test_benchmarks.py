@@ -1,0 +1,103 @@
+"""Both sides of every benchmark agree, at small sizes, in one process; their times are no matter here."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import agree, bench, inputs, plain_segment, plain_side, project_side, sides, table, work
+from segmentation import fast, fcdensenet
+
+SIZE = bench.SHORT
+
+
+@pytest.fixture(scope="module")
+def arguments(films, tmp_path_factory):
+    """What every stage is given, on two films of the tests' synthetic set."""
+    output = tmp_path_factory.mktemp("benchmark")
+    files = inputs.films(films / "JSRT", output, SIZE.films, SIZE.film)
+    classifier, net_label, scaling = inputs.classifier_weights(None, output)
+    folder = inputs.pair(files[0], output, SIZE.side)
+    return {
+        "film": files[0], "films": files, "weights": inputs.segmentation_weights(None, output), "size": SIZE.network,
+        "class_weights": [0.5, 1, 1, 1], "learning_rate": 1e-4, "classifier": classifier, "net_label": net_label,
+        "scaling": scaling, "folder": folder, "case": inputs.CASE, "side": SIZE.side, "patch": SIZE.patch,
+        "output": output, "target": 0, "settings": [],
+        "centres": project_side.centres(folder, inputs.CASE, SIZE.side, SIZE.repeat).tolist(),
+    }
+
+
+@pytest.mark.parametrize("stage", ["equalise", "network", "step", "vote", "dense", "saliency"])
+def test_sides_agree(arguments, stage):
+    plain, project = (getattr(side, stage)(**arguments)()() for side in (plain_side, project_side))
+    words, same = getattr(agree, stage)(plain, project, True)
+    assert same, words
+
+
+@pytest.mark.parametrize("stage,name", [("equalise", "image"), ("network", "p"), ("vote", "p"), ("saliency", "map")])
+def test_a_difference_is_seen(stage, name):
+    values = np.random.default_rng(0).random((1, 4, 8, 8) if stage == "network" else (8, 8))
+    other = values[:, ::-1] if stage != "saliency" else values + 0.01
+    assert getattr(agree, stage)({name: values}, {name: values}, True)[1]
+    assert not getattr(agree, stage)({name: values}, {name: other}, True)[1]
+
+
+def test_a_difference_of_gradients_is_seen():
+    first = {"loss": 1.0, "weight": np.ones(4), "bias": np.zeros(2)}
+    assert agree.step(first, first, True)[1]
+    assert not agree.step(first, first | {"loss": 1.001}, True)[1]
+    assert not agree.step(first, first | {"bias": np.full(2, 0.01)}, True)[1]
+
+
+def test_whole_stage_1_agrees(arguments, call, monkeypatch, tmp_path):
+    files, weights = arguments["films"], arguments["weights"]
+    words = [*files, "--weights", weights, "--size", SIZE.network, "-o", tmp_path / "plain"]
+    monkeypatch.setattr(sys, "argv", ["plain_segment", *map(str, words)])
+    plain_segment.main()
+    done = call("segmentation/inference.py", "-i", *files, "-o", tmp_path / "project", f"file_weights={weights}",
+                "crop_border=False", f"resize_height={SIZE.network}", f"resize_width={SIZE.network}", "device=cpu")
+    assert done.code == 0, done.out + done.err
+    words, same = agree.masks(files, tmp_path / "plain", tmp_path / "project", True)
+    assert same, words
+    labels = np.load(tmp_path / "project" / f"{files[0].stem}.labels.npy")
+    np.save(tmp_path / "project" / f"{files[0].stem}.labels.npy", np.roll(labels, 1, 1))
+    assert not agree.masks(files, tmp_path / "plain", tmp_path / "project", False)[1]
+
+
+def test_processes_in_turn_and_the_table(arguments, tmp_path, monkeypatch):
+    known = {name: value if isinstance(value, (int, list)) else str(value) for name, value in arguments.items()}
+    known["films"] = list(map(str, arguments["films"]))
+    found = sides.in_turn("equalise", known, {"plain": [], "float32": []}, 2, tmp_path)
+    assert [len(found[side]["seconds"]) for side in ("plain", "float32")] == [2, 2]
+    measured = {"gflops": 100.0, "gbytes": 10.0, "threads": 1}
+    row = bench.row("equalise", "float32", found, ("work", 0.001), measured, None)
+    told = {"rows": [row], "rates": measured, "machine": "m", "date": "d", "load": [0, 1], "data": "x", "versions": "v",
+            "losses": {"plain": [1.0]}, "waits": {"segmentation": 0.01}}
+    lines = table.markdown(json.loads(json.dumps(told))).splitlines()
+    assert row["agree"] and lines[5].startswith("| equalise and gamma, float32 | work |")
+    assert len(set(line.count("|") for line in lines if line.startswith("|"))) == 1
+
+
+def test_a_side_that_ends_is_told_of(tmp_path):
+    with pytest.raises(sides.Failed, match="has no attribute 'nothing'"):
+        sides.in_turn("nothing", {}, {"plain": []}, 1, tmp_path)
+
+
+def test_operations_are_the_papers():
+    assert work.segmentation(256) == pytest.approx(52.09e9, rel=0.01)
+    assert work.classification("resnet18", 224) == pytest.approx(3.63e9, rel=0.01)
+    assert work.floor(2e9, 3e9, {"gflops": 1.0, "gbytes": 1.0}) == pytest.approx(5.0)
+
+
+def test_batches_have_no_part_in_an_image(arguments):
+    """The inference forward writes into shared memory: neighbours in a batch and odd sizes must not show."""
+    torch.manual_seed(0)
+    model = fcdensenet.build("fcdensenet56").eval()
+    x = torch.rand(3, 1, 40, 51) * 255
+    with torch.inference_mode():
+        wanted = model(x)
+        forward = fast.forward_of(model)
+        torch.testing.assert_close(forward(x), wanted, atol=1e-4, rtol=1e-5)  # random weights: values to 110
+        torch.testing.assert_close(forward(x[1:2]), wanted[1:2], atol=1e-4, rtol=1e-5)
