@@ -1,0 +1,94 @@
+"""Draw what phantom.safetensors was taught, a network that knows the phantom's diseases and nobody's thorax.
+
+It exists so that the saliency maps of a network that has learnt can be held against lesions that are known
+(tests/test_scorecard_phantom.py). Made by
+    python weights/make_phantom.py phantom-pairs
+    python classification/train.py test_name=phantom dir_split=phantom-pairs/split classes=[] \\
+        net_label=efficientnet_lite0 file_weights=weights/classification-local.safetensors img_size=384 patch_size=96 \\
+        learning_rate=1e-3 schedule=onecycle weight_decay=1e-4 lambda_l1=0 num_patches=2 num_batch_train=32 \\
+        epoch_max=5 vote=mean repeat=40 repeat_val=9
+    python weights/make_classification.py export checkpoint/classification/phantom/best.pt \\
+        -o weights/phantom.safetensors
+
+Written under the folder: split/train/ and split/val/ with a folder of pairs a class, by the phantom's true lung masks;
+lesions/<class>/<case>.png; patients.csv, for file_metadata. No patient is in two parts.
+"""
+
+import argparse
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import cv2
+
+from cxr import pairs, preprocess, radiograph
+from data.thorax import cases
+
+GAMMA = 0.5  # as segmentation/header.py has it
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="folder to write, new or empty")
+    parser.add_argument("--per-class", type=int, default=180, metavar="N", help="images of each class (%(default)s)")
+    parser.add_argument("--val", type=int, default=20, metavar="N", help="of them to validate on, about (%(default)s)")
+    parser.add_argument("--size", type=int, default=384, metavar="PIXELS", help="as data/make_phantom.py (%(default)s)")
+    parser.add_argument("--seed", type=int, default=2026, help="of every draw; the test's is another (%(default)s)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
+    options = parser.parse_args()
+    if options.folder.exists() and any(options.folder.iterdir()):
+        sys.exit(f"weights/make_phantom.py: {options.folder} holds something; name a new folder.")
+    counts = dict.fromkeys(cases.CLASSES, options.per_class)
+    films = draw(options.folder, counts, options.size, options.seed, {"val": options.val}, "train", options.workers)
+    print(f"Wrote {len(films)} pairs to {options.folder / 'split'}. Next: python classification/train.py "
+          f"dir_split={options.folder / 'split'} and the other settings that --help tells.")
+
+
+def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[str, int], rest: str, workers=1) -> list:
+    """Draw counts[folder] films of each class; write their pairs by the true masks, their lesions and patients.csv.
+
+    first: {part: how many films of a class go there}, in this order and as whole patients; all others go to the part
+    `rest`. Where a lesion is and how strong follows from (seed, case). Returns the films, as data.thorax.cases plans
+    them.
+    """
+    films = [film for folder, count in counts.items() for film in cases.plan_class(folder, count, size, seed)]
+    parts = [part for folder in counts
+             for part in divide([film.patient for film in films if film.folder == folder], first, rest)]
+    root.mkdir(parents=True, exist_ok=True)
+    rows = [f"{film.name},{film.folder},{film.patient},{film.hospital.name}" for film in films]
+    (root / "patients.csv").write_text("\n".join(["case,class,patient,source", *rows]) + "\n")
+    work = partial(write_pair, root=root, seed=seed)
+    if workers == 1:
+        list(map(work, films, parts))
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            list(pool.map(work, films, parts))
+    return films
+
+
+def divide(patients: list[str], first: dict[str, int], rest: str) -> list[str]:
+    """The part of each film of a class: a patient goes where the first film of it falls."""
+    order = [part for part, count in first.items() for _ in range(count)]
+    order += [rest] * (len(patients) - len(order))
+    return [order[patients.index(patient)] for patient in patients]
+
+
+def write_pair(film, part: str, root: Path, seed: int) -> None:
+    """One film's lesion, and its pair in split/<part>/<folder>, preprocessed as segmentation/inference.py does; the
+    film itself does not stay."""
+    cv2.setNumThreads(1)
+    cases.write_case(film, root, seed)
+    labels = cv2.imread(str(root / film.masks["labels"]), cv2.IMREAD_UNCHANGED)
+    pixels = radiograph.read(root / film.file).pixels
+    image = preprocess.preprocess(pixels, GAMMA, preprocess.content_box(pixels))
+    pairs.save(root / "split" / part / film.folder, film.name, image, labels > 1, labels)
+    for name in (film.file, film.masks["labels"]):
+        (root / name).unlink()
+
+
+if __name__ == "__main__":
+    main()
