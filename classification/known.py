@@ -47,11 +47,12 @@ def people(cases, inputs, settings):
 def films(root, settings):
     """Status, reason and spacing of the films by (folder, case), a dict of dicts, from masks.csv; None without one.
 
-    masks.csv is looked for in root, beside it (root being one folder of a segmentation) and, for pairs of the split,
-    in dir_pairs. spacing_mm is (row, column), or None. Raises ValueError for a table without these columns.
+    masks.csv is looked for in root, beside it (root being one folder of a segmentation) and, for pairs of a split, in
+    dir_pairs. spacing_mm is (row, column), or None. Raises ValueError for a table without these columns.
     """
     places = [root, root.parent]
-    if Path(settings.dir_split) in (root, *root.parents):
+    above = [root, *root.parents]
+    if Path(settings.dir_split) in above or any((place / parts.RECORD).is_file() for place in above[:3]):
         places.append(Path(settings.dir_pairs))
     file = next((place / MASKS for place in places if (place / MASKS).is_file()), None)
     if file is None:
