@@ -154,7 +154,7 @@ def inference(films: list[Path], weights: Path, both: dict, size: Size, output: 
             words = ["-m", "benchmarks.plain_segment", *films, "--weights", weights, "--size", size.network]
             if side != "plain":
                 words = ["segmentation/inference.py", "-i", *films, f"file_weights={weights}", "crop_border=False",
-                         f"resize_height={size.network}", f"resize_width={size.network}", *settings]
+                         "device=cpu", f"resize_height={size.network}", f"resize_width={size.network}", *settings]
             seconds, peak = sides.process([*words, "-o", places[side]], output / f"{side}.log")
             found[side]["seconds"].append(seconds)
             found[side]["peak_bytes"] = max(peak, found[side]["peak_bytes"])

@@ -16,7 +16,7 @@ from segmentation import network as networks
 
 
 def equalise(film, **_):
-    engine.launch()
+    engine.launch("cpu")
     pixels = radiograph.read(film).pixels
 
     def run():
@@ -27,7 +27,8 @@ def equalise(film, **_):
 
 
 def network(weights, film, size, settings, **_):
-    settings = config.load(first, [f"resize_height={size}", f"resize_width={size}", "crop_border=False", *settings])[0]
+    words = ["device=cpu", f"resize_height={size}", f"resize_width={size}", "crop_border=False", *settings]
+    settings = config.load(first, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
     model, settings, _ = networks.open_network(Path(weights), settings)
     x = _inputs([film], settings).to(fabric.device)
@@ -63,7 +64,8 @@ class InOrder(Step):
 
 
 def step(weights, films, size, learning_rate, settings, **_):
-    words = [f"resize_height={size}", f"resize_width={size}", "crop_border=False", f"file_weights={weights}",
+    words = ["device=cpu", f"resize_height={size}", f"resize_width={size}", "crop_border=False",
+             f"file_weights={weights}",
              "dropout=0.2", f"num_batch_train={len(films)}", f"learning_rate={learning_rate}", *settings]
     settings = config.load(first, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
@@ -125,7 +127,7 @@ def centres(folder, case, side, repeat) -> np.ndarray:
 
 
 def _classifier(weights, side, patch, repeat, words):
-    words = [f"img_size={side}", f"patch_size={patch}", f"repeat={repeat}", *words]
+    words = ["device=cpu", f"img_size={side}", f"patch_size={patch}", f"repeat={repeat}", *words]
     settings = config.load(second, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
     model, settings, names, _ = backbone.open_classifier(Path(weights), settings)

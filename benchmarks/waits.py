@@ -30,8 +30,8 @@ def main() -> None:
 
 
 def segmentation(phantom: Path, steps: int, augment: bool = False) -> float:
-    settings = config.load(first, [f"augment={augment}"])[0]
-    fabric = engine.launch()
+    settings = config.load(first, ["device=cpu", f"augment={augment}"])[0]
+    fabric = engine.launch("cpu")
     cases = films.jsrt(phantom)[: settings.num_batch_train * steps]
     loader = DataLoader(films.Radiographs(cases, settings, augment), settings.num_batch_train)
     model = fcdensenet.build(settings.net_label)
@@ -46,8 +46,8 @@ def segmentation(phantom: Path, steps: int, augment: bool = False) -> float:
 
 
 def classification(pair: Path, classifier: Path, steps: int) -> float:
-    settings = config.load(second, [f"file_weights={classifier}", "input_scaling=auto"])[0]
-    fabric = engine.launch()
+    settings = config.load(second, ["device=cpu", f"file_weights={classifier}", "input_scaling=auto"])[0]
+    fabric = engine.launch("cpu")
     model, settings, _, _ = backbone.open_classifier(classifier, settings)
     model.train().to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters()))

@@ -13,7 +13,8 @@ import torch
 from lightning_fabric import Fabric
 
 # What may differ between a run and its continuation: how far, where, and on what it runs.
-_FREE = {"epoch_max", "restart", "num_workers", "cache_gb", "device", "patience", "decision", "backend"}
+_FREE = {"epoch_max", "restart", "num_workers", "cache_gb", "device", "patience", "decision", "backend", "mirror",
+         "image_dtype", "overlays"}
 
 
 def keep_memory() -> None:

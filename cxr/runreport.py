@@ -22,10 +22,11 @@ def check(path: Path, settings, weights: Path, decisive: Sequence[str]) -> None:
         return
     try:
         earlier = json.loads(path.read_text())
-        old = {name: earlier["settings"].get(name) for name in decisive} | {"weights": earlier["weights"]["sha256"]}
+        known = [name for name in decisive if name in earlier["settings"]]  # an older report lacks newer settings
+        old = {name: earlier["settings"][name] for name in known} | {"weights": earlier["weights"]["sha256"]}
     except (json.JSONDecodeError, KeyError, TypeError):
         raise ValueError(f"{path} is damaged; remove it, or give another folder with -o.") from None
-    new = {name: config.as_dict(settings)[name] for name in decisive} | {"weights": digest(weights)}
+    new = {name: config.as_dict(settings)[name] for name in known} | {"weights": digest(weights)}
     changed = [name for name in new if old[name] != new[name]]
     if changed:
         raise ValueError(

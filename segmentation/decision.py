@@ -1,8 +1,8 @@
 """How a pixel's label is decided from the network's probabilities: factors fitted to the validation radiographs.
 
-Arg-max of the probabilities is not what overlaps best with a drawn mask. The loss weighs background by half
-(class_weights), so that the network overstates the organs' side of every edge, and it is less sure of the heart's edge
-than of the lungs'. Each class's probability is therefore multiplied by a factor before the arg-max. Four numbers
+Arg-max of the probabilities is not what overlaps best with a drawn mask. The network overstates the organs' side of an
+edge, the more so as the loss weighs background by half (class_weights), and it is less sure of the heart's edge than of
+the lungs'. Each class's probability is therefore multiplied by a factor before the arg-max. Four numbers
 chosen on validation, not on test: they belong to the weights and are kept with them.
 """
 
@@ -10,6 +10,7 @@ import itertools
 
 import torch
 
+from cxr import engine
 from segmentation.masks import HEART, LEFT, RIGHT
 
 # Factors of background and of heart that are tried; the lungs' stay 1, since only ratios matter. 1 is among them.
@@ -23,6 +24,12 @@ def apply(probabilities: torch.Tensor, factors) -> torch.Tensor:
         return probabilities
     weighed = probabilities * torch.tensor(factors, device=probabilities.device)[:, None, None]
     return weighed / weighed.sum(1, keepdim=True).clamp(min=1e-12)
+
+
+def check(factors) -> None:
+    """Raise BadRun unless these are four factors above 0."""
+    if len(factors) != 4 or min(factors) <= 0:
+        raise engine.BadRun(f"decision={factors} is not 4 factors above 0: of background, heart, left and right lung.")
 
 
 def fit(predict, val_set) -> list[float]:

@@ -37,9 +37,12 @@ def forward_of(model: FCDenseNet) -> Callable[[Tensor], Tensor]:
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Scale and shift (1, C, 1, 1) that are the same as a normalisation by its running statistics."""
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    shift = norm.bias.double() - norm.running_mean.double() * scale
-    return tuple(values.detach().float()[None, :, None, None] for values in (scale, shift))
+    # On the CPU, since not every device knows 64 bits.
+    kept = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    weight, bias, mean, var = (values.detach().cpu().double() for values in kept)
+    scale = weight / (var + norm.eps).sqrt()
+    shift = bias - mean * scale
+    return tuple(values.float().to(norm.weight.device)[None, :, None, None] for values in (scale, shift))
 
 
 def _forward(model: FCDenseNet, affine: dict, x: Tensor) -> Tensor:

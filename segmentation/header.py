@@ -51,7 +51,7 @@ flip = 0.0  # probability of a mirror image, left and right lung exchanged; it m
 
 # Inference
 num_batch_test = 2  # radiographs a pass
-decision = [1.0, 1.0, 1.0, 1.0]  # factors of background, heart, left and right lung; trained weights bring their own
+decision = [1.0, 1.0, 1.0, 1.0]  # factors of background, heart, left and right lung; training fits and keeps its own
 backend = "torch"  # what computes the network; or openvino, on the CPU, where that package is installed
 mirror = False  # average with the prediction of the mirror image, lungs exchanged
 image_dtype = "float32"  # of the pairs' images; uint8 takes a quarter of the disk

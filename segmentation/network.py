@@ -75,15 +75,16 @@ def open_network(path: Path, settings):
     """
     name, state, trained = read(path)
     channels, classes = state["firstconv.weight"].shape[1], state["finalConv.weight"].shape[0]
+    if classes != 4:
+        raise ValueError(f"{path} knows {classes} classes; here they are four: background, heart, left and right lung.")
     model = fcdensenet.build(name, channels, classes)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit {name}: {str(error).splitlines()[-1].strip()}.") from error
-    if len(settings.decision) != classes or min(settings.decision) <= 0:
-        raise ValueError(f"decision={settings.decision} is not {classes} factors above 0, one a class of {path}.")
     trained = {name: trained[name] for name in _OF_TRAINING if name in trained}
     used = config.unless_typed(settings, trained)
+    decision.check(used.decision)
     notes = []
     for name, value in trained.items():
         if getattr(used, name) != value:

@@ -76,6 +76,8 @@ def stale(state: dict, settings) -> bool:
 
 def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
     """The network, which a fresh run starts from file_weights where given. Raises BadRun if these do not fit."""
+    schedule.learning_rate(settings, 0)  # an unknown schedule stops before an earlier run is thrown away
+    decision.check(settings.decision)
     engine.seed_torch(settings.seed, "weights")
     try:
         model = fcdensenet.build(settings.net_label, dropout=settings.dropout)
@@ -191,11 +193,17 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
 
 
 def decide(fabric, settings, run: Path) -> None:
-    """Fit the factors of decision.py to the best weights and keep them in best.pt, unless this was done before."""
-    best = engine.load(run / "best.pt")
-    if "decision" in best:
-        return
-    model = network.open_network(run / "best.pt", settings)[0].to(fabric.device)
+    """Fit the factors of decision.py to the best weights and keep them in best.pt, unless this was done before.
+
+    A finished run that knew no such setting is left as it is. Raises BadRun for a best.pt that cannot be read.
+    """
+    try:
+        best = engine.load(run / "best.pt")
+        if "decision" in best or "decision" not in best["settings"]:
+            return
+        model = network.open_network(run / "best.pt", settings)[0].to(fabric.device)
+    except ValueError as error:
+        raise engine.BadRun(str(error)) from error
     val_set = dataset.Radiographs(find_data(settings)["val"], settings)
     factors = decision.fit(lambda images: network.probabilities(model, images.to(fabric.device)).cpu(), val_set)
     engine.save(best | {"decision": factors}, run / "best.pt")

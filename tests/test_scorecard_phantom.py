@@ -35,6 +35,7 @@ def found(phantom, tmp_path_factory):
     return json.loads((card / "scorecard.json").read_text())
 
 
+@pytest.mark.slow
 def test_maps_find_focal_lesions(found):
     """On held-out patients with a focal disease the maps point into the lesion, and hold more of their sum in it, than
     every null map: the 95 % interval of the mean difference, over patients, begins above zero."""
