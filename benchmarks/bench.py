@@ -57,11 +57,14 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, metavar="FILE", help="weights of a classifier (random ResNet-18)")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only some stages")
     parser.add_argument("--pairs", type=int, help="runs of each side (5)")
+    parser.add_argument("--films", type=int, help="radiographs of the whole of segmentation/inference.py (40)")
+    parser.add_argument("--steps", type=int, help="training steps of each side (20)")
     parser.add_argument("--fastest", nargs="+", default=[], metavar="NAME=VALUE", help="these settings too")
     parser.add_argument("--short", action="store_true", help="small sizes, one pair each")
     options = parser.parse_args()
     size = SHORT if options.short else Size()
-    size = dataclasses.replace(size, pairs=options.pairs or size.pairs)
+    typed = {name: value for name in ("pairs", "films", "steps") if (value := getattr(options, name))}
+    size = dataclasses.replace(size, **typed)
     output = options.output.absolute()
     output.mkdir(parents=True, exist_ok=True)
     try:
