@@ -1,11 +1,14 @@
 """The factors of the arg-max: a bias of the network is found on validation, kept with the weights, and used."""
 
+import json
+import shutil
+
 import pytest
 import torch
 
-from cxr import config
+from cxr import config, runreport
 from cxr.engine import load, save
-from segmentation import decision, header, network
+from segmentation import decision, fcdensenet, header, network
 from segmentation.masks import HEART
 
 
@@ -63,3 +66,30 @@ def test_training_keeps_them_and_inference_takes_them(trained, tmp_path):
 def test_factors_that_are_none(trained, words):
     with pytest.raises(ValueError, match="4 factors above 0"):
         network.open_network(trained.run / "best.pt", config.load(header, [words])[0])
+
+
+def test_a_training_refuses_them_and_an_unknown_schedule_before_anything_is_thrown_away(trained, tmp_path, call):
+    run = tmp_path / "kept"
+    shutil.copytree(trained.run, run)
+    before = (run / "best.pt").read_bytes()
+    for word, told in (("decision=[1.0,1.0]", "4 factors above 0"), ("schedule=onecylce", "is unknown")):
+        words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=kept", "restart=True", word]
+        done = call("segmentation/train.py", *words)
+        assert done.code == 1 and told in done.err and (run / "best.pt").read_bytes() == before
+
+
+def test_weights_of_other_classes_are_refused(tmp_path):
+    save({"model": fcdensenet.build("fcdensenet56", 1, 2).state_dict()}, tmp_path / "two.pt")
+    with pytest.raises(ValueError, match="two.pt knows 2 classes; here they are four"):
+        network.open_network(tmp_path / "two.pt", config.load(header, [])[0])
+
+
+def test_results_made_before_the_setting_was_known_go_on(tmp_path):
+    weights, report = tmp_path / "w.pt", tmp_path / "report.json"
+    weights.write_bytes(b"weights")
+    settings = config.load(header, [])[0]
+    report.write_text(json.dumps({"settings": {"gamma": 0.5}, "weights": {"sha256": runreport.digest(weights)}}))
+    runreport.check(report, settings, weights, ("gamma", "decision"))
+    report.write_text(report.read_text().replace("0.5", "0.7"))
+    with pytest.raises(ValueError, match="other gamma"):
+        runreport.check(report, settings, weights, ("gamma", "decision"))
