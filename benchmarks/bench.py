@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import agree, inputs, project_side, rates, sides, table, work
+from cxr import radiograph
 from segmentation import header
 
 STAGES = ("equalise", "network", "inference", "step", "vote", "dense", "saliency", "waits")
@@ -129,17 +130,18 @@ def fits(stage: str, settings: list[str]) -> bool:
 
 def amount(films: list[Path], size: Size, net_label: str, measured: dict) -> dict:
     """{stage: (words, floor in seconds)}."""
-    pixels = size.film**2
+    shapes = [radiograph.read(film).pixels.shape for film in films]
+    one, pixels = shapes[0][0] * shapes[0][1], sum(height * width for height, width in shapes)
     image = work.segmentation(size.network)
     patch = work.classification(net_label, size.patch)
     film_bytes = sum(film.stat().st_size for film in films)
-    written = len(films) * pixels * (4 + 1 + 1)  # image, mask, labels
+    written = pixels * (4 + 1 + 1)  # image, mask, labels
     pair_bytes = size.side**2 * 5
     each = {
-        "equalise": (f"{size.film} x {size.film}, 16 bit", 0, pixels * (2 + 2 + 4)),
+        "equalise": (f"{shapes[0][0]} x {shapes[0][1]}", 0, one * (2 + 2 + 4)),
         "network": (f"one {size.network} x {size.network} image", image, 0),
         "inference": (f"{len(films)} files, pairs written", len(films) * image, film_bytes + written),
-        "step": (f"batch 2, {size.network} x {size.network}", 3 * 2 * image, 0),
+        "step": (f"batch {len(films[:2])}, {size.network} x {size.network}", 3 * len(films[:2]) * image, 0),
         "vote": (f"{size.side} x {size.side}, K = {size.repeat}", size.repeat * patch, pair_bytes),
         "dense": ("all windows", work.classification(net_label, size.side), pair_bytes),
         "saliency": (f"K = {size.repeat}, pictures written", size.repeat * patch, pair_bytes),
