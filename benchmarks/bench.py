@@ -51,17 +51,12 @@ SHORT = Size(film=256, films=2, network=64, side=128, patch=64, repeat=4, pairs=
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-i", "--input", type=Path, help="folder of radiographs (default: a phantom)")
-    parser.add_argument("-o", "--output", type=Path, default=inputs.ROOT / "output" / "benchmark", help="folder")
-    parser.add_argument("--segmentation", type=Path, metavar="FILE", help="weights of fcdensenet103 (those that ship)")
-    parser.add_argument("--classifier", type=Path, metavar="FILE", help="weights of a classifier (random ResNet-18)")
+    parser = arguments_of_both(__doc__)
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only some stages")
     parser.add_argument("--pairs", type=int, help="runs of each side (5)")
     parser.add_argument("--films", type=int, help="radiographs of the whole of segmentation/inference.py (40)")
     parser.add_argument("--steps", type=int, help="training steps of each side (20)")
     parser.add_argument("--fastest", nargs="+", default=[], metavar="NAME=VALUE", help="these settings too")
-    parser.add_argument("--short", action="store_true", help="small sizes, one pair each")
     options = parser.parse_args()
     size = SHORT if options.short else Size()
     typed = {name: value for name in ("pairs", "films", "steps") if (value := getattr(options, name))}
@@ -81,36 +76,43 @@ def main() -> None:
     sys.exit(1 if differ else 0)
 
 
+def arguments_of_both(text: str) -> argparse.ArgumentParser:
+    """The arguments that profiles.py takes as well: which files, which weights, how large."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input", type=Path, help="folder of radiographs (default: a phantom)")
+    parser.add_argument("-o", "--output", type=Path, default=inputs.ROOT / "output" / "benchmark", help="folder")
+    parser.add_argument("--segmentation", type=Path, metavar="FILE", help="weights of fcdensenet103 (those that ship)")
+    parser.add_argument("--classifier", type=Path, metavar="FILE", help="weights of a classifier (random ResNet-18)")
+    parser.add_argument("--short", action="store_true", help="small sizes, for agreement and not for times")
+    return parser
+
+
 def bench(options, size: Size, output: Path) -> dict:
     """Everything that the table says, as plain types."""
     load = [os.getloadavg()[0]]
     films = inputs.films(options.input and options.input.absolute(), output, size.films, size.film)
-    weights = inputs.segmentation_weights(options.segmentation, output)
-    classifier, net_label, scaling = inputs.classifier_weights(options.classifier, output)
-    folder = inputs.pair(films[0], output, size.side)
-    arguments = {
-        "film": str(films[0]), "films": [str(film) for film in films[:2]], "weights": str(weights),
-        "size": size.network, "class_weights": header.class_weights, "learning_rate": header.learning_rate,
-        "classifier": str(classifier), "net_label": net_label, "scaling": scaling, "folder": str(folder),
-        "case": inputs.CASE, "side": size.side, "patch": size.patch, "output": str(output / "maps"), "target": 0,
-        "centres": project_side.centres(folder, inputs.CASE, size.side, size.repeat).tolist(),
-    }
-    measured = rates.measure(2 if options.short else 7)
-    amounts = amount(films, size, net_label, measured)
+    arguments = prepare(films, options, size, output)
+    weights, classifier, net_label = (arguments[name] for name in ("weights", "classifier", "net_label"))
+    repeats = 2 if options.short else 7
+    measured = rates.measure(repeats)
+    amounts = amount(films, size, net_label)
     rows, losses, waits = [], {}, {}
     for stage in options.stages:
         print(f"{stage} ...", flush=True)
         if stage == "waits":
-            waits = wait(options, size, output, folder, classifier)
+            waits = wait(options, size, output, arguments["folder"], classifier)
             continue
         both = {"plain": [], "float32": []} | ({"fastest": options.fastest} if fits(stage, options.fastest) else {})
         if stage == "inference":
             found = inference(films, weights, both, size, output)
         else:
             found = sides.in_turn(stage, arguments, both, size.steps if stage == "step" else size.pairs, output)
-        rows += [row(stage, side, found, amounts[stage], measured, options) for side in list(both)[1:]]
+        rows += [row(stage, side, found, amounts[stage], options) for side in list(both)[1:]]
         if stage == "step":
             losses = {side: each["losses"] for side, each in found.items()}
+    measured = rates.best(measured, rates.measure(repeats))  # before and after: what disturbs it only slows it
+    for each in rows:
+        each["floor_s"] = work.floor(*each.pop("amount"), measured)
     packages = ("torch", "torchvision", "numpy", "opencv-python-headless")
     return {
         "machine": machine(), "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -121,6 +123,20 @@ def bench(options, size: Size, output: Path) -> dict:
     }
 
 
+def prepare(films: list[Path], options, size: Size, output: Path) -> dict:
+    """What both sides of every stage are given: files, weights, sizes."""
+    classifier, net_label, scaling = inputs.classifier_weights(options.classifier, output)
+    folder = inputs.pair(films[0], output, size.side)
+    return {
+        "film": str(films[0]), "films": [str(film) for film in films[:2]],
+        "weights": str(inputs.segmentation_weights(options.segmentation, output)),
+        "size": size.network, "class_weights": header.class_weights, "learning_rate": header.learning_rate,
+        "classifier": str(classifier), "net_label": net_label, "scaling": scaling, "folder": str(folder),
+        "case": inputs.CASE, "side": size.side, "patch": size.patch, "output": str(output / "maps"), "target": 0,
+        "centres": project_side.centres(folder, inputs.CASE, size.side, size.repeat).tolist(),
+    }
+
+
 def fits(stage: str, settings: list[str]) -> bool:
     """Whether a setting is one that a stage knows: backends are for segmentation's inference."""
     if not settings or stage in ("equalise", "dense"):
@@ -128,8 +144,8 @@ def fits(stage: str, settings: list[str]) -> bool:
     return stage in ("network", "inference") or not any(word.startswith("backend=") for word in settings)
 
 
-def amount(films: list[Path], size: Size, net_label: str, measured: dict) -> dict:
-    """{stage: (words, floor in seconds)}."""
+def amount(films: list[Path], size: Size, net_label: str) -> dict:
+    """{stage: (words, operations of its convolutions, bytes read and written)}."""
     shapes = [radiograph.read(film).pixels.shape for film in films]
     one, pixels = shapes[0][0] * shapes[0][1], sum(height * width for height, width in shapes)
     image = work.segmentation(size.network)
@@ -137,7 +153,7 @@ def amount(films: list[Path], size: Size, net_label: str, measured: dict) -> dic
     film_bytes = sum(film.stat().st_size for film in films)
     written = pixels * (4 + 1 + 1)  # image, mask, labels
     pair_bytes = size.side**2 * 5
-    each = {
+    return {
         "equalise": (f"{shapes[0][0]} x {shapes[0][1]}", 0, one * (2 + 2 + 4)),
         "network": (f"one {size.network} x {size.network} image", image, 0),
         "inference": (f"{len(films)} files, pairs written", len(films) * image, film_bytes + written),
@@ -146,10 +162,9 @@ def amount(films: list[Path], size: Size, net_label: str, measured: dict) -> dic
         "dense": ("all windows", work.classification(net_label, size.side), pair_bytes),
         "saliency": (f"K = {size.repeat}, pictures written", size.repeat * patch, pair_bytes),
     }
-    return {stage: (words, work.floor(count, moved, measured)) for stage, (words, count, moved) in each.items()}
 
 
-def inference(films: list[Path], weights: Path, both: dict, size: Size, output: Path) -> dict:
+def inference(films: list[Path], weights: str, both: dict, size: Size, output: Path) -> dict:
     """Stage 1 from files to pairs, whole processes: as sides.in_turn() gives it, with the agreement for results."""
     places = {side: output / f"pairs-{side}" for side in both}
     found = {side: {"seconds": [], "peak_bytes": 0} for side in both}
@@ -170,7 +185,7 @@ def inference(films: list[Path], weights: Path, both: dict, size: Size, output: 
     return found
 
 
-def wait(options, size: Size, output: Path, folder: Path, classifier: Path) -> dict:
+def wait(options, size: Size, output: Path, folder: str, classifier: str) -> dict:
     """{stage: share of a training's time that it waits for data}; of segmentation on the phantom only."""
     if options.input:
         return {}
@@ -180,8 +195,8 @@ def wait(options, size: Size, output: Path, folder: Path, classifier: Path) -> d
     return json.loads(log.read_text().splitlines()[-1])
 
 
-def row(stage: str, side: str, found: dict, amounts: tuple, measured: dict, options) -> dict:
-    """A row of the table: the project's `side` against the plain one."""
+def row(stage: str, side: str, found: dict, amounts: tuple, options) -> dict:
+    """A row of the table, the project's `side` against the plain one, without its floor yet."""
     plain, project = found["plain"], found[side]
     ratios = [slow / fast for slow, fast in zip(plain["seconds"], project["seconds"], strict=True)]
     exact = side == "float32"
@@ -191,7 +206,7 @@ def row(stage: str, side: str, found: dict, amounts: tuple, measured: dict, opti
         "stage": NAMES[stage], "setting": "float32" if exact else " ".join(options.fastest), "work": amounts[0],
         "plain_s": statistics.median(plain["seconds"]), "project_s": statistics.median(project["seconds"]),
         "ratio": [min(ratios), statistics.median(ratios), max(ratios)], "wanted": WANTED[stage][0 if exact else 1],
-        "floor_s": amounts[1], "peak_bytes": [plain["peak_bytes"], project["peak_bytes"]], "results": words,
+        "amount": amounts[1:], "peak_bytes": [plain["peak_bytes"], project["peak_bytes"]], "results": words,
         "agree": bool(same), "seconds": {"plain": plain["seconds"], "project": project["seconds"]},
     }
 

@@ -39,6 +39,11 @@ def measure(repeats: int = 7) -> dict:
     return {"gflops": best / 1e9, "gbytes": bandwidth / 1e9, "threads": torch.get_num_threads()}
 
 
+def best(one: dict, other: dict) -> dict:
+    """The faster of two measurements, rate by rate."""
+    return {name: max(one[name], other[name]) for name in one}
+
+
 def _seconds(function, repeats: int) -> float:
     function()
     times = []

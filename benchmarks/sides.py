@@ -1,9 +1,9 @@
 """The two sides of a stage as processes, run in turn: what bench.py times."""
 
 import json
-import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -53,12 +53,34 @@ def process(words: list, log: Path) -> tuple[float, int]:
     with open(log, "w") as file:
         start = time.perf_counter()
         child = subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, stdout=file, stderr=file)
-        _, status, usage = os.wait4(child.pid, 0)
+        peak, over = [0], threading.Event()
+        watcher = threading.Thread(target=_watch, args=(child.pid, peak, over))
+        watcher.start()
+        child.wait()
         seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
+        over.set()
+        watcher.join()
     if child.returncode:
         raise Failed(f"{words[0]} ended with code {child.returncode}: {_last(log)}")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, peak[0]
+
+
+def peak_bytes(pid: int | str = "self") -> int:
+    """The greatest memory that a running process has had, in bytes; 0 where the system does not tell it (not Linux).
+
+    Not getrusage(): what that calls a process's peak begins with its parent's memory at the time of the start.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]  # gone once it has ended
+    return int(found[0]) * 1024 if found else 0
+
+
+def _watch(pid: int, peak: list[int], over: threading.Event) -> None:
+    while not over.wait(0.05):
+        peak[0] = max(peak[0], peak_bytes(pid))
 
 
 def _start(request: dict, log: Path) -> subprocess.Popen:

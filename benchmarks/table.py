@@ -10,6 +10,7 @@ from pathlib import Path
 
 HEAD = ("stage", "size of work", "plain", "project", "ratio (median, spread)", "wanted", "floor", "share of it",
         "peak memory", "results")
+WAIT = 0.05  # share of its time that a training may wait for data
 MARKS = "<!-- table -->", "<!-- end of table -->"
 
 
@@ -19,7 +20,7 @@ def rows(found: dict) -> list[tuple]:
     for row in found["rows"]:
         low, middle, high = row["ratio"]
         wanted = f">= {row['wanted']:g}: {'met' if middle >= row['wanted'] else 'missed'}" if row["wanted"] else ""
-        memory = " / ".join(f"{bytes_ / 1e9:.1f} GB" for bytes_ in row["peak_bytes"])
+        memory = " / ".join(f"{size / 1e9:.1f} GB" if size else "unknown" for size in row["peak_bytes"])
         results = f"{'agree' if row['agree'] else 'DIFFER'}: {row['results']}"
         lines.append((f"{row['stage']}, {row['setting']}", row["work"], told(row["plain_s"]), told(row["project_s"]),
                       f"{middle:.2f} ({low:.2f} to {high:.2f})", wanted, told(row["floor_s"]),
@@ -47,8 +48,9 @@ def markdown(found: dict) -> str:
         for side, losses in found["losses"].items():
             lines.append(f"- {side}: {', '.join(f'{loss:.4f}' for loss in losses)}")
     if found["waits"]:
-        lines += ["", "Share of a training's time that it waits for data: "
-                  + ", ".join(f"{stage} {100 * share:.1f} %" for stage, share in found["waits"].items()) + "."]
+        lines += ["", f"Share of a training's time that it waits for data (wanted below {100 * WAIT:g} %):", ""]
+        for stage, share in found["waits"].items():
+            lines.append(f"- {stage}: {100 * share:.1f} %, {'met' if share < WAIT else 'missed'}")
     return "\n".join(lines)
 
 

@@ -6,11 +6,12 @@ null; each is answered by a JSON line: {"seconds", "peak_bytes"} and, of a train
 
 import json
 import os
-import resource
 import sys
 import time
 
 import numpy as np
+
+from benchmarks import sides
 
 
 def main() -> None:
@@ -29,8 +30,7 @@ def main() -> None:
         seconds = time.perf_counter() - start
         if out:
             np.savez(out, **results())
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        reply = {"seconds": seconds, "peak_bytes": peak}
+        reply = {"seconds": seconds, "peak_bytes": sides.peak_bytes()}
         if request["stage"] == "step":
             reply["loss"] = float(results()["loss"])
         print(json.dumps(reply), file=replies, flush=True)

@@ -7,7 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import agree, bench, inputs, plain_segment, plain_side, project_side, sides, table, work
+from benchmarks import (
+    agree,
+    bench,
+    inputs,
+    plain_segment,
+    plain_side,
+    profiles,
+    project_side,
+    rates,
+    sides,
+    table,
+    work,
+)
 from segmentation import fast, fcdensenet
 
 SIZE = bench.SHORT
@@ -72,7 +84,8 @@ def test_processes_in_turn_and_the_table(arguments, tmp_path, monkeypatch):
     found = sides.in_turn("equalise", known, {"plain": [], "float32": []}, 2, tmp_path)
     assert [len(found[side]["seconds"]) for side in ("plain", "float32")] == [2, 2]
     measured = {"gflops": 100.0, "gbytes": 10.0, "threads": 1}
-    row = bench.row("equalise", "float32", found, ("work", 0.001), measured, None)
+    row = bench.row("equalise", "float32", found, ("work", 0, 1e6), None)
+    row["floor_s"] = work.floor(*row.pop("amount"), measured)
     told = {"rows": [row], "rates": measured, "machine": "m", "date": "d", "load": [0, 1], "data": "x", "versions": "v",
             "losses": {"plain": [1.0]}, "waits": {"segmentation": 0.01}}
     lines = table.markdown(json.loads(json.dumps(told))).splitlines()
@@ -101,3 +114,31 @@ def test_batches_have_no_part_in_an_image(arguments):
         forward = fast.forward_of(model)
         torch.testing.assert_close(forward(x), wanted, atol=1e-4, rtol=1e-5)  # random weights: values to 110
         torch.testing.assert_close(forward(x[1:2]), wanted[1:2], atol=1e-4, rtol=1e-5)
+
+
+def test_a_profile_sums_to_the_run(arguments):
+    found = profiles.seconds("project", "vote", {key: value for key, value in arguments.items() if key != "settings"})
+    assert found["convolution"] > 0 and min(found.values()) >= 0
+    text = profiles.markdown({"plain": found, "project": found})
+    assert "| convolution | " in text and text.splitlines()[-1].startswith("| **together** | ")
+
+
+@pytest.mark.parametrize("operation,kind", [
+    ("aten::mkldnn_convolution", "convolution"), ("aten::convolution_backward", "convolution, backward"),
+    ("aten::native_batch_norm", "normalisation"), ("aten::cat", profiles.COPIES), ("aten::add", profiles.OTHER),
+])
+def test_kinds_of_operations(operation, kind):
+    assert profiles.kind(operation) == kind
+
+
+def test_peak_memory_is_the_process_s_own(tmp_path):
+    ours = np.ones(40_000_000)  # 320 MB, which a child must not be charged with
+    _, peak = sides.process(["-c", "import time; time.sleep(0.3)"], tmp_path / "log")
+    assert 0 < peak < ours.nbytes / 4 or not sides.peak_bytes()
+    _, peak = sides.process(["-c", "import time; b = bytearray(b'1') * 300_000_000; time.sleep(0.3)"], tmp_path / "log")
+    assert peak > 290_000_000 or not sides.peak_bytes()
+
+
+def test_the_better_rate_counts():
+    one, other = {"gflops": 3.0, "gbytes": 1.0}, {"gflops": 2.0, "gbytes": 5.0}
+    assert rates.best(one, other) == {"gflops": 3.0, "gbytes": 5.0}
