@@ -17,7 +17,7 @@ from cxr import config, engine
 
 # The last layer of each network, which is drawn anew for other classes
 _LAST = {"resnet18": "fc", "resnet34": "fc", "resnet50": "fc", "densenet121": "classifier", "vgg11_bn": "classifier.6",
-         "squeezenet1_1": "classifier.1", "efficientnet_lite0": "classifier"}
+         "squeezenet1_0": "classifier.1", "squeezenet1_1": "classifier.1", "efficientnet_lite0": "classifier"}
 NETWORKS = tuple(_LAST)
 SCALINGS = ("imagenet", "lite", "raw")
 _OF_TRAINING = ("approach", "img_size", "patch_size")
@@ -86,11 +86,13 @@ def lattice(model: nn.Module) -> tuple[int, float]:
     """Pixels between two features, and the pixel that the first one looks at the middle of, for even sides.
 
     Each stride adds its window's offset: torchvision's ResNets pad by half a window everywhere, so that feature 0 is
-    about pixel 0; windows of 2, and TensorFlow's padding, look half a window further right.
+    about pixel 0; windows of 2, and TensorFlow's padding, look half a window further right. SqueezeNets do not pad
+    their strides: windows of 3, but the first of 1_0, which is of 7.
     """
+    if isinstance(model, torchvision.models.SqueezeNet):
+        return 16, 14.0 + model.features[0].kernel_size[0] // 2
     kinds = ((torchvision.models.ResNet, (32, 0.0)), (torchvision.models.DenseNet, (32, 14.0)),
-             (torchvision.models.VGG, (32, 15.5)), (torchvision.models.SqueezeNet, (16, 15.0)),
-             (lite.EfficientNetLite0, (lite.STRIDE, 31.0)))
+             (torchvision.models.VGG, (32, 15.5)), (lite.EfficientNetLite0, (lite.STRIDE, 31.0)))
     return next(grid for kind, grid in kinds if isinstance(model, kind))
 
 

@@ -21,7 +21,8 @@ _MARKS = {
         ("features.denseblock4.denselayer16.conv1.weight",), ("features.denseblock4.denselayer17.conv1.weight",)
     ),
     "vgg11_bn": (("features.25.weight", "features.26.running_mean"), ("features.28.weight",)),
-    "squeezenet1_1": (("features.6.squeeze.weight", "features.12.squeeze.weight"), ()),
+    "squeezenet1_0": (("features.8.squeeze.weight", "features.12.squeeze.weight"), ("features.6.squeeze.weight",)),
+    "squeezenet1_1": (("features.6.squeeze.weight", "features.12.squeeze.weight"), ("features.8.squeeze.weight",)),
     "efficientnet_lite0": (("features.2.depthwise.0.weight", "features.18.0.weight"), ()),
 }
 

@@ -52,12 +52,13 @@ def test_features_pooled_and_the_head_are_the_network(networks, name):
         found, logits = backbone.features(model, x), model(x)
     assert logits.shape == (2, 2) and found.ndim == 4
     linear = backbone.head(model)
-    assert (linear is None) == (name in ("vgg11_bn", "squeezenet1_1"))
+    assert (linear is None) == (name in ("vgg11_bn", "squeezenet1_0", "squeezenet1_1"))
     if linear is not None:
         assert torch.allclose(linear(found.mean((2, 3))), logits, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121", "vgg11_bn", "squeezenet1_1", "efficientnet_lite0"])
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "vgg11_bn", "squeezenet1_0", "squeezenet1_1",
+                                  "efficientnet_lite0"])
 def test_the_lattice_is_where_features_look(name):
     """With equal weights, and means for maxima, the mean place of a feature's gradient is the middle of its view."""
     model = backbone.build(name, 2).eval()
@@ -115,7 +116,7 @@ def test_a_state_tells_its_network(networks, name, tmp_path):
     assert got == name and same(read, state)
 
 
-@pytest.mark.parametrize("name", ["resnet101", "densenet169", "vgg13_bn", "vgg11", "squeezenet1_0", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet101", "densenet169", "vgg13_bn", "vgg11", "mobilenet_v2"])
 def test_other_networks_are_not_taken_for_ours(name, tmp_path):
     with torch.device("meta"):
         keys = torchvision.models.get_model(name, weights=None).state_dict()
@@ -135,6 +136,24 @@ def test_an_official_checkpoint_is_read_with_raw_input(tmp_path):
     assert used.input_scaling == "raw" and names == ["normal", "bacterial", "tuberculosis", "viral"] and notes == []
     with pytest.raises(ValueError, match="4 classes.*names 2.*order"):
         backbone.open_classifier(tmp_path / "model.pth", chosen("classes=['a','b']"))
+
+
+def test_an_official_squeezenet_is_that_of_the_first_paper(networks, tmp_path):
+    """The official code takes torchvision's 1_0 and puts another convolution into its classifier."""
+    torch.manual_seed(3)
+    model = torchvision.models.squeezenet1_0(weights=None)
+    model.classifier[1] = nn.Conv2d(512, 4, kernel_size=(1, 1), stride=(1, 1))
+    torch.save({"epoch": 9, "model_state_dict": model.state_dict()}, tmp_path / "model.pth")
+    opened, used, names, notes = backbone.open_classifier(tmp_path / "model.pth", chosen("net_label=squeezenet1_0"))
+    assert same(opened.state_dict(), model.state_dict()) and (len(names), notes) == (4, [])
+    assert (used.net_label, used.input_scaling) == ("squeezenet1_0", "raw")
+    x = torch.rand(2, 3, 64, 64) * 255
+    with torch.inference_mode():
+        assert torch.equal(opened(x), model.eval()(x))
+    words = f"file_weights={tmp_path / 'model.pth'}", "net_label=squeezenet1_0"
+    started, scaling, note = backbone.start(chosen(*words), 3)
+    assert len(started.classifier[1].weight) == 3 and scaling == "raw" and "drawn anew" in note
+    assert torch.equal(started.features[0].weight, model.features[0].weight)
 
 
 def ours(model, **more):
