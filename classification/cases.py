@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from classification import dataset, sampling
-from classification.dividing import parts
+from classification.dividing import check, parts
+from cxr import cohort
 
 
 class Data(NamedTuple):
@@ -38,6 +39,19 @@ def find(settings) -> Data:
         what = f"no case of {', '.join(without)}" if without else "one class only"
         raise dataset.BadData(f"{root / 'train'} holds {what} (its folders: {found}); change classes, or the split.")
     return Data(names, folders, sampling.choose(train, settings.num_train, settings.seed), val)
+
+
+def warnings(settings) -> list[str]:
+    """What speaks against parts made by hand, as far as names and file_metadata tell: sentences without their full
+    stop, to print. None for a split that split.py made, which has looked itself. Quick, since no pair is read."""
+    root = Path(settings.dir_split)
+    if any((root / name).is_file() for name in (parts.SETTINGS, parts.RECORD)):
+        return []
+    try:
+        return check.look_quickly(root, settings, cohort.read(settings.file_metadata))
+    except (cohort.BadTable, OSError) as error:
+        unknown = f"whether patients stand in two parts of {root} is not known: {str(error).rstrip('.')}"
+        return [*check.look_quickly(root, settings, None), unknown]
 
 
 def digest(data: Data) -> str:

@@ -1,5 +1,6 @@
 """Folders of pairs as classes, pairs as masked images, and their cache."""
 
+import shlex
 import threading
 from collections import Counter
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
+from classification import cases as training
 from classification import dataset, header
 from cxr import config, pairs
 
@@ -246,3 +248,60 @@ def test_every_bad_pair_is_named_at_once(cases):
     assert equal(good, cases[1]) and isinstance(bad, pairs.BadPair) and equal(last, cases[6])
     write(cases[2].place, "case2", seed=2)  # mended: nothing remembers the fault
     assert equal(images.batch([2])[0], cases[2])
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    """Parts made by hand: one patient in train and test, another in val and test, one pair copied from train to val."""
+    rows = ["case,class,patient"]
+    for part in ("train", "val", "test"):
+        for folder in ("ill", "well"):
+            write(tmp_path / "split" / part / folder, f"{folder}-{part}", seed=len(rows))
+            rows.append(f"{folder}-{part},{folder},{folder} {part}")
+    write(tmp_path / "split" / "train" / "ill", "twin", seed=90)
+    write(tmp_path / "split" / "val" / "ill", "twin", seed=90)
+    write(tmp_path / "split" / "test" / "well", "again", seed=91)
+    write(tmp_path / "split" / "test" / "well", "more", seed=92)
+    (tmp_path / "mine.csv").write_text("\n".join([*rows, "again,well,well train", "more,well,well val", "twin,ill,t"]))
+    return tmp_path
+
+
+def warned(folder, *words, table="mine.csv"):
+    return training.warnings(chosen("classes=[]", f"dir_split={folder / 'split'}",
+                                    f"file_metadata={folder / table}", *words))
+
+
+def test_parts_made_by_hand_that_share_patients_are_told_before_a_training(by_hand, call):
+    root, (names, patients) = by_hand / "split", warned(by_hand)
+    assert names.startswith(f"1 image stands in two parts of {root}, as ill/twin in train and val: results")
+    assert patients.startswith(f"3 patients stand in two parts of {root}, as t in train and val: results will look "
+                               "better than they are; `python classification/split.py --check ")
+    command = shlex.split(patients.split("`")[1])
+    done = call(command[1], *command[2:])  # the command that it names finds the same
+    assert done.code == 1 and "Warning: 3 patients are in more than one part" in done.out, done.err
+
+    (root / "test").rename(by_hand / "later")  # a training needs no test part, that command does
+    assert ["--check" in sentence for sentence in warned(by_hand)] == [False, False]
+    assert warned(by_hand)[1].startswith("1 patient stands in two parts")
+
+
+def test_parts_made_by_hand_without_crossings_or_by_split_py_say_nothing(by_hand):
+    for place in ("val/ill/twin", "test/well/again", "test/well/more"):
+        for file in (by_hand / "split" / place).parent.glob(f"{place.rpartition('/')[2]}.*"):
+            file.unlink()
+    assert warned(by_hand) == []
+    write(by_hand / "split/val/ill", "ill-train")
+    assert len(warned(by_hand)) == 2
+    (by_hand / "split" / "split.json").write_text("{}")
+    assert warned(by_hand) == []
+    (by_hand / "split" / "split.json").rename(by_hand / "split" / "split.csv")  # a fold has that alone
+    assert warned(by_hand) == []
+
+
+def test_patients_that_no_table_tells_are_said_to_be_unknown(by_hand):
+    (by_hand / "few.csv").write_text("case,class,patient\nwell-train,well,1\nwell-val,well,1\n")
+    names, patients, unknown = warned(by_hand, table="few.csv")
+    assert "1 image stands" in names and "1 patient stands" in patients
+    assert unknown.startswith(f"the patients of 8 of the 10 images in {by_hand / 'split'} are not known")
+    names, missing = warned(by_hand, table="none.csv")
+    assert "1 image stands" in names and "is not known: There is no table" in missing and not missing.endswith(".")

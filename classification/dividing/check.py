@@ -1,5 +1,6 @@
 """Look at {train,val,test} folders, made by hand or by split.py: what is in them, and what crosses between them."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,14 +42,55 @@ def find_cases(root: Path, settings) -> tuple[pd.DataFrame, list[str]]:
     return frame, names
 
 
+def look_quickly(root: Path, settings, table: pd.DataFrame | None) -> list[str]:
+    """A sentence for each way in which parts made by hand share names or patients, and one if patients are not known.
+
+    table: patients, as cohort.read() gives them; None looks for names only. Reads no pair, so that near-duplicates are
+    left to look(), and asks of the parts no more than a training does: test may be missing.
+    """
+    command = ["python", "classification/split.py", "--check", f"dir_split={root}"]
+    command += [f"file_metadata={settings.file_metadata}"] if "file_metadata" in settings._typed else []
+    command += [f"classes={','.join(settings.classes) or '[]'}"] if "classes" in settings._typed else []
+    there = [part for part in PARTS if (root / part).is_dir()]
+    rows = pd.DataFrame([(part, case, folder) for part in there for folder in dataset.find_folders(root / part)
+                         for case in pairs.find(root / part / folder)], columns=["part", "case", "folder"])
+    better = ": results will look better than they are"
+    if len(there) == len(PARTS):
+        better += f"; `{shlex.join(command)}` tells more"
+    found = [_sentence(rows.assign(image=rows.folder + "/" + rows.case), "image", root, better)]
+    if table is not None and len(rows):
+        rows["patient"] = survey.find_patients(rows.folder, rows.case, table)[:, 0]
+        known = rows[~rows.patient.str.startswith(survey.UNKNOWN)]
+        found.append(_sentence(known, "patient", root, better))
+        if len(known) < len(rows):
+            found.append(f"the patients of {len(rows) - len(known)} of the {len(rows)} images in {root} are not known, "
+                         "and so not whether they stand in two parts; name a table with file_metadata=FILE.csv "
+                         "(columns case, class, patient)")
+    return [sentence for sentence in found if sentence]
+
+
+def _sentence(rows: pd.DataFrame, column: str, root: Path, consequence: str) -> str:
+    several = _spread(rows, column)
+    if not len(several):
+        return ""
+    where = " and ".join(part for part in PARTS if part in set(rows.part[rows[column] == several[0]]))
+    verb = "s stand" if len(several) > 1 else " stands"
+    return f"{len(several)} {column}{verb} in two parts of {root}, as {several[0]} in {where}{consequence}"
+
+
+def _spread(rows: pd.DataFrame, column: str) -> pd.Index:
+    """The values of a column that are in more than one part."""
+    parts = rows.groupby(column)["part"].nunique()
+    return parts.index[parts > 1]
+
+
 def crossings(rows: pd.DataFrame) -> list[str]:
     """A sentence for each way in which parts share what should be in one: names, patients, near-duplicates."""
     found, rows = [], rows.assign(name=rows.folder + "/" + rows.case)
     kinds = (("name", "names", "the same name"), ("patient", "patients", "the same patient"),
              ("film", "near-duplicates", "a near-duplicate"))
     for column, plural, same in kinds:
-        spread = rows.groupby(column)["part"].nunique()
-        several = spread.index[spread > 1]
+        several = _spread(rows, column)
         if len(several):
             first = rows[rows[column] == several[0]]
             examples = ", ".join(f"{row.part}/{row.folder}/{row.case}" for row in first.head(4).itertuples())
