@@ -44,7 +44,7 @@ def main():
         table = arrange(args.metadata, args.input, args.output, args.copy)
     except (OSError, ValueError) as error:
         sys.exit(f"data/arrange.py: {error}")
-    report(table, args.output)
+    report(table, args.output, args.metadata)
     sys.exit(1 if table.status.isin(FAULTS).any() else 0)
 
 
@@ -137,8 +137,9 @@ def same(one, other):
     return one.exists() and other.exists() and (one.samefile(other) or filecmp.cmp(one, other, shallow=False))
 
 
-def report(table, output):
-    """Print what is at fault, the counts, and the command that comes next."""
+def report(table, output, metadata=ROOT / "metadata.xls"):
+    """Print what is at fault, the counts, and the commands that come next; split.py's where it needs `metadata` typed,
+    since header.py names the published cohort's."""
     for source, rows in table.groupby("source", sort=False):
         missing = rows[rows.status == "missing"]
         if len(rows) > 1 and len(missing) == len(rows):
@@ -155,6 +156,8 @@ def report(table, output):
     command = "python segmentation/inference.py"
     if not {(output / folder).resolve() for folder in folders} <= {ROOT / folder for folder in header.dir_input}:
         command += " -i " + shlex.join(str(output / folder) for folder in folders)
+    if Path(metadata).resolve() != ROOT / "metadata.xls":
+        command += ", then python classification/split.py " + shlex.quote(f"file_metadata={metadata}")
     print(f"What became of each row is in {output / 'arrange.csv'}; next: "
           + (command if folders else "python data/arrange.py -i DOWNLOADS with the folders that hold the radiographs"))
 

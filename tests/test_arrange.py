@@ -86,8 +86,9 @@ def test_downloads_in_their_own_layouts(downloaded, arranged, tmp_path):
         assert (tmp_path / "out" / name).samefile(next(
             file for file in downloaded.rglob(name.split("/")[1])
             if not {"ManualMask", "__MACOSX"} & set(file.parts) and "leftMask" not in str(file)))
-    assert done.out.strip().splitlines()[-1].endswith(f"next: python segmentation/inference.py -i "
-                                                      f"{' '.join(str(tmp_path / 'out' / f) for f in CLASS_ORDER)}")
+    assert done.out.strip().splitlines()[-1].endswith(
+        f"next: python segmentation/inference.py -i {' '.join(str(tmp_path / 'out' / f) for f in CLASS_ORDER)}, then "
+        f"python classification/split.py file_metadata={tmp_path / 'metadata.xls'}")
     again = arranged("-i", downloaded)
     assert again.code == 0 and again.files == ALL and "8 present, 1 same film" in again.out
     assert cohort.read(tmp_path / "out" / "arrange.csv").patient.tolist() == done.table.patient.tolist()
@@ -208,6 +209,7 @@ def test_as_a_process(downloaded, tmp_path):
                                                               "MCUCXR_0104_1.png"}
     assert set(rows.status) == {"linked", "missing", "same film"}
     assert "missing: all 20 radiographs of JSRT" in done.stdout
+    assert "file_metadata" not in done.stdout  # the published table needs no naming
 
 
 NAMES = st.sampled_from(["covid-a.jpg", "covid-a.png", "JPCNN001.IMG", "IM-0001-0001.jpeg", "other.png"])
