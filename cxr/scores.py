@@ -11,7 +11,8 @@ import pandas as pd
 
 BINS = 15  # of equal width over 0..1, for the calibration error
 OVERALL = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc", "brier", "ece")
-PER_CLASS = ("precision", "sensitivity", "specificity", "f1", "auroc")
+_MACRO = ("precision", "sensitivity", "specificity", "f1", "auroc")  # whose mean over the classes is the overall value
+PER_CLASS = (*_MACRO, "brier", "ece")
 _AT_ONCE = 300_000  # weights in memory at a time, whatever the size of the cohort
 
 
@@ -31,7 +32,8 @@ def classification(truth, predicted, p, names, patients, resamples=2000, seed=0)
     averages, each class that the truth holds counting as much. A class that is never predicted has no precision, and
     counts 0 in the macro average. brier is the sum over classes of squared differences to the truth (0 to 2; Brier
     1950). ece is the expected calibration error of the greatest probability, whatever the vote predicted, in 15 bins
-    of equal width (Guo et al. 2017, eq. 3).
+    of equal width (Guo et al. 2017, eq. 3). Those of a class are of its own probability, as that of an event which
+    happens or not: brier its squared difference to 1 or 0 (0 to 1), ece in the same bins (Nixon et al. 2019).
     A value that does not exist, such as the sensitivity for a class of which a resample holds no case, is left out of
     its interval, and `undefined` counts these resamples; a value or bound that does not exist at all is None.
     Raises ValueError for lengths that differ, classes out of range, and probabilities that are none.
@@ -68,7 +70,8 @@ def calibration(truth, p):
     """How often the most probable class is right, in 15 bins of its probability: (count, mean probability, share right)
     of each bin, (15,) each, NaN where a bin is empty."""
     truth, p = np.asarray(truth, int), np.asarray(p, float)
-    which, top, right = _bins(truth, p)
+    top, right = p.max(1), (p.argmax(1) == truth).astype(float)
+    which = _bins(top)
     count = np.bincount(which, minlength=BINS)
     with np.errstate(invalid="ignore"):
         return count, *(np.bincount(which, values, BINS) / count for values in (top, right))
@@ -79,9 +82,9 @@ def lines(scores: dict) -> list[str]:
     rows = [(name, row["cases"], row["patients"], row) for name, row in scores["per_class"].items()]
     rows.append(("macro average", scores["cases"], scores["patients"], scores["overall"]))
     width = max(len(name) for name, *_ in rows)
-    text = [f"{'':<{width}} {'cases':>6} {'patients':>9}" + "".join(f"  {metric:<16}" for metric in PER_CLASS).rstrip()]
+    text = [f"{'':<{width}} {'cases':>6} {'patients':>9}" + "".join(f"  {metric:<16}" for metric in _MACRO).rstrip()]
     for name, cases, patients, row in rows:
-        numbers = "".join(f"  {_told(row[metric]):<16}" for metric in PER_CLASS)
+        numbers = "".join(f"  {_told(row[metric]):<16}" for metric in _MACRO)
         text.append(f"{name:<{width}} {cases:>6} {patients:>9}{numbers}".rstrip())
     text.append(", ".join(f"{metric} {_told(scores['overall'][metric])}" for metric in ("accuracy", "brier", "ece")))
     return text
@@ -126,7 +129,7 @@ def _metrics(truth, predicted, p, weights) -> dict:
     confusion = (weights @ np.eye(classes**2)[truth * classes + predicted]).reshape(-1, classes, classes)
     found = {"accuracy": np.trace(confusion, axis1=1, axis2=2) / total}
     found["brier"] = weights @ ((p - np.eye(classes)[truth]) ** 2).sum(1) / total
-    found["ece"] = _calibration_error(truth, p, weights) / total
+    found["ece"] = _calibration_error(p.max(1), p.argmax(1) == truth, weights) / total
     for c in present:
         true, said, both = confusion[:, c].sum(1), confusion[:, :, c].sum(1), confusion[:, c, c]
         found["precision", c] = _ratio(both, said)
@@ -134,7 +137,9 @@ def _metrics(truth, predicted, p, weights) -> dict:
         found["specificity", c] = _ratio(total - true - said + both, total - true)
         found["f1", c] = np.where(true > 0, _ratio(2 * both, true + said), np.nan)
         found["auroc", c] = _auroc(truth == c, p[:, c], weights)
-    for metric in PER_CLASS:
+        found["brier", c] = weights @ (p[:, c] - (truth == c)) ** 2 / total
+        found["ece", c] = _calibration_error(p[:, c], truth == c, weights) / total
+    for metric in _MACRO:
         each = np.array([found[metric, c] for c in present])
         if metric == "precision":  # 0 for a class never predicted, undefined only where a resample lost the class
             lost = np.isnan([found["sensitivity", c] for c in present])
@@ -159,14 +164,14 @@ def _auroc(positive, score, weights):
     return _ratio((above * (lower + below / 2)).sum(1), above.sum(1) * below.sum(1))
 
 
-def _bins(truth, p):
-    top = p.max(1)
-    return np.minimum((top * BINS).astype(int), BINS - 1), top, (p.argmax(1) == truth).astype(float)
+def _bins(probability):
+    return np.minimum((probability * BINS).astype(int), BINS - 1)
 
 
-def _calibration_error(truth, p, weights):
-    which, top, right = _bins(truth, p)
-    return sum(np.abs(weights[:, which == b] @ (right - top)[which == b]) for b in np.unique(which))
+def _calibration_error(probability, happened, weights):
+    """By each row of weights, the sum over the bins of |how often it happened - how often it should have|."""
+    which, excess = _bins(probability), happened - probability
+    return sum(np.abs(weights[:, which == b] @ excess[which == b]) for b in np.unique(which))
 
 
 def _interval(values, one_patient: bool) -> dict:

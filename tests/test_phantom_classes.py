@@ -34,6 +34,7 @@ def test_held_out_patients_of_the_phantom_are_told_apart(tmp_path):
     found = json.loads((tmp_path / "saved" / "phantom" / "metrics.json").read_text())
     counts = [sum(row) for row in found["confusion"]]
     assert found["cases"] == sum(counts) >= 20
-    # An area of 0.5 is chance: the lower end of its interval over patients lies above.
+    # An area of 0.5 is chance, and so is always naming the largest class: the lower ends of the intervals over patients
+    # lie above.
     assert found["overall"]["auroc"]["low"] > 0.5
-    assert found["overall"]["accuracy"]["value"] > max(counts) / sum(counts)
+    assert found["overall"]["accuracy"]["low"] > max(counts) / sum(counts)

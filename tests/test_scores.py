@@ -31,12 +31,21 @@ def oracle(truth, predicted, p):
     each["auroc"] = [metrics.roc_auc_score(truth == c, p[:, c]) for c in range(3)]
     found |= {name: np.mean(values) for name, values in each.items()}
     found |= {(name, c): values[c] for name, values in each.items() for c in range(3)}
-    top, right = p.max(1), p.argmax(1) == truth
-    found["ece"] = 0
-    for low in np.arange(15) / 15:
-        inside = (top >= low) & (top < low + 1 / 15)
-        found["ece"] += abs((right[inside] - top[inside]).sum()) / len(truth)
+    found["ece"] = calibration_error(p.max(1), p.argmax(1) == truth)
+    for c in range(3):
+        found["brier", c] = metrics.brier_score_loss(truth == c, p[:, c])
+        found["ece", c] = calibration_error(p[:, c], truth == c)
     return found
+
+
+def calibration_error(probability, happened):
+    """By definition: the share of the cases in each of 15 bins times |share that happened - mean probability|."""
+    error, edges = 0, np.append(np.arange(15) / 15, 2)  # a probability of 1 is in the last bin
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        inside = (probability >= low) & (probability < high)
+        if inside.any():
+            error += inside.mean() * abs(happened[inside].mean() - probability[inside].mean())
+    return error
 
 
 def entries(result):
