@@ -1,23 +1,18 @@
 """Settings: header.py and NAME=VALUE arguments make one frozen namespace, header.py's comments its --help.
 
-Header values are read from the file's source, so the header module is never touched, and each run gets fresh lists
-and dictionaries. Settings named dir_* or file_* are paths: absolute in Settings, whatever folder the script runs from.
+headerfile.py reads the defaults; here they become the values of one run. Settings named dir_* or file_* are paths:
+absolute in Settings, whatever folder the script runs from.
 """
 
 import argparse
-import ast
 import difflib
-import io
 import os
 import re
 import sys
-import textwrap
-import tokenize
 from pathlib import Path
 
-from cxr.literals import REFUSALS, absolute, convert, convert_path, is_plain, kind, plain, relative
-
-ROOT = Path(__file__).resolve().parents[1]
+from cxr.headerfile import ROOT, listing, read, where
+from cxr.literals import REFUSALS, absolute, convert, convert_path, kind, plain, relative
 
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
@@ -61,7 +56,7 @@ def load(header, argv=None, parser=None):
         rows = read(header)
         overrides, rest = _split(list(sys.argv[1:] if argv is None else argv), {name for _, name, _, _ in rows})
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        parser.epilog = _listing(rows, header)
+        parser.epilog = listing(rows, header)
         parser.add_argument("stray", nargs="*", metavar="NAME=VALUE", help="settings of this run, listed below")
         flags, unknown = parser.parse_known_args(rest)
         _refuse(flags.stray + unknown, rows)
@@ -69,40 +64,6 @@ def load(header, argv=None, parser=None):
         return _resolve(rows, overrides, header), flags
     except ValueError as fault:
         parser.exit(2, f"{parser.prog}: {fault}\n")
-
-
-def read(header):
-    """List (group, name, default, comment) of every setting in header.py, in its order.
-
-    The group is the comment block that heads the lines; the comment is the one behind the value, "" if there is none.
-    Raises ValueError for a line that is not NAME = literal: a computed value would ignore an override of its source.
-    """
-    source = Path(header.__file__).read_text(encoding="utf-8")
-    headings, trailing = _comments(source)
-    rows, group, last = [], "", 0
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            last = node.end_lineno
-            continue
-        name, default = _assignment(node, header)
-        if any(name == row[1] for row in rows):
-            raise ValueError(f"{_where(header)} line {node.lineno} sets {name} a second time; keep one of the lines")
-        between = [line for line in headings if last < line < node.lineno]
-        if between:
-            start = max(line for line in between if line - 1 not in headings)
-            group = " ".join(headings[line] for line in between if line >= start).strip()
-        rows.append((group, name, default, trailing.get(node.end_lineno, "")))
-        last = node.end_lineno
-    return rows
-
-
-def check(header):
-    """Raise ValueError naming every fault of a header: not a literal, no comment behind it, no heading above it."""
-    rows = read(header)
-    faults = [f"{name} has no trailing comment" for _, name, _, comment in rows if not comment]
-    faults += [f"{name} stands under no comment heading" for group, name, _, _ in rows if not group]
-    if faults or not rows:
-        raise ValueError(f"{_where(header)}: {'; '.join(faults) or 'no settings'}")
 
 
 def as_dict(settings):
@@ -139,36 +100,6 @@ def _values(settings):
     return {name: value for name, value in vars(settings).items() if not name.startswith("_")}
 
 
-def _where(header):
-    path = Path(header.__file__).resolve()
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
-def _comments(source):
-    """{line: text} of the comments that fill a line from its start, and of those behind code."""
-    headings, trailing = {}, {}
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            text = token.string.strip("#-=~ \t")
-            if token.start[1] == 0:
-                headings[token.start[0]] = text
-            elif token.line[: token.start[1]].strip():
-                trailing[token.start[0]] = text
-    return headings, trailing
-
-
-def _assignment(node, header):
-    try:
-        if not (isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
-            raise ValueError
-        default = ast.literal_eval(node.value)
-        if node.targets[0].id.startswith("_") or not is_plain(default):
-            raise ValueError
-        return node.targets[0].id, default
-    except REFUSALS:
-        raise ValueError(f"{_where(header)} line {node.lineno} is not NAME = literal; write the value out") from None
-
-
 def _split(argv, names):
     """Take NAME=VALUE out of argv, also where argparse would take it for a file: `-i a.png b.png epoch_max=2`."""
     overrides, rest = [], []
@@ -196,7 +127,7 @@ def _resolve(rows, overrides, header):
     for name, text in overrides:
         if name not in values:
             nearest = difflib.get_close_matches(name, values, n=1, cutoff=0.0)[0]
-            raise ValueError(f"{_where(header)} has no setting {name!r}; the nearest is {nearest!r}, --help lists all")
+            raise ValueError(f"{where(header)} has no setting {name!r}; the nearest is {nearest!r}, --help lists all")
         try:
             value = convert_path(text, defaults[name]) if _is_path(name) else convert(text, defaults[name])
         except REFUSALS:
@@ -211,18 +142,3 @@ def _resolve(rows, overrides, header):
 
 def _is_path(name):
     return name.startswith(("dir_", "file_"))
-
-
-def _listing(rows, header):
-    """Settings by group with default and comment, for --help."""
-    lines, heading = [f"settings and their defaults in {_where(header)}; NAME=VALUE overrides one for this run:"], None
-    for group, name, default, comment in rows:
-        if group != heading:
-            lines += ["", f"  {group}"]
-            heading = group
-        setting = f"    {name}={default!r}"
-        if len(setting) > 38:
-            lines.append(setting)
-            setting = ""
-        lines += textwrap.wrap(comment, 116, initial_indent=f"{setting:<40}", subsequent_indent=" " * 40) or [setting]
-    return "\n".join(lines)

@@ -9,7 +9,6 @@ Writes checkpoint/segmentation/<test_name>/. Run it again after an interruption 
 """
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -21,11 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, DistributedSampler
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from cxr import config, engine, plots, schedule
-from segmentation import dataset, decision, fcdensenet, header, network, validation
+from cxr import config, engine, schedule
+from segmentation import dataset, decision, fcdensenet, header, network, runfolder, validation
 
 
 def main() -> None:
@@ -105,21 +103,11 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
     )
     model, optimizer = fabric.setup(model, optimizer)
     if state:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if averaged:
-            averaged.module.load_state_dict(state["averaged"])
-            averaged.n_averaged.fill_(1)
+        runfolder.resume(fabric, state, model, averaged, optimizer)
     state = state or {"epoch": 0, "best": -1.0, "best_epoch": 0}
 
-    writer = None
-    if fabric.is_global_zero:
-        if not state["epoch"]:
-            engine.clear_run(run)
-        run.mkdir(parents=True, exist_ok=True)
-        (run / "header.json").write_text(json.dumps(config.as_dict(settings), indent=1))
-        engine.write_log(run / "log.jsonl", engine.read_log(run / "log.jsonl")[: state["epoch"]])
-        writer = SummaryWriter(run / "tensorboard", purge_step=state["epoch"] + 1)
+    saved = config.as_dict(settings)
+    writer = runfolder.begin(run, state["epoch"], saved) if fabric.is_global_zero else None
 
     for epoch in range(state["epoch"] + 1, settings.epoch_max + 1):
         start = time.perf_counter()
@@ -135,7 +123,7 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
         if better:
             state |= {"best": row["val_score"], "best_epoch": epoch}
         if fabric.is_global_zero:
-            keep(run, state, row, better, model, averaged, optimizer, config.as_dict(settings))
+            runfolder.keep(fabric, run, state, row, better, model, averaged, optimizer, saved)
             validation.picture(writer, settings, row, averaged.module if averaged else model.module, val_set)
             print(
                 f"epoch {epoch}: loss {loss:.4f}, validation Jaccard lungs {row['val_jaccard_lungs']:.4f}, "
@@ -214,19 +202,6 @@ def decide(fabric, settings, run: Path) -> None:
 def run_hint(settings) -> str:
     """What to try when a training diverges."""
     return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
-
-
-def keep(run: Path, state: dict, row: dict, better: bool, model, averaged, optimizer, settings: dict) -> None:
-    """Write log, best.pt and last.pt, in this order: a kill in between only means that the epoch is run again."""
-    log = [*engine.read_log(run / "log.jsonl")[: state["epoch"] - 1], row]
-    engine.write_log(run / "log.jsonl", log)
-    weights = averaged.module.state_dict() if averaged else None
-    state = state | {"settings": settings, "model": model.state_dict()}
-    if better:
-        engine.save(state | ({"model": weights} if averaged else {}), run / "best.pt")
-    state |= {"optimizer": optimizer.state_dict()} | ({"averaged": weights} if averaged else {})
-    engine.save(state, run / "last.pt")
-    plots.learning_curves(log, run / "curves.png")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from cxr import config
+from cxr import config, headerfile
 
 HEADER = '''"""Settings of a stage.
 
@@ -62,7 +62,7 @@ def refusal(capsys, header, *argv):
 
 
 def test_rows_come_with_heading_and_comment(header):
-    rows = config.read(header)
+    rows = headerfile.read(header)
     assert [name for _, name, _, _ in rows] == [
         "net_label", "dropout", "classes", "betas", "milestones", "flip", "seed", "merge",
         "dir_data_root", "dir_images", "file_weights",
@@ -176,7 +176,7 @@ def test_help_lists_flags_and_every_setting(header, capsys):
     text = capsys.readouterr().out
     places = [text.index(part) for part in ("    python script.py", "where it goes", "network", "dropout=0.2")]
     assert places == sorted(places)
-    for _, name, default, comment in config.read(header):
+    for _, name, default, comment in headerfile.read(header):
         assert f"{name}={default!r}" in text and comment in text
 
 
@@ -201,14 +201,14 @@ def test_header_holds_literals_only(tmp_path, capsys, line):
     module = types.SimpleNamespace(__file__=str(tmp_path / "header.py"))
     (tmp_path / "header.py").write_text(text)
     with pytest.raises(ValueError, match="line 3"):
-        config.check(module)
+        headerfile.check(module)
     assert "line 3" in refusal(capsys, module)
 
 
 def test_check_names_missing_comments_and_headings(tmp_path):
     with pytest.raises(ValueError, match="bare has no trailing comment"):
-        config.check(make_header(tmp_path, "# heading\nbare = 1\n"))
+        headerfile.check(make_header(tmp_path, "# heading\nbare = 1\n"))
     with pytest.raises(ValueError, match="early stands under no comment heading"):
-        config.check(make_header(tmp_path, "early = 1  # first\n"))
+        headerfile.check(make_header(tmp_path, "early = 1  # first\n"))
     with pytest.raises(ValueError, match="no settings"):
-        config.check(make_header(tmp_path, "# heading\n"))
+        headerfile.check(make_header(tmp_path, "# heading\n"))
