@@ -20,10 +20,10 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 
-from classification import backbone, dataset, header, mapruns, patches, predict, predictions
+from classification import dataset, header, mapruns, patches, predict, predictions
 from classification.dividing import parts
 from classification.weightfile import find_weights
-from cxr import config, diagrams, engine, pairs, runreport, scores
+from cxr import config, diagrams, engine, journal, pairs, runreport, scores
 
 # What decides a prediction, and what computes it
 DECISIVE = ("approach", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote", "sampling", "seed")
@@ -44,16 +44,13 @@ def main() -> None:
     try:
         inputs = options.input or [default_input(settings)]
         weights, which = find_weights(settings)
-        model, settings, names, notes = backbone.open_classifier(weights, settings)
-        predict.check(settings, model)
-        cases, about = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
+        model, settings, names, cases, notes = mapruns.begin(weights, inputs, settings, DECISIVE)
         patient_of, unknown = predictions.patients(cases, inputs, settings)
         changed = mapruns.differs(output, settings, weights, options.overwrite, mapruns.decisive(settings, DECISIVE))
     except ValueError as error:
         sys.exit(f"classification/inference.py: {error}")
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
     labelled = any(case.label is not None for case in cases)
-    notes += mapruns.idle(settings) + about
     for note in notes + (unknown if labelled else []):  # whose a case is matters to intervals only
         fabric.print(f"Note: {note}.")
     predict.ready(model, fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
@@ -63,7 +60,7 @@ def main() -> None:
     if fabric.is_global_zero:
         output.mkdir(parents=True, exist_ok=True)
         if changed:  # rows made otherwise must not stand beside new ones
-            predictions.clear(output)
+            journal.clear(output / predictions.TABLE)
         # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
         predictions.merge(output, keys if options.overwrite else frozenset())
         runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
@@ -119,7 +116,7 @@ def results(fabric, model, cases: list[dataset.Case], settings):
             yield case, f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."
             continue
         covered = patches.coverage(item[1], centres, settings.patch_size)
-        yield case, predict.tally(p, settings.vote) | {"coverage": covered, "patches": len(p)}
+        yield case, predict.tally(p, settings.vote, predict.drawn(settings)) | {"coverage": covered, "patches": len(p)}
 
 
 def measure(output: Path, rows, names: list[str], inputs: list[str]) -> None:

@@ -1,25 +1,41 @@
-"""What inference.py, visualize_cnn.py and scorecard.py share: which settings count, an output of one kind, cases read
-ahead."""
+"""What inference.py, visualize_cnn.py and scorecard.py share: how they open, which settings count, an output of one
+kind, cases read ahead."""
 
 from pathlib import Path
 
 from tqdm import tqdm
 
-from classification import dataset
+from classification import backbone, dataset, predict, predictions
 from cxr import config, runreport
 
 # What only patches drawn from an image, or several answers to it, give a meaning
-IDLE = {"global": ("repeat", "sampling", "seed", "vote"), "dense": ("repeat", "sampling", "seed")}
+IDLE = {"global": ("repeat", "repeat_val", "sampling", "seed", "vote"),
+        "dense": ("repeat", "repeat_val", "sampling", "seed")}
 
 
-def decisive(settings, names) -> list[str]:
-    """Those of the settings `names` that decide a result with settings.approach."""
-    return [name for name in names if name not in IDLE.get(settings.approach, ())]
+def begin(weights: Path, inputs, settings, names, always=()):
+    """The network of a weights file, and the cases that it is to answer for.
+
+    names: the settings that decide the script's results, and of them those that always do, as decisive() takes them.
+    Returns the network (on the CPU, in evaluation mode), the settings to use it with, the classes' names, the cases by
+    folder and name, and notes for the person. Raises ValueError for weights, settings or folders that no answer could
+    follow from.
+    """
+    model, settings, classes, notes = backbone.open_classifier(weights, settings)
+    predict.check(settings, model)
+    cases, about = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
+    return model, settings, classes, cases, notes + idle(settings, names, always) + about
 
 
-def idle(settings) -> list[str]:
-    """A sentence for the settings that were typed and decide nothing, if there are any."""
-    typed = [name for name in IDLE.get(settings.approach, ()) if name in settings._typed]
+def decisive(settings, names, always=()) -> list[str]:
+    """Those of the settings `names` that decide a result with settings.approach; some `always` do."""
+    return [name for name in names if name in always or name not in IDLE.get(settings.approach, ())]
+
+
+def idle(settings, names, always=()) -> list[str]:
+    """A sentence for those of the settings `names` that were typed and are not decisive(), if there are any."""
+    counting = decisive(settings, names, always)
+    typed = sorted(name for name in names if name in settings._typed and name not in counting)
     what = "looks at the whole image once" if settings.approach == "global" else "judges every window once"
     return [f"{', '.join(typed)} typed without effect: approach={settings.approach} {what}"] if typed else []
 
@@ -40,12 +56,6 @@ def differs(output: Path, settings, weights: Path, overwrite: bool, decisive) ->
             raise
         return True
     return False
-
-
-def clear(table: Path) -> None:
-    """Throw a table away, and what killed runs left to be folded into it: rows made otherwise must not stay."""
-    for path in (table, *table.parent.glob(f"{table.stem}.*.jsonl")):
-        path.unlink(missing_ok=True)
 
 
 def read(cases: list[dataset.Case], settings, show: bool):

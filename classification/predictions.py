@@ -130,12 +130,6 @@ def merge(output: Path, forget: set = frozenset(), patient_of: Mapping | None = 
     return rows.assign(patient=now)
 
 
-def clear(output: Path) -> None:
-    """Throw the table away, and what killed runs left to be folded into it."""
-    for path in (output / TABLE, *output.glob(f"{Path(TABLE).stem}.*.jsonl")):
-        path.unlink(missing_ok=True)
-
-
 def finished(output: Path) -> set[tuple[str, str]]:
     """The cases that have a row without failure."""
     if not (output / TABLE).exists():

@@ -29,18 +29,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from classification import (
-    backbone,
-    casescore,
-    dataset,
-    header,
-    mapruns,
-    mapscores,
-    mapsummary,
-    predict,
-    predictions,
-    saliency,
-)
+from classification import casescore, header, mapruns, mapscores, mapsummary, predict, predictions, saliency
 from classification.inference import default_input
 from classification.weightfile import find_weights
 from cxr import config, engine, journal, runreport
@@ -48,6 +37,7 @@ from cxr import config, engine, journal, runreport
 TABLE = "scorecard.csv"
 DECISIVE = ("approach", "img_size", "patch_size", "input_scaling", "classes", "repeat", "repeat_val", "vote",
             "sampling", "seed", "method", "scores", "steps", "draws", "lesions")
+ALWAYS = ("seed",)  # draws the maps that know nothing, whatever the approach
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "lightning-fabric")
 _TEXT = ("case", "folder", "patient", "label", "predicted", "status", "reason")
 
@@ -76,27 +66,25 @@ def main() -> None:
         if lesions and not lesions.is_dir():
             raise ValueError(f"there is no folder {lesions}; give one of lesion masks with --lesions, or none.")
         inputs = options.input or [default_input(settings)]
-        weights, _ = find_weights(settings)
-        model, settings, names, notes = backbone.open_classifier(weights, settings)
-        predict.check(settings, model)
-        cases, unlabelled = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
+        weights, which = find_weights(settings)
+        model, settings, names, cases, notes = mapruns.begin(weights, inputs, settings, DECISIVE, ALWAYS)
         patients, unknown = predictions.patients(cases, inputs, settings)
         settings = mapruns.with_options(settings, method=options.method, scores=sorted(options.scores),
                                         steps=options.steps, draws=options.draws, lesions=str(lesions or ""))
-        changed = mapruns.differs(output, settings, weights, options.overwrite, DECISIVE)
+        changed = mapruns.differs(output, settings, weights, options.overwrite,
+                                  mapruns.decisive(settings, DECISIVE, ALWAYS))
     except ValueError as error:
         sys.exit(f"classification/scorecard.py: {error}")
-    fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights}")
-    for note in notes + unlabelled + unknown:
+    fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
+    for note in notes + unknown:
         fabric.print(f"Note: {note}.")
-    model.to(fabric.device)
 
     fabric.barrier()
     keys = {(case.folder, case.case) for case in cases}
     table = output / TABLE
     if fabric.is_global_zero:
         if changed:
-            mapruns.clear(table)
+            journal.clear(table)
         journal.merge(table, _TEXT, keys if options.overwrite else frozenset())
         runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
     fabric.barrier()
@@ -106,7 +94,10 @@ def main() -> None:
         done = {key for key, status in zip(zip(rows.folder, rows.case, strict=True), rows.status, strict=True)
                 if status != "failed"}
     mine = [c for c in cases[fabric.global_rank :: fabric.world_size] if (c.folder, c.case) not in done]
+    # Drawn on the CPU, before they are moved, so that every device gets the same ones.
     networks = mapscores.randomised(model, settings.seed) if mine and "layers" in options.scores else {}
+    for network in (model, *networks.values()):
+        predict.ready(network, fabric.device)
     with journal.writer(table, fabric.global_rank) as write:
         for case, item in mapruns.read(mine, settings, fabric.is_global_zero):
             about = {"case": case.case, "folder": case.folder, "patient": patients[case.folder, case.case]}

@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from classification import backbone, dataset, header, mapruns, maps, predict, predictions, saliency
+from classification import header, mapruns, maps, predict, saliency
 from classification.inference import default_input
 from classification.weightfile import find_weights
 from cxr import config, engine, journal, runreport
@@ -53,9 +53,7 @@ def main() -> None:
     try:
         inputs = options.input or [default_input(settings)]
         weights, which = find_weights(settings)
-        model, settings, names, notes = backbone.open_classifier(weights, settings)
-        predict.check(settings, model)
-        cases, about = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
+        model, settings, names, cases, notes = mapruns.begin(weights, inputs, settings, DECISIVE)
         if options.target not in ("predicted", "all", *names):
             raise ValueError(f"--target {options.target} is no class of these weights; give one of "
                              f"{', '.join(names)}, or predicted, or all.")
@@ -64,7 +62,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"classification/visualize_cnn.py: {error}")
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
-    for note in notes + mapruns.idle(settings) + about:
+    for note in notes:
         fabric.print(f"Note: {note}.")
     predict.ready(model, fabric.device)
 
@@ -72,7 +70,7 @@ def main() -> None:
     keys = {(case.folder, case.case) for case in cases}
     if fabric.is_global_zero:
         if changed:  # rows made otherwise must not stand beside new ones
-            mapruns.clear(output / maps.TABLE)
+            journal.clear(output / maps.TABLE)
         # Forgotten first: a run that overwrites and is killed must not leave old maps that count as new.
         journal.merge(output / maps.TABLE, maps.TEXT, keys if options.overwrite else frozenset())
         runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)

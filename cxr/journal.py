@@ -35,7 +35,7 @@ def merge(table: Path, text: Collection[str], forget: Collection[tuple[str, str]
     with them the mark of being finished.
     """
     tables = [read(table, text)] if table.exists() else []
-    journals = sorted(table.parent.glob(f"{table.stem}.*.jsonl"))
+    journals = _journals(table)
     for file in journals:
         tables.append(pd.DataFrame(_lines(file)))
     tables = [rows for rows in tables if len(rows)]
@@ -46,6 +46,12 @@ def merge(table: Path, text: Collection[str], forget: Collection[tuple[str, str]
     for file in journals:
         file.unlink()
     return read(table, text) if tables else pd.DataFrame(columns=list(text))
+
+
+def clear(table: Path) -> None:
+    """Throw a table away, and what killed runs left to be folded into it: rows made otherwise must not stay."""
+    for path in (table, *_journals(table)):
+        path.unlink(missing_ok=True)
 
 
 def save(table: Path, rows: pd.DataFrame) -> None:
@@ -61,6 +67,11 @@ def read(table: Path, text: Collection[str]) -> pd.DataFrame:
     for column in rows.columns.difference(list(text)):
         rows[column] = pd.to_numeric(rows[column])
     return rows
+
+
+def _journals(table: Path) -> list[Path]:
+    """The journals of all processes that are not folded into the table yet."""
+    return sorted(table.parent.glob(f"{table.stem}.*.jsonl"))
 
 
 def _lines(file: Path) -> list[dict]:

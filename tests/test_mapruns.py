@@ -14,9 +14,21 @@ from cxr import config
 ])
 def test_what_decides_follows_the_approach(approach, expected, typed):
     settings, _ = config.load(header, [f"approach={approach}", "repeat=4", "vote=mean", "patch_size=64"])
-    assert mapruns.decisive(settings, ["repeat", "vote", "patch_size"]) == expected
-    assert mapruns.idle(settings) == typed
-    assert mapruns.idle(config.load(header, [f"approach={approach}"])[0]) == []
+    names = ["repeat", "vote", "patch_size"]
+    assert mapruns.decisive(settings, names) == expected
+    assert mapruns.idle(settings, names) == typed
+    assert mapruns.idle(config.load(header, [f"approach={approach}"])[0], names) == []
+
+
+@pytest.mark.parametrize("approach", ["global", "dense"])
+def test_what_a_script_always_uses_decides_with_any_approach(approach):
+    settings, _ = config.load(header, [f"approach={approach}", "seed=4", "repeat_val=3"])
+    names = ["seed", "repeat_val"]
+    assert mapruns.decisive(settings, names) == []
+    assert mapruns.decisive(settings, names, ("seed",)) == ["seed"]
+    assert mapruns.idle(settings, names)[0].startswith("repeat_val, seed typed without effect")
+    assert mapruns.idle(settings, names, ("seed",))[0].startswith("repeat_val typed without effect")
+    assert mapruns.idle(settings, ["seed"])[0].startswith("seed typed")  # not a word of what the script never uses
 
 
 @pytest.mark.parametrize("approach,told", [("local", 1), ("global", 0)])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import draw_pair
 
-from classification import backbone, header, mapsummary
+from classification import backbone, casescore, header, mapscores, mapsummary
 from cxr import config, engine
 
 SCRIPT = "classification/scorecard.py"
@@ -99,6 +99,42 @@ def test_without_lesions_and_with_faulty_ones(call, weights, films, tmp_path):
     assert done.code == 1 and "1 scored, 1 classified wrongly, 2 failed" in done.out and "b1.png" in done.out
     done = call(SCRIPT, *words(weights, films, tmp_path / "c", "--lesions", films / "nowhere"))
     assert done.code == 1 and "nowhere" in done.err and not (tmp_path / "c").exists()
+
+
+def test_settings_without_effect_are_told_and_refuse_nothing(call, weights, films, tmp_path):
+    """The whole image is asked once, so that repeat decides nothing; the seed draws the null maps still."""
+    few = ["--scores", "lung", "approach=global"]
+    done = call(SCRIPT, *words(weights, films, tmp_path / "a", *few, "vote=mean", "seed=3"))
+    assert done.code == 0, done.err
+    assert "repeat, repeat_val, vote typed without effect: approach=global" in done.out
+    assert f"weights: {weights} (named by file_weights)" in done.out
+    again = call(SCRIPT, *words(weights, films, tmp_path / "a", *few, "repeat=5", "seed=3"))
+    assert again.code == 0 and "(4 were finished before)" in again.out, again.err
+    refused = call(SCRIPT, *words(weights, films, tmp_path / "a", *few, "seed=4"))
+    assert refused.code == 1 and "other seed" in refused.err
+
+
+def test_networks_are_asked_with_their_channels_last(call, weights, films, tmp_path, monkeypatch):
+    """As convolutions are fastest; those with layers drawn anew are no others for it."""
+    seen = []
+    ask = casescore.score
+
+    def spy(model, networks, *arguments):
+        seen.append((model, networks))
+        return ask(model, networks, *arguments)
+
+    monkeypatch.setattr(casescore, "score", spy)
+    done = call(SCRIPT, *words(weights, films, tmp_path / "a", "--scores", "layers"))
+    assert done.code == 0, done.err
+    model, networks = seen[0]
+    plain = backbone.open_classifier(weights, config.load(header, WORDS)[0])[0]
+    drawn = mapscores.randomised(plain, config.load(header, WORDS)[0].seed)
+    assert len(networks) == len(drawn) == 5
+    for network, same in ((model, plain), *((networks[name], drawn[name]) for name in drawn)):
+        kernels = [weight for weight in network.parameters() if weight.ndim == 4 and min(weight.shape[1:]) > 1]
+        assert kernels and all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
+        for weight, expected in zip(network.parameters(), same.parameters(), strict=True):
+            assert torch.equal(weight, expected)
 
 
 def test_interval_is_over_patients():
