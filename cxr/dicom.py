@@ -1,14 +1,18 @@
-"""Read the one image of a DICOM file to (H, W) in display polarity, and of its header only spacing and view.
+"""Read the one image of a DICOM file to (H, W) in display polarity, as a frontal film hangs, and of its header only
+spacing and view.
 
 This file knows headers: what is a radiograph and what is refused.  dicom_pixels.py decodes, dicom_display.py is the
 way from stored to displayed grey levels.
 """
 import logging
+import re
 import struct
 import warnings
 
+import numpy as np
 import pydicom
 from pydicom.filereader import read_file_meta_info
+from pydicom.multival import MultiValue
 from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
@@ -17,6 +21,7 @@ from cxr.unreadable import Unreadable
 
 UNCOMPRESSED = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian}
 VIEWS = {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LATERAL", "LAT"}
+NOT_FRONTAL = {"LL", "RL", "RLO", "LLO", "LATERAL", "LAT"}  # lateral and oblique; decubitus films are frontal
 NO_RADIOGRAPH = {"SEG": "a segmentation", "RTDOSE": "a dose map", "SR": "a report", "KO": "a list of images",
                  "PR": "a presentation state", "RTSTRUCT": "contours", "RTPLAN": "a treatment plan",
                  "ECG": "an electrocardiogram", "DOC": "a document"}
@@ -54,8 +59,10 @@ def is_uncompressed(path):
 def read(path, pixel_limit):
     """{'pixels': (H, W) uint8 or uint16, 'spacing_mm': (row, column) or None, 'view': str or None}.
 
-    Padding becomes the lowest level, which equalisation leaves out of the histogram.  Raises Unreadable, and on
-    damaged files whatever pydicom and its decoders raise.
+    Padding becomes the lowest level, which equalisation leaves out of the histogram.  A frontal film whose header
+    tells that it is stored mirrored, upside down or on its side (PatientOrientation) is turned, so that its rows run
+    to the patient's left and its columns to the feet: the pixels are then on another grid than the file's.  Raises
+    Unreadable, and on damaged files whatever pydicom and its decoders raise.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -65,7 +72,8 @@ def read(path, pixel_limit):
             pixels = read_grey(dataset, path)
         else:
             pixels = read_colour(dataset)
-        return {"pixels": pixels, "spacing_mm": _spacing(dataset), "view": _view(dataset)}
+        pixels, spacing = _hang(pixels, _spacing(dataset), dataset)
+        return {"pixels": pixels, "spacing_mm": spacing, "view": _view(dataset)}
 
 
 def _check(dataset, pixel_limit):
@@ -133,6 +141,22 @@ def _spacing(dataset):
         if 0.01 <= row <= 10 and 0.01 <= column <= 10:
             return row, column
     return None
+
+
+def _hang(pixels, spacing, dataset):
+    """Pixels and spacing of a frontal film with rows towards the patient's left and columns towards the feet.
+
+    PatientOrientation (PS3.3 C.7.6.1.1.1) is where the rows and where the columns of the stored pixels run to.  Turns
+    that were made before they were stored (FieldOfViewHorizontalFlip, FieldOfViewRotation) are in it already.  Where
+    it is missing, no plain pair of a side and an end, or the view is another, nothing is turned.
+    """
+    told = dataset.get("PatientOrientation")
+    pair = "/".join(str(letters).strip() for letters in told) if isinstance(told, MultiValue) else ""
+    if not re.fullmatch("[LR]/[HF]|[HF]/[LR]", pair) or _view(dataset) in NOT_FRONTAL:
+        return pixels, spacing
+    if pair[0] in "HF":
+        pixels, spacing, pair = pixels.T, spacing and spacing[::-1], pair[::-1]
+    return np.ascontiguousarray(pixels[:: -1 if "H" in pair else 1, :: -1 if "R" in pair else 1]), spacing
 
 
 def _view(dataset):

@@ -188,6 +188,63 @@ def test_spacing_is_sane_or_unknown(tmp_path, header, expected):
     assert read(tmp_path, make.dataset(RAMP, **header)).spacing_mm == expected
 
 
+def stored(orientation):
+    """A frontal film that hangs as it should, RAMP, as a file stores it whose rows and columns run to `orientation`.
+
+    By the meaning of the two letters alone: each stored pixel lies so far to the left and to the feet of the patient.
+    """
+    steps = {"L": (0, 1), "R": (0, -1), "F": (1, 0), "H": (-1, 0)}
+    along_row, along_column = (np.array(steps[letter]) for letter in orientation)
+    width, height = (RAMP.shape[np.flatnonzero(step)[0]] for step in (along_row, along_column))
+    first = np.array([RAMP.shape[axis] - 1 if -1 in (along_row[axis], along_column[axis]) else 0 for axis in (0, 1)])
+    pixels = np.empty((height, width), np.uint16)
+    for row in range(height):
+        for column in range(width):
+            pixels[row, column] = RAMP[tuple(first + row * along_column + column * along_row)]
+    return pixels
+
+
+@pytest.mark.parametrize("orientation", ["LF", "RF", "LH", "RH", "FL", "FR", "HL", "HR"])
+@pytest.mark.parametrize("syntax", [None, "JPEG 2000"])
+def test_a_frontal_film_hangs_as_it_should_however_it_is_stored(tmp_path, orientation, syntax):
+    pixels = stored(orientation)
+    assert (pixels.shape != RAMP.shape) == (orientation[0] in "HF")
+    assert np.array_equal(pixels, RAMP) == (orientation == "LF")
+    lying = [0.1, 0.2] if orientation[0] in "HF" else [0.2, 0.1]
+    ds = make.dataset(pixels, PatientOrientation=list(orientation), ViewPosition="PA", PixelSpacing=lying)
+    ds.FieldOfViewHorizontalFlip = "YES"  # made before the pixels were stored
+    path = make.save(tmp_path / "film.dcm", ds)
+    film = radiograph.read(make.compress(path, syntax) if syntax else path)
+    assert np.array_equal(film.pixels, RAMP) and film.spacing_mm == (0.2, 0.1)
+    assert film.pixels.flags.c_contiguous  # torch takes no other strides
+
+
+@pytest.mark.parametrize("told,turned", [
+    ({"ViewPosition": "AP"}, True), ({}, True), ({"ViewPosition": "LLD"}, True), ({"ViewPosition": "CHEST"}, True),
+    ({"ViewPosition": "LL"}, False), ({"ViewPosition": "RLO"}, False), ({"ViewPosition": "LATERAL"}, False),
+    ({"PatientOrientation": ""}, False), ({"PatientOrientation": "R"}, False),
+    ({"PatientOrientation": ["R", "F", "H"]}, False), ({"PatientOrientation": ["R", ""]}, False),
+    ({"PatientOrientation": ["R", "L"]}, False), ({"PatientOrientation": ["RH", "F"]}, False),
+    ({"PatientOrientation": ["P", "F"]}, False), ({"PatientOrientation": ["R", "P"]}, False),
+])
+def test_only_a_plain_orientation_of_a_frontal_film_turns_it(tmp_path, told, turned):
+    film = read(tmp_path, make.dataset(RAMP, **{"PatientOrientation": ["R", "F"]} | told))
+    assert np.array_equal(film.pixels, RAMP[:, ::-1] if turned else RAMP)
+
+
+def test_padding_turns_with_its_film(tmp_path):
+    pixels = RAMP.copy()
+    pixels[:, :9] = 4095
+    film = read(tmp_path, make.dataset(pixels, PatientOrientation=["R", "H"], PixelPaddingValue=4095))
+    assert np.array_equal(film.pixels == 0, pixels[::-1, ::-1] == 4095)
+
+
+def test_colour_turns_too(tmp_path):
+    grey = make.ramp(top=255, dtype=np.uint8)
+    film = read(tmp_path, make.dataset(np.dstack([grey] * 3), 8, "RGB", PatientOrientation=["R", "F"]))
+    assert np.abs(film.pixels.astype(int) - grey[:, ::-1]).max() <= 1
+
+
 def test_refusals_say_why(tmp_path):
     two_frames = make.dataset(np.vstack([RAMP, RAMP]), NumberOfFrames=2, Rows=48)
     report = make.dataset(RAMP, Modality="SR")
