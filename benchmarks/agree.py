@@ -26,21 +26,22 @@ def step(plain, project, exact):
     apart = np.sqrt(sum(np.square(plain[name] - project[name], dtype=np.float64).sum() for name in names))
     whole = np.sqrt(sum(np.square(plain[name], dtype=np.float64).sum() for name in names))
     words = f"loss to {loss:.1e}, gradient to {apart / whole:.1e}"
-    return words, not exact or (loss <= 1e-4 and apart / whole <= 1e-3)
+    most = (1e-4, 1e-3) if exact else (1e-2, 0.2)  # half precision rounds to a few thousandths, layer by layer
+    return words, loss <= most[0] and apart / whole <= most[1]
 
 
 def vote(plain, project, exact):
     votes = [np.bincount(p.argmax(1), minlength=p.shape[1]) for p in (plain["p"], project["p"])]
     worst = float(np.abs(plain["p"] - project["p"]).max())
-    same = (plain["p"].argmax(1) == project["p"].argmax(1)).all()
+    same = float((plain["p"].argmax(1) == project["p"].argmax(1)).mean())
     words = f"votes {votes[0].tolist()} and {votes[1].tolist()}, probabilities to {worst:.1e}"
-    return words, bool(same) if exact else votes[0].argmax() == votes[1].argmax()
+    return words, same == 1 if exact else bool(same >= 0.98 and votes[0].argmax() == votes[1].argmax())
 
 
 def dense(plain, project, exact):
-    """Another estimator: there is nothing to be equal, the numbers are for the person."""
+    """Another estimator: nothing has to be equal (None), and the numbers are for the person."""
     means = [np.round(p["p"].mean(0), 3).tolist() for p in (plain, project)]
-    return f"mean probabilities {means[0]} of patches, {means[1]} of {len(project['p'])} windows", True
+    return f"mean probabilities {means[0]} of patches, {means[1]} of {len(project['p'])} windows", None
 
 
 def saliency(plain, project, exact):
@@ -50,7 +51,7 @@ def saliency(plain, project, exact):
 
 def masks(films: list[Path], plain: Path, project: Path, exact: bool):
     """The label maps that the project wrote against the plain network's answers, brought to full size in the project's
-    way; with it the Jaccard of both sides' pairs, which differ by that way alone."""
+    way; with it the Jaccard index of both sides' lung masks, which differ by that way alone."""
     equal, pixels, both, either = 0, 0, 0, 0
     for film in films:
         image, mask = pairs.load(project, film.stem, allow_empty=True)
@@ -64,3 +65,12 @@ def masks(films: list[Path], plain: Path, project: Path, exact: bool):
     share = equal / pixels
     words = f"labels equal in {100 * share:.4f} % of pixels, pairs' Jaccard {both / max(either, 1):.4f}"
     return words, share >= (0.99999 if exact else 0.999)
+
+
+def lungs(films: list[Path], first: Path, second: Path) -> float:
+    """Jaccard index of the lung masks that the project wrote with two settings, all films together."""
+    both, either = 0, 0
+    for film in films:
+        one, other = (pairs.load(place, film.stem, allow_empty=True)[1] for place in (first, second))
+        both, either = both + int((one & other).sum()), either + int((one | other).sum())
+    return both / max(either, 1)

@@ -1,28 +1,36 @@
 """Whether seconds, bytes and memory grow with the number of cases: both stages' inference on few and on many.
 
-    python -m benchmarks.growth                     100 and 1000 cases
-    python -m benchmarks.growth 100 1000 10000
+    python -m benchmarks.growth                     100, 1000 and 10000 cases
+    python -m benchmarks.growth 20 40 -o FOLDER     so many, and where its files go
 
 The cases are links to one small film under many names; networks are as they ship, at small sizes, since what would grow
-is what stands around them: tables, lists, files left open. Writes growth.json.
+is what stands around them: tables, lists, files left open. Each count is compared with the one before it by the cases
+that are more: their seconds a case must not be above MORE times those of the step before, nor the greatest memory above
+MORE times that of the smallest count. Writes growth.json; exit code 1 if something grows.
 """
 
+import argparse
 import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from benchmarks import inputs, sides
 from cxr import pairs
 
 FILM, NETWORK, PATCHES = 256, 32, 4
+MORE = 1.2
 
 
 def main() -> None:
-    output = inputs.ROOT / "output" / "benchmark" / "growth"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("counts", nargs="*", type=int, default=[100, 1000, 10000], help="numbers of cases, rising")
+    parser.add_argument("-o", "--output", type=Path, default=inputs.ROOT / "output" / "benchmark", help="folder")
+    options = parser.parse_args()
+    counts, output = sorted(set(options.counts)), options.output.absolute() / "growth"
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
-    counts = [int(word) for word in sys.argv[1:]] or [100, 1000]
     (film,) = inputs.films(None, output, 1, FILM)
     pair = inputs.pair(film, output, FILM)
     classifier, *_ = inputs.classifier_weights(None, output)
@@ -46,16 +54,41 @@ def main() -> None:
             shutil.rmtree(made)
         for folder in (films, cases):
             shutil.rmtree(folder)
+    for row, before in zip(rows[2:], rows, strict=False):  # both scripts of a count follow each other
+        more = row["cases"] - before["cases"]
+        row["seconds_more"] = (row["seconds"] - before["seconds"]) / more
+        row["bytes_more"] = (row["bytes"] - before["bytes"]) / more
     (output.parent / "growth.json").write_text(json.dumps(rows, indent=1) + "\n")
     print(markdown(rows))
+    found = growing(rows)
+    print("\n".join(found) or "Nothing grows.")
+    sys.exit(1 if found else 0)
+
+
+def growing(rows: list[dict]) -> list[str]:
+    """A sentence for everything that grows with the number of cases; rows as growth.json holds them."""
+    found = []
+    for script in dict.fromkeys(row["script"] for row in rows):
+        own = [row for row in rows if row["script"] == script]
+        for name in ("seconds_more", "bytes_more"):
+            for before, row in zip(own[1:], own[2:], strict=False):
+                if row[name] > MORE * before[name]:
+                    found.append(f"{script}: {name.removesuffix('_more')} a further case grow from {before[name]:.4g} "
+                                 f"to {row[name]:.4g} at {row['cases']} cases.")
+        if own[-1]["peak_bytes"] > MORE * own[0]["peak_bytes"]:
+            found.append(f"{script}: memory grows from {own[0]['peak_bytes'] / 1e9:.2f} GB to "
+                         f"{own[-1]['peak_bytes'] / 1e9:.2f} GB.")
+    return found
 
 
 def markdown(rows: list[dict]) -> str:
-    """A row a run: seconds and bytes a case, the start among them, and the process's greatest memory."""
-    lines = ["| script | cases | seconds a case | bytes a case | peak memory |", "|---|---|---|---|---|"]
+    """A row a run: its seconds, seconds and bytes of each case more than in the run before, and the process's greatest
+    memory."""
+    heads = ("script", "cases", "seconds", "seconds a further case", "bytes a further case", "peak memory")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in sorted(rows, key=lambda row: row["script"], reverse=True):
-        each = row["seconds"] / row["cases"], row["bytes"] / row["cases"]
-        lines.append(f"| {row['script']} | {row['cases']} | {each[0]:.4f} | {each[1]:,.0f} | "
+        each = (f"{row['seconds_more']:.4f} | {row['bytes_more']:,.0f}") if "seconds_more" in row else " | "
+        lines.append(f"| {row['script']} | {row['cases']} | {row['seconds']:.1f} | {each} | "
                      f"{row['peak_bytes'] / 1e9:.2f} GB |")
     return "\n".join(lines)
 

@@ -22,25 +22,25 @@ def equalise(film, **_):
     return run
 
 
-def network(weights, film, size, **_):
-    state = plain_network.read(weights)
-    x = _inputs([film], size)
+def network(weights, film, size, device, **_):
+    state = _on(plain_network.read(weights), device)
+    x = _inputs([film], size).to(device)
 
     @torch.no_grad()
     def run():
         answer = plain_network.forward(state, x)
-        return lambda: {"p": answer.exp().numpy()}
+        return lambda: {"p": answer.exp().cpu().numpy()}
 
     return run
 
 
-def step(weights, films, size, class_weights, learning_rate, **_):
-    state = plain_network.read(weights, trainable=True)
-    images = _inputs(films, size)
-    targets = stripes(len(films), size)
+def step(weights, films, size, class_weights, learning_rate, device, **_):
+    state = _on(plain_network.read(weights, trainable=True), device)
+    images = _inputs(films, size).to(device)
+    targets = stripes(len(films), size).to(device)
     parameters = {name: value for name, value in state.items() if value.requires_grad}
     optimizer = torch.optim.Adam(parameters.values(), lr=learning_rate, betas=(0.9, 0.999), weight_decay=1e-6)
-    weight, taken = torch.tensor(class_weights), 0
+    weight, taken = torch.tensor(class_weights, device=device), 0
 
     def run():
         nonlocal taken
@@ -51,14 +51,16 @@ def step(weights, films, size, class_weights, learning_rate, **_):
         loss.backward()
         optimizer.step()
         value = loss.item()
-        return lambda: {"loss": value} | {name: value.grad.numpy() for name, value in parameters.items()}
+        return lambda: {"loss": value} | {name: value.grad.cpu().numpy() for name, value in parameters.items()}
 
     return run
 
 
-def vote(classifier, net_label, folder, case, centres, side, patch, scaling, **_):
+def vote(classifier, net_label, folder, case, centres, side, patch, scaling, device, **_):
+    model = plain_vote.network(classifier, net_label, device)
+
     def run():
-        p = plain_vote.vote(classifier, net_label, Path(folder), case, centres, side, patch, scaling)
+        p = plain_vote.vote(model, Path(folder), case, centres, side, patch, scaling)
         return lambda: {"p": p}
 
     return run
@@ -67,11 +69,10 @@ def vote(classifier, net_label, folder, case, centres, side, patch, scaling, **_
 dense = vote  # the published method has no other way
 
 
-def saliency(classifier, net_label, folder, case, centres, side, patch, scaling, target, output, **_):
-    def run():
-        found = plain_vote.saliency(
-            classifier, net_label, Path(folder), case, centres, side, patch, scaling, target
-        )
+def saliency(classifier, net_label, folder, case, centres, side, patch, scaling, target, output, device, **_):
+    def run():  # from fresh weights, since the method hangs one more hook on its network for every patch
+        model = plain_vote.network(classifier, net_label, device)
+        found = plain_vote.saliency(model, classifier, Path(folder), case, centres, side, patch, scaling, target)
         plain_vote.picture(Path(folder), case, found, Path(output) / "plain")
         return lambda: {"map": found}
 
@@ -81,6 +82,10 @@ def saliency(classifier, net_label, folder, case, centres, side, patch, scaling,
 def stripes(count: int, size: int) -> torch.Tensor:
     """Labels to train on, (N, size, size): four upright stripes."""
     return (torch.arange(size) * 4 // size).expand(count, size, size).contiguous()
+
+
+def _on(state: dict, device: str) -> dict:
+    return {name: value.detach().to(device).requires_grad_(value.requires_grad) for name, value in state.items()}
 
 
 def _inputs(films, size) -> torch.Tensor:

@@ -16,20 +16,27 @@ from classification import backbone
 from cxr import pairs
 
 
-def vote(weights, net_label, folder, case, centres, side, size, scaling) -> np.ndarray:
+def network(weights, net_label, device) -> torch.nn.Module:
+    """The classifier of a checkpoint, in evaluation mode."""
+    state = _read(weights)
+    model = backbone.build(net_label, backbone.count_classes(net_label, state))
+    model.load_state_dict(state)
+    return model.eval().to(device)
+
+
+def vote(model, folder, case, centres, side, size, scaling) -> np.ndarray:
     """Probabilities (K, classes) of the patches about `centres` (K, 2), of size x size of the side x side image."""
-    model = _network(weights, net_label)
-    answers = []
+    device, answers = next(model.parameters()).device, []
     for row, column in centres:
-        patch = _patch(_masked(folder, case, side), row, column, size)
+        patch = _patch(_masked(folder, case, side), row, column, size).to(device)
         with torch.no_grad():
-            answers.append(model(backbone.scale(patch, scaling)).softmax(1)[0].numpy())
+            answers.append(model(backbone.scale(patch, scaling)).softmax(1)[0].cpu().numpy())
     return np.array(answers)
 
 
-def saliency(weights, net_label, folder, case, centres, side, size, scaling, target) -> np.ndarray:
-    """Probabilistic Grad-CAM of one class, (side, side): METHOD as in classification/saliency.py, patch by patch."""
-    model = _network(weights, net_label)
+def saliency(model, weights, folder, case, centres, side, size, scaling, target) -> np.ndarray:
+    """Probabilistic Grad-CAM of one class, (side, side): as in classification/saliency.py, patch by patch."""
+    device = next(model.parameters()).device
     stride, first = backbone.lattice(model)
     kept = {}
 
@@ -41,12 +48,12 @@ def saliency(weights, net_label, folder, case, centres, side, size, scaling, tar
     for row, column in centres:
         model.load_state_dict(_read(weights))
         backbone.last_layer(model).register_forward_hook(keep)
-        patch = _patch(_masked(folder, case, side), row, column, size)
+        patch = _patch(_masked(folder, case, side), row, column, size).to(device)
         logits = model(backbone.scale(patch, scaling))
         model.zero_grad()
         logits[0, target].backward()
         weight = kept["slope"].mean((2, 3), keepdim=True)
-        cam = (weight * kept["features"]).sum(1)[0].clamp(min=0).detach().numpy()
+        cam = (weight * kept["features"]).sum(1)[0].clamp(min=0).detach().cpu().numpy()
         at = (np.arange(size) - first) / stride
         large = ndimage.map_coordinates(cam, np.meshgrid(at, at, indexing="ij"), order=1, mode="nearest")
         top, left = row - size // 2, column - size // 2
@@ -68,11 +75,6 @@ def picture(folder, case, found, output) -> None:
     cv2.imwrite(str(output / f"{case}.cam.png"), mixed)
 
 
-def _network(weights, net_label):
-    state = _read(weights)
-    model = backbone.build(net_label, backbone.count_classes(net_label, state))
-    model.load_state_dict(state)
-    return model.eval()
 
 
 def _read(weights):

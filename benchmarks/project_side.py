@@ -26,8 +26,8 @@ def equalise(film, **_):
     return run
 
 
-def network(weights, film, size, settings, **_):
-    words = ["device=cpu", f"resize_height={size}", f"resize_width={size}", "crop_border=False", *settings]
+def network(weights, film, size, device, settings, **_):
+    words = [f"device={device}", f"resize_height={size}", f"resize_width={size}", "crop_border=False", *settings]
     settings = config.load(first, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
     model, settings, _ = networks.open_network(Path(weights), settings)
@@ -63,8 +63,8 @@ class InOrder(Step):
         return super().__getitem__(self.given % len(self))
 
 
-def step(weights, films, size, learning_rate, settings, **_):
-    words = ["device=cpu", f"resize_height={size}", f"resize_width={size}", "crop_border=False",
+def step(weights, films, size, learning_rate, device, settings, **_):
+    words = [f"device={device}", f"resize_height={size}", f"resize_width={size}", "crop_border=False",
              f"file_weights={weights}",
              "dropout=0.2", f"num_batch_train={len(films)}", f"learning_rate={learning_rate}", *settings]
     settings = config.load(first, words)[0]
@@ -84,8 +84,9 @@ def step(weights, films, size, learning_rate, settings, **_):
     return run
 
 
-def vote(classifier, folder, case, settings, centres, side, patch, output, approach="local", **_):
-    fabric, model, settings, _ = _classifier(classifier, side, patch, len(centres), [f"approach={approach}", *settings])
+def vote(classifier, folder, case, settings, centres, side, patch, device, approach="local", **_):
+    words = [f"device={device}", f"approach={approach}", *settings]
+    fabric, model, settings, _ = _classifier(classifier, side, patch, len(centres), words)
 
     def run():
         ((_, item),) = mapruns.read([dataset.Case(case, "pair", Path(folder), None)], settings, False)
@@ -100,8 +101,9 @@ def dense(**values):
     return vote(**values, approach="dense")
 
 
-def saliency(classifier, folder, case, settings, centres, side, patch, target, output, **_):
-    fabric, model, settings, names = _classifier(classifier, side, patch, len(centres), settings)
+def saliency(classifier, folder, case, settings, centres, side, patch, target, output, device, **_):
+    words = [f"device={device}", *settings]
+    fabric, model, settings, names = _classifier(classifier, side, patch, len(centres), words)
     settings = mapruns.with_options(settings, target=names[target], method="gradcam")
     place = dataset.Case(case, "pair", Path(folder), None)
 
@@ -127,11 +129,11 @@ def centres(folder, case, side, repeat) -> np.ndarray:
 
 
 def _classifier(weights, side, patch, repeat, words):
-    words = ["device=cpu", f"img_size={side}", f"patch_size={patch}", f"repeat={repeat}", *words]
+    words = [f"img_size={side}", f"patch_size={patch}", f"repeat={repeat}", *words]
     settings = config.load(second, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
     model, settings, names, _ = backbone.open_classifier(Path(weights), settings)
-    return fabric, predict.ready(model, fabric.device), settings, names
+    return fabric, predict.ready(model, fabric.device, settings.compile), settings, names
 
 
 def _inputs(films, settings) -> torch.Tensor:

@@ -21,10 +21,14 @@ def rows(found: dict) -> list[tuple]:
         low, middle, high = row["ratio"]
         wanted = f">= {row['wanted']:g}: {'met' if middle >= row['wanted'] else 'missed'}" if row["wanted"] else ""
         memory = " / ".join(f"{size / 1e9:.1f} GB" if size else "unknown" for size in row["peak_bytes"])
-        results = f"{'agree' if row['agree'] else 'DIFFER'}: {row['results']}"
+        verdict = {True: "agree", False: "DIFFER", None: "another estimator"}[row["agree"]]
+        share = row["floor_s"] / row["project_s"]
+        judged = ""
+        if wish := row.get("wanted_share"):
+            judged = f" (wanted {100 * wish:.0f} %: {'met' if share >= wish else 'missed'})"
         lines.append((f"{row['stage']}, {row['setting']}", row["work"], told(row["plain_s"]), told(row["project_s"]),
                       f"{middle:.2f} ({low:.2f} to {high:.2f})", wanted, told(row["floor_s"]),
-                      f"{100 * row['floor_s'] / row['project_s']:.0f} %", memory, results))
+                      f"{100 * share:.0f} %{judged}", memory, f"{verdict}: {row['results']}"))
     return lines
 
 

@@ -1,6 +1,6 @@
 """How much of a training's time the step waits for data, in both stages.
 
-    python -m benchmarks.waits PHANTOM PAIR CLASSIFIER STEPS        prints JSON: {stage: share}
+    python -m benchmarks.waits PHANTOM PAIR CLASSIFIER STEPS SIZE       prints JSON: {stage: share}
 """
 
 import json
@@ -22,15 +22,16 @@ from segmentation import header as first
 
 
 def main() -> None:
-    phantom, pair, classifier, steps = sys.argv[1:]
-    shares = {"segmentation": segmentation(Path(phantom), int(steps))}
-    shares["segmentation, augmented"] = segmentation(Path(phantom), int(steps), True)
+    phantom, pair, classifier, steps, size = sys.argv[1:]
+    shares = {"segmentation": segmentation(Path(phantom), int(steps), int(size))}
+    shares["segmentation, augmented"] = segmentation(Path(phantom), int(steps), int(size), True)
     shares["classification"] = classification(Path(pair), Path(classifier), int(steps))
     print(json.dumps(shares))
 
 
-def segmentation(phantom: Path, steps: int, augment: bool = False) -> float:
-    settings = config.load(first, ["device=cpu", f"augment={augment}"])[0]
+def segmentation(phantom: Path, steps: int, size: int, augment: bool = False) -> float:
+    words = [f"resize_height={size}", f"resize_width={size}", f"augment={augment}"]
+    settings = config.load(first, words)[0]
     fabric = engine.launch("cpu")
     cases = films.jsrt(phantom)[: settings.num_batch_train * steps]
     loader = DataLoader(films.Radiographs(cases, settings, augment), settings.num_batch_train)
@@ -65,15 +66,14 @@ def classification(pair: Path, classifier: Path, steps: int) -> float:
 
 
 def _share(batches, learn) -> float:
-    """Time spent between steps over all of it, from the first step's start on."""
-    waited, worked, last = 0.0, 0.0, None
+    """Time spent waiting for batches over all of an epoch's time, the wait for its first batch among it."""
+    waited, begun = 0.0, time.perf_counter()
+    last = begun
     for batch in batches:
-        start = time.perf_counter()
-        waited += start - last if last else 0.0
+        waited += time.perf_counter() - last
         learn(batch)
         last = time.perf_counter()
-        worked += last - start
-    return waited / (waited + worked)
+    return waited / (last - begun)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,11 @@ def classification(net_label: str, size: int) -> float:
         return _count(backbone.build(net_label, 4).eval(), torch.zeros(1, 3, size, size))
 
 
-def floor(operations: float, size_bytes: float, rates: dict) -> float:
-    """Seconds that the machine needs at the least, by its measured rates: computing and moving one after the other."""
-    return operations / (1e9 * rates["gflops"]) + size_bytes / (1e9 * rates["gbytes"])
+def floor(operations: float, size_bytes: float, rates: dict, half: bool = False) -> float:
+    """Seconds that the machine needs at the least, by its measured rates (that of bfloat16 for `half`, where there is
+    one): computing and moving one after the other."""
+    rate = rates.get("gflops_bf16", rates["gflops"]) if half else rates["gflops"]
+    return operations / (1e9 * rate) + size_bytes / (1e9 * rates["gbytes"])
 
 
 def _count(model, x) -> float:

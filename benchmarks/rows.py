@@ -1,0 +1,52 @@
+"""The rows of the benchmark's table: how much work each stage is, what is wanted of it, what was found."""
+
+import statistics
+from pathlib import Path
+
+from benchmarks import agree, work
+from cxr import radiograph
+
+WANTED = {"equalise": (8, 0), "network": (2.5, 5), "inference": (2.5, 4), "step": (2.5, 4), "vote": (6, 11),
+          "dense": (20, 0), "saliency": (8, 14)}  # ratios: float32, fastest setting
+SHARES = {"network": (0.5, 0.55), "vote": (0.85, 0.85)}  # of the convolution rate, likewise
+NAMES = {"equalise": "equalise and gamma", "network": "segmentation network", "inference": "segmentation/inference.py",
+         "step": "segmentation training step", "vote": "classification, patches vote",
+         "dense": "classification, dense", "saliency": "visualize_cnn.py"}
+
+
+def amount(films: list[Path], size, net_label: str) -> dict:
+    """Of each stage at the sizes of bench.Size: {stage: (words, operations of its convolutions, bytes moved)}."""
+    shapes = [radiograph.read(film).pixels.shape for film in films]
+    one, pixels = shapes[0][0] * shapes[0][1], sum(height * width for height, width in shapes)
+    image = work.segmentation(size.network)
+    patch = work.classification(net_label, size.patch)
+    film_bytes = sum(film.stat().st_size for film in films)
+    written = pixels * (4 + 1 + 1)  # image, mask, labels
+    pair_bytes = size.side**2 * 5
+    return {
+        "equalise": (f"{shapes[0][0]} x {shapes[0][1]}", 0, one * (2 + 2 + 4)),
+        "network": (f"one {size.network} x {size.network} image", image, 0),
+        "inference": (f"{len(films)} files, pairs written", len(films) * image, film_bytes + written),
+        "step": (f"batch {len(films[:2])}, {size.network} x {size.network}", 3 * len(films[:2]) * image, 0),
+        "vote": (f"{size.side} x {size.side}, K = {size.repeat}", size.repeat * patch, pair_bytes),
+        "dense": ("all windows", work.classification(net_label, size.side), pair_bytes),
+        "saliency": (f"K = {size.repeat}, pictures written", size.repeat * patch, pair_bytes),
+    }
+
+
+def row(stage: str, side: str, settings: list[str], found: dict, amounts: tuple) -> dict:
+    """A row of the table, the project's `side` with its settings against the plain one, without its floor yet."""
+    plain, project = found["plain"], found[side]
+    ratios = [slow / fast for slow, fast in zip(plain["seconds"], project["seconds"], strict=True)]
+    exact = side == "float32"
+    results = project["results"]
+    words, same = results if stage == "inference" else getattr(agree, stage)(plain["results"], results, exact)
+    return {
+        "stage": NAMES[stage], "setting": "float32" if exact else " ".join(settings), "work": amounts[0],
+        "plain_s": statistics.median(plain["seconds"]), "project_s": statistics.median(project["seconds"]),
+        "ratio": [min(ratios), statistics.median(ratios), max(ratios)], "wanted": WANTED[stage][0 if exact else 1],
+        "wanted_share": SHARES.get(stage, (0, 0))[0 if exact else 1],
+        "amount": amounts[1:], "peak_bytes": [plain["peak_bytes"], project["peak_bytes"]], "results": words,
+        "agree": None if same is None else bool(same),
+        "seconds": {"plain": plain["seconds"], "project": project["seconds"]},
+    }
