@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from classification import packed
 from cxr import pairs
 from cxr.resize import resize
 
@@ -154,6 +155,10 @@ class Images:
         """Masked image and lung of each case, as prepare() gives them. Raises pairs.BadPair."""
         return next(self.stream([indices]))
 
+    def packed_batch(self, indices: Sequence[int]) -> list[tuple[np.ndarray, packed.Packed]]:
+        """batch() with the lungs as they are kept, which spares a millisecond each."""
+        return [future.result() for future in [self._request(index) for index in indices]]
+
     def stream(self, batches: Iterable[Sequence[int]], faults: bool = False, ahead: int = 2) -> Iterator[list]:
         """batch() of each of `batches`, in order, while the next `ahead` are being read.
 
@@ -179,7 +184,7 @@ class Images:
                 self._read[index] = self._pool.submit(self._decode, index)
             return self._read[index]
 
-    def _decode(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _decode(self, index: int) -> tuple[np.ndarray, packed.Packed]:
         case = self.cases[index]
         try:
             image, lung = prepare(*pairs.load(case.place, case.case), self.size)
@@ -187,19 +192,19 @@ class Images:
             with self._lock:
                 del self._read[index]
             raise
-        packed = np.packbits(lung)
+        small = packed.pack(lung)
         with self._lock:
-            if self._room >= image.nbytes + packed.nbytes:
-                self._room -= image.nbytes + packed.nbytes
+            if self._room >= image.nbytes + small.nbytes:
+                self._room -= image.nbytes + small.nbytes
             else:
                 del self._read[index]
-        return image, packed
+        return image, small
 
     def _unpack(self, future: Future, faults: bool):
         try:
-            image, packed = future.result()
+            image, small = future.result()
         except pairs.BadPair as fault:
             if faults:
                 return fault
             raise
-        return image, np.unpackbits(packed, count=self.size**2).reshape(self.size, self.size)
+        return image, packed.unpack(small)

@@ -80,14 +80,14 @@ def cut(images: torch.Tensor, which, centres, size: int, rotation=None, flip=Non
     What lies outside the image is zero: a patch at the border is padded, never squashed.
     """
     device, half = images.device, size // 2
-    which, centres = torch.as_tensor(which, device=device).long(), torch.as_tensor(centres, device=device).long()
+    which, centres = (torch.as_tensor(part).to(device, non_blocking=True).long() for part in (which, centres))
     if rotation is None:
         patches = _windows(images, half, size)[which, centres[:, 0], centres[:, 1]][:, None].float()
     else:
-        rotation = torch.as_tensor(rotation, device=device, dtype=torch.float32)
+        rotation = torch.as_tensor(rotation, dtype=torch.float32)
+        reach = wide_enough(size, rotation)  # before it goes to a GPU, which would have to be waited for
+        rotation = rotation.to(device, non_blocking=True)
         angle = torch.deg2rad(rotation)
-        # Windows wide enough that a patch turned in them keeps its corners.
-        reach = half + 1 if len(angle) == 0 else math.ceil(half * (angle.cos().abs() + angle.sin().abs()).max()) + 1
         windows = _windows(images, reach, 2 * reach + 1)
         patches = images.new_empty((len(which), 1, size, size), dtype=torch.float32)
         for some in torch.arange(len(which), device=device).split(_CHUNK):
@@ -96,9 +96,27 @@ def cut(images: torch.Tensor, which, centres, size: int, rotation=None, flip=Non
             still = (rotation[some] == 0)[:, None, None, None]
             patches[some] = torch.where(still, exact, _turn(wide, angle[some], size))
     if flip is not None:
-        flip = torch.as_tensor(flip, device=device)[:, None, None, None].bool()
+        flip = torch.as_tensor(flip).to(device, non_blocking=True)[:, None, None, None].bool()
         patches = torch.where(flip, patches.flip(-1), patches)
     return patches
+
+
+def wide_enough(size: int, degrees: torch.Tensor) -> int:
+    """How far the window about a pixel must reach so that patches of it turned by these degrees keep their corners."""
+    angle = torch.deg2rad(degrees)
+    most = (angle.cos().abs() + angle.sin().abs()).max() if len(angle) else 1.0
+    return math.ceil(size // 2 * most) + 1
+
+
+def window(image: np.ndarray, row: int, column: int, reach: int) -> np.ndarray:
+    """What cut() needs to know of an image (H, W): the window (2 reach + 1, 2 reach + 1) about a pixel, a copy, zero
+    beyond the image. A patch cut about its middle is the same as one cut about the pixel of the image."""
+    found = np.zeros((2 * reach + 1, 2 * reach + 1), image.dtype)
+    top, left = row - reach, column - reach
+    part = image[max(top, 0) : top + len(found), max(left, 0) : left + len(found)]
+    above, before = max(-top, 0), max(-left, 0)
+    found[above : above + part.shape[0], before : before + part.shape[1]] = part
+    return found
 
 
 def _windows(images: torch.Tensor, before: int, size: int) -> torch.Tensor:

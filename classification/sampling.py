@@ -8,17 +8,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from classification import backbone, patches
+from classification import backbone, packed, patches
 from cxr import engine
 
 
 class Batch(NamedTuple):
-    """What a step trains on, still on the CPU: P images, one patch of each, or the whole of it."""
+    """What a step trains on, still on the CPU: P images, one patch of each, or the whole of it.
+
+    For approach=local an image is only what its patch can show, so that a step moves 1 MB instead of 16.
+    """
 
     images: torch.Tensor  # (P, side, side) uint8, masked
-    lungs: torch.Tensor  # (P, side, side) uint8
+    lungs: torch.Tensor | None  # (P, side, side) uint8; None but for approach=dense, which alone looks at them
     labels: torch.Tensor  # (P,) int64
-    centres: torch.Tensor  # (P, 2) int64, rows and columns
+    centres: torch.Tensor  # (P, 2) int64, rows and columns of `images`
     rotation: torch.Tensor  # (P,) float32, degrees
     flip: torch.Tensor  # (P,) bool
 
@@ -70,31 +73,48 @@ def choose(cases: list, count: int, seed: int) -> list:
     return [cases[i] for i in sorted(chosen)]
 
 
-def batches(images, cases: list, settings, epoch: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+def place(lung: packed.Packed, settings, epoch: int, case: str, occurrence: int):
+    """One patch of an epoch: its centre (row, column), its rotation in degrees, and whether it is mirrored.
+
+    The centre is uniform over the lung for approach=local, else the image's middle. All depends on the seed, the epoch,
+    the case's name and which patch of it in the epoch this is, and on nothing else.
+    """
+    rng = engine.generator(settings.seed, "patch", epoch, case, occurrence)
+    local = settings.approach == "local"
+    centre = packed.centre(lung, rng) if local else (len(lung.bits) // 2, lung.width // 2)
+    return centre, settings.rotation * rng.uniform(-1, 1), rng.random() < settings.flip
+
+
+def batches(images, cases: list, settings, epoch: int, rank: int = 0, processes: int = 1,
+            pin: bool = False) -> Iterator[Batch]:
     """The steps of an epoch, each made ready by threads while those before are trained on.
 
-    images: dataset.Images whose first entries are `cases`. Centre (uniform over the lung for approach=local, the
-    image's middle for the others), rotation and mirroring depend on the seed, the epoch, the case and which patch of
-    it in the epoch this is, and on nothing else. Raises pairs.BadPair.
+    images: dataset.Images whose first entries are `cases`; pin: into pinned memory, from which a GPU copies while it
+    computes. place() tells which patches. Raises pairs.BadPair.
     """
     mine = draws([case.label for case in cases], settings, epoch, processes)[rank::processes]
+    # Reaches for the greatest rotation: the sum of sine and cosine grows up to 45 degrees.
+    reach = patches.wide_enough(settings.patch_size, torch.tensor([min(abs(settings.rotation), 45.0)])) + 1
 
     def prepare(step):
-        items = images.batch([index for index, _ in step])
-        places, turns, mirrored = [], [], []
-        for (index, occurrence), (image, lung) in zip(step, items, strict=True):
-            rng = engine.generator(settings.seed, "patch", epoch, cases[index].case, occurrence)
-            local = settings.approach == "local"
-            places.append(patches.centres(lung, 1, rng)[0] if local else [side // 2 for side in image.shape])
-            turns.append(settings.rotation * rng.uniform(-1, 1))
-            mirrored.append(rng.random() < settings.flip)
-        return Batch(
-            *(torch.from_numpy(np.stack(part)) for part in zip(*items, strict=True)),
+        items = images.packed_batch([index for index, _ in step])
+        drawn = [place(lung, settings, epoch, cases[index].case, occurrence)
+                 for (index, occurrence), (_, lung) in zip(step, items, strict=True)]
+        centres, turns, mirrored = zip(*drawn, strict=True)
+        seen = [image for image, _ in items]
+        if settings.approach == "local":
+            seen = [patches.window(image, *centre, reach) for image, centre in zip(seen, centres, strict=True)]
+            centres = [(reach, reach)] * len(step)
+        lungs = np.stack([packed.unpack(lung) for _, lung in items]) if settings.approach == "dense" else None
+        batch = Batch(
+            torch.from_numpy(np.stack(seen)),
+            None if lungs is None else torch.from_numpy(lungs),
             torch.tensor([cases[index].label for index, _ in step]),
-            torch.from_numpy(np.array(places)),
+            torch.tensor(centres),
             torch.tensor(turns, dtype=torch.float32),
             torch.tensor(mirrored),
         )
+        return Batch(*(part if part is None else part.pin_memory() for part in batch)) if pin else batch
 
     return _ahead(prepare, steps(mine, settings.num_batch_train), settings.num_workers)
 

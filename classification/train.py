@@ -93,6 +93,8 @@ def train(fabric, settings, run: Path, state: dict | None, data: cases.Data) -> 
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     model = predict.Windows(network, settings.patch_size) if settings.approach == "dense" else network
+    if settings.compile:  # in place, so that the names of the weights stay
+        model.compile(backend=settings.compile)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     model, optimizer = fabric.setup(model, optimizer)
     if state:
@@ -153,7 +155,8 @@ def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, ep
     """
     engine.seed_torch(settings.seed, "dropout", epoch, fabric.global_rank)
     count = sampling.count_steps(chosen, settings, fabric.world_size)
-    batches = sampling.batches(images, chosen, settings, epoch, fabric.global_rank, fabric.world_size)
+    shared = fabric.global_rank, fabric.world_size
+    batches = sampling.batches(images, chosen, settings, epoch, *shared, pin=fabric.device.type == "cuda")
     model.train()
     total = 0.0
     bar = tqdm(batches, f"epoch {epoch}/{settings.epoch_max}", count, disable=not fabric.is_global_zero, leave=False)
@@ -175,14 +178,14 @@ def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, ep
 
 def cross_entropy(model, batch: sampling.Batch, settings, device) -> torch.Tensor:
     """The mean over a batch's images; in the dense approach that of an image is the mean over its windows."""
-    images, labels = batch.images.to(device, non_blocking=True), batch.labels.to(device)
+    images, labels = (part.to(device, non_blocking=True) for part in (batch.images, batch.labels))
     dense = settings.approach == "dense"
     how = torch.arange(len(labels)), batch.centres, settings.img_size if dense else settings.patch_size
     how += batch.rotation, batch.flip
     x = backbone.scale(patches.cut(images, *how), settings.input_scaling)
     if not dense:
         return F.cross_entropy(model(x).float(), labels)
-    lungs = patches.cut(batch.lungs.to(device), *how)[:, 0] >= 0.5
+    lungs = patches.cut(batch.lungs.to(device, non_blocking=True), *how)[:, 0] >= 0.5
     logits, image = model(x, lungs)
     each = F.cross_entropy(logits.float(), labels[image], reduction="none")
     return (each / torch.bincount(image, minlength=len(labels))[image]).sum() / len(labels)

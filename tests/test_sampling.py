@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import CLASSIFYING, ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 
-from classification import backbone, cases, dataset, header, patches, sampling, train
-from cxr import config
+from classification import backbone, cases, dataset, header, packed, patches, sampling, train
+from cxr import config, engine
 
 
 def settings_of(*words):
@@ -56,10 +58,14 @@ def test_a_patch_depends_on_seed_epoch_case_and_occurrence_only(split_pairs):
         images, found = dataset.Images(data.train, settings), {}
         drawn = sampling.draws([case.label for case in data.train], settings, epoch)
         batches = sampling.batches(images, data.train, settings, epoch)
-        rows = [row for batch in batches for row in zip(*batch, strict=True)]
-        for (index, occurrence), row in zip(drawn, rows, strict=True):
-            assert data.train[index].label == row[2] and row[1][tuple(row[3])] == 1  # the centre lies in the lung
-            found[data.train[index].case, occurrence] = [part.tolist() for part in row[3:]]
+        rows = [row for batch in batches for row in zip(*(part for part in batch if part is not None), strict=True)]
+        for (index, occurrence), (_, label, *_, turn, mirrored) in zip(drawn, rows, strict=True):
+            case = data.train[index]
+            ((_, lung),), ((_, small),) = images.batch([index]), images.packed_batch([index])
+            centre, *drawn_so = sampling.place(small, settings, epoch, case.case, occurrence)
+            assert case.label == label and lung[centre] == 1  # the centre lies in the lung
+            assert drawn_so == [pytest.approx(turn.item()), mirrored.item()]
+            found[case.case, occurrence] = centre, turn.item(), mirrored.item()
         return found
 
     one, other = cuts(), cuts("num_batch_train=5", "num_workers=0", "num_patches=3", "cache_gb=0")
@@ -69,6 +75,65 @@ def test_a_patch_depends_on_seed_epoch_case_and_occurrence_only(split_pairs):
     turns = [cut[1] for cut in one.values()]
     assert min(turns) < -3 and max(turns) > 3 and max(map(abs, turns)) <= 5
     assert 10 < sum(cut[2] for cut in one.values()) < 38
+
+
+def whole(chosen, settings, epoch, step=slice(None)):
+    """The whole images of an epoch's patches, which is whose, and the centres drawn on them."""
+    images, drawn = dataset.Images(chosen, settings), sampling.draws([case.label for case in chosen], settings, epoch)
+    items = images.batch([index for index, _ in drawn[step]])
+    rngs = [engine.generator(settings.seed, "patch", epoch, chosen[i].case, k) for i, k in drawn[step]]
+    centres = np.array([patches.centres(lung, 1, rng)[0] for (_, lung), rng in zip(items, rngs, strict=True)])
+    return torch.from_numpy(np.stack([image for image, _ in items])), range(len(items)), centres
+
+
+@pytest.mark.parametrize("rotation", [0.0, 5.0, 30.0, 90.0, 400.0])
+def test_what_a_step_is_given_holds_its_patches_whole(split_pairs, rotation):
+    """Windows about the centres, many beyond the image's border, give the very bits that whole images do."""
+    settings = settings_of(f"dir_split={split_pairs}", f"rotation={rotation}", "patch_size=33", "num_batch_train=48")
+    chosen = cases.find(settings).train
+    (batch,) = sampling.batches(dataset.Images(chosen, settings), chosen, settings, 3)
+    images, which, centres = whole(chosen, settings, 3)
+    assert batch.images.shape[1:] == (2 * batch.centres[0, 0] + 1,) * 2 and batch.lungs is None
+    assert ((centres < 24) | (centres > 72)).any()
+    small = patches.cut(batch.images, which, batch.centres, 33, batch.rotation, batch.flip)
+    assert torch.equal(small, patches.cut(images, which, centres, 33, batch.rotation, batch.flip))
+
+
+@pytest.mark.parametrize("approach", ["dense", "global"])
+def test_the_other_approaches_are_given_whole_images(split_pairs, approach):
+    settings = settings_of(f"dir_split={split_pairs}", f"approach={approach}", "num_batch_train=3")
+    chosen = cases.find(settings).train
+    batch = next(sampling.batches(dataset.Images(chosen, settings), chosen, settings, 1))
+    side = 96 if approach == "dense" else 48
+    assert batch.images.shape == (3, side, side) and batch.centres.tolist() == [[side // 2] * 2] * 3
+    if approach == "global":
+        assert batch.lungs is None
+    else:
+        assert batch.lungs.shape == (3, side, side) and ((batch.images > 0) <= (batch.lungs > 0)).all()
+
+
+def test_batches_for_a_gpu_are_pinned_whole(split_pairs, monkeypatch):
+    """Without a GPU nothing can be: what would be is counted."""
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda part: pinned.append(part) or part)
+    settings = settings_of(f"dir_split={split_pairs}", "num_workers=1")
+    chosen = cases.find(settings).train
+    images = dataset.Images(chosen, settings)
+    assert len(list(sampling.batches(images, chosen, settings, 1))) == 6 and not pinned
+    one, *_ = batches = list(sampling.batches(images, chosen, settings, 1, pin=True))
+    assert len(pinned) == 5 * len(batches) and all(any(part is p for p in pinned) for part in one if part is not None)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.floats(0, 1), st.integers(0, 2**32))
+def test_packed_lungs_give_the_same_centres(height, width, share, seed):
+    lung = (np.random.default_rng(seed).random((height, width)) < share).astype(np.uint8)
+    lung[seed % height, seed % width] = 1
+    small = packed.pack(lung)
+    assert np.array_equal(packed.unpack(small), lung) and small.nbytes == height * (-(-width // 8) + 8)
+    one, other = np.random.default_rng(seed), np.random.default_rng(seed)
+    for _ in range(5):
+        assert packed.centre(small, one) == tuple(patches.centres(lung, 1, other)[0])
+    assert one.random() == other.random()  # as many numbers were drawn
 
 
 def test_training_patches_are_cut_as_patches_py_cuts_them(split_pairs):
@@ -83,5 +148,5 @@ def test_training_patches_are_cut_as_patches_py_cuts_them(split_pairs):
         return torch.zeros(len(x), 3)
 
     train.cross_entropy(model, batch, settings, "cpu")
-    cut = patches.cut(batch.images, range(4), batch.centres, 48, batch.rotation, batch.flip)
+    cut = patches.cut(*whole(data.train, settings, 1, slice(0, 4)), 48, batch.rotation, batch.flip)
     assert torch.equal(seen[0], backbone.scale(cut, "imagenet")) and seen[0].shape == (4, 3, 48, 48)
