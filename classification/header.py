@@ -28,7 +28,7 @@ patch_size = 224  # side of a patch, in pixels of it
 input_scaling = "auto"  # imagenet, lite (grey - 127) / 128, raw 0..255; auto: as the starting weights need
 
 # Network
-net_label = "resnet18"  # or resnet34, resnet50, densenet121, vgg11_bn, squeezenet1_1, efficientnet_lite0
+net_label = "resnet18"  # or resnet34, resnet50, densenet121, vgg11_bn, squeezenet1_0, squeezenet1_1, efficientnet_lite0
 pretrained = "imagenet"  # start from torchvision's ImageNet weights; none: from random ones
 file_weights = None  # start training from this checkpoint's weights instead, or predict with them
 
@@ -58,6 +58,7 @@ num_batch_test = 25  # patches a pass
 
 # Machine
 device = "auto"  # auto, cpu, cuda, mps
-precision = "32-true"  # or bf16-mixed, 16-mixed
+precision = "32-true"  # or tf32 (NVIDIA from Ampere on), bf16-mixed, 16-mixed
+compile = None  # or inductor: torch.compile, slow to start, worth trying on a GPU; or another of its backends
 num_workers = 2  # threads that read pairs ahead
 cache_gb = 4.0  # memory for decoded images (1 MB each at 1024 x 1024); what exceeds it is read again each time

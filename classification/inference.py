@@ -26,7 +26,8 @@ from classification.weightfile import find_weights
 from cxr import config, diagrams, engine, journal, pairs, runreport, scores
 
 # What decides a prediction, and what computes it
-DECISIVE = ("approach", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote", "sampling", "seed")
+DECISIVE = ("approach", "precision", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote",
+            "sampling", "seed")
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")
 MEASURED = ("metrics.json", "confusion.png", "roc.png", "reliability.png")
 
@@ -53,7 +54,8 @@ def main() -> None:
     labelled = any(case.label is not None for case in cases)
     for note in notes + (unknown if labelled else []):  # whose a case is matters to intervals only
         fabric.print(f"Note: {note}.")
-    predict.ready(model, fabric.device)  # not fabric.setup: processes with unequal work must not wait for each other
+    # not fabric.setup: processes with unequal work must not wait for each other
+    predict.ready(model, fabric.device, settings.compile)
 
     fabric.barrier()
     keys = {(case.folder, case.case) for case in cases}

@@ -18,6 +18,7 @@ def check(settings, model: nn.Module) -> None:
     for name, known in (("approach", APPROACHES), ("vote", VOTES), ("sampling", patches.SAMPLING)):
         if getattr(settings, name) not in known:
             raise ValueError(f"{name}={getattr(settings, name)!r} is unknown; it is {' or '.join(known)}.")
+    engine.check_compile(settings.compile)
     sizes = ("repeat", "repeat_val", "num_batch_test", "num_batch_train", "num_patches", "patch_size", "img_size")
     for name in (*sizes, "epoch_max"):
         if getattr(settings, name) < 1:
@@ -34,10 +35,19 @@ def check(settings, model: nn.Module) -> None:
         )
 
 
-def ready(model: nn.Module, device) -> nn.Module:
+def ready(model: nn.Module, device, compile: str | None = None) -> nn.Module:
     """A network on its device, its weights as convolutions are fastest: channels last. The same numbers but for
-    rounding. To be called before any torch.inference_mode(), which would leave weights that cannot be trained."""
-    return model.to(device, memory_format=torch.channels_last)
+    rounding. To be called before any torch.inference_mode(), which would leave weights that cannot be trained.
+
+    compile: a backend of torch.compile, which then computes the network, in place: the names of the weights stay. So it
+    does the network's larger parts, where these are asked one by one, for features().
+    """
+    model.to(device, memory_format=torch.channels_last)
+    if compile:
+        for part in (model, *model.children()):
+            if any(True for _ in part.children()):
+                part.compile(backend=compile)
+    return model
 
 
 def windows(network: nn.Module, images: torch.Tensor, lungs: torch.Tensor, patch_size: int):
@@ -116,22 +126,28 @@ def predict_image(model: nn.Module, image: np.ndarray, lung: np.ndarray, setting
     answers = []
     for some in torch.from_numpy(centres).split(settings.num_batch_test):
         cut = patches.cut(images, torch.zeros(len(some), dtype=torch.long), some, settings.patch_size)
-        answers.append(model(backbone.scale(cut, settings.input_scaling)).float().softmax(1).cpu())
-    return torch.cat(answers).numpy(), centres
+        answers.append(model(backbone.scale(cut, settings.input_scaling)).float().softmax(1))
+    return torch.cat(answers).cpu().numpy(), centres  # copied once: a GPU is not waited for after each pass
 
 
-def tally(probabilities: np.ndarray, vote: str = "majority") -> dict:
+def drawn(settings) -> bool:
+    """Whether the places of the patches are drawn at random: not those of a grid, nor dense windows or whole images."""
+    return settings.approach == "local" and settings.sampling == "random"
+
+
+def tally(probabilities: np.ndarray, vote: str = "majority", by_chance: bool = True) -> dict:
     """Count the votes of K patches, each for its most probable class (the first of equals).
 
     probabilities (K, classes). vote: majority of the patches' classes (Oh et al. 2020), or mean of
-    their probabilities; a tie goes to the larger mean probability, then to the class order. Returns
+    their probabilities; a tie goes to the larger mean probability, then to the class order. by_chance: whether the
+    patches were drawn(), without which there is no error by the draw. Returns
 
     p               (classes,) float64, the mean probabilities
     votes           (classes,) int64, how many patches chose each class
     predicted       index of the class that won
     entropy         of the shares of votes, in nats: 0 where all agree, log(classes) at most
     standard_error  of p[predicted] by the chance of the draw: the patches' standard deviation over the root of K; NaN
-                    for one patch
+                    for one patch, and for patches that no chance has placed
     """
     count, classes = probabilities.shape
     probabilities = probabilities.astype(np.float64)
@@ -140,7 +156,7 @@ def tally(probabilities: np.ndarray, vote: str = "majority") -> dict:
     first = votes if vote == "majority" else p
     predicted = max(range(classes), key=lambda c: (first[c], p[c], -c))
     shares = votes[votes > 0] / count
-    spread = probabilities[:, predicted].std(ddof=1) if count > 1 else np.nan
+    spread = probabilities[:, predicted].std(ddof=1) if by_chance and count > 1 else np.nan
     return {
         "p": p,
         "votes": votes,

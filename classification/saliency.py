@@ -116,7 +116,8 @@ def gradient_maps(model: nn.Module, x: torch.Tensor, targets, method: str = "gra
 
     handle = backbone.last_layer(model).register_forward_hook(keep)
     try:
-        with torch.no_grad():  # restores the caller's mode, whatever the hook sets
+        # no_grad() restores the caller's mode, whatever the hook sets; a compiled network would pass the hook by.
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             logits = model(x)
             maps = []
             for i, target in enumerate(targets):  # a patch's logit depends on its own features only: sums separate

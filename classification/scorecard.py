@@ -35,8 +35,8 @@ from classification.weightfile import find_weights
 from cxr import config, engine, journal, runreport
 
 TABLE = "scorecard.csv"
-DECISIVE = ("approach", "img_size", "patch_size", "input_scaling", "classes", "repeat", "repeat_val", "vote",
-            "sampling", "seed", "method", "scores", "steps", "draws", "lesions")
+DECISIVE = ("approach", "precision", "img_size", "patch_size", "input_scaling", "classes", "repeat", "repeat_val",
+            "vote", "sampling", "seed", "method", "scores", "steps", "draws", "lesions")
 ALWAYS = ("seed",)  # draws the maps that know nothing, whatever the approach
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "lightning-fabric")
 _TEXT = ("case", "folder", "patient", "label", "predicted", "status", "reason")
@@ -97,7 +97,7 @@ def main() -> None:
     # Drawn on the CPU, before they are moved, so that every device gets the same ones.
     networks = mapscores.randomised(model, settings.seed) if mine and "layers" in options.scores else {}
     for network in (model, *networks.values()):
-        predict.ready(network, fabric.device)
+        predict.ready(network, fabric.device, settings.compile)
     with journal.writer(table, fabric.global_rank) as write:
         for case, item in mapruns.read(mine, settings, fabric.is_global_zero):
             about = {"case": case.case, "folder": case.folder, "patient": patients[case.folder, case.case]}

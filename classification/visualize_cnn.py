@@ -27,8 +27,8 @@ from classification.weightfile import find_weights
 from cxr import config, engine, journal, runreport
 
 # What decides a map, and what computes it
-DECISIVE = ("approach", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote", "sampling", "seed",
-            "target", "method")
+DECISIVE = ("approach", "precision", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote",
+            "sampling", "seed", "target", "method")
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric", "opencv-python-headless")
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
     for note in notes:
         fabric.print(f"Note: {note}.")
-    predict.ready(model, fabric.device)
+    predict.ready(model, fabric.device, settings.compile)
 
     fabric.barrier()
     keys = {(case.folder, case.case) for case in cases}

@@ -1,4 +1,4 @@
-"""What a run stands on: device and processes, random numbers, checkpoints, the epoch log."""
+"""What a run stands on: device, precision and processes, random numbers, checkpoints, the epoch log."""
 
 import ctypes
 import json
@@ -14,7 +14,8 @@ from lightning_fabric import Fabric
 
 # What may differ between a run and its continuation: how far, where, and on what it runs.
 _FREE = {"epoch_max", "restart", "num_workers", "cache_gb", "device", "patience", "decision", "backend", "mirror",
-         "image_dtype", "overlays"}
+         "image_dtype", "overlays", "compile"}
+PRECISIONS = ("32-true", "tf32", "bf16-mixed", "16-mixed")
 
 
 def keep_memory() -> None:
@@ -37,9 +38,16 @@ def keep_memory() -> None:
 def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
     """One process, or one of those that torchrun or SLURM started, with its device. Call once, first thing.
 
-    Ends the process with one sentence if there is no such device or precision here.
+    precision=32-true is float32 on every device, and tf32 the same but on NVIDIA GPUs from Ampere on, whose tensor
+    cores then shorten what they multiply to 10 bits of mantissa. Ends the process with one sentence if there is no such
+    device or precision here.
     """
+    if precision not in PRECISIONS:
+        sys.exit(f"precision={precision!r} is unknown; it is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}.")
     keep_memory()
+    # Both, since torch's own default is tf32 for convolutions. By these names and not by fp32_precision, which may not
+    # be mixed with them: Fabric, cudnn.flags() and the compiler still ask for the state by the old ones.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     env = os.environ
     if "LOCAL_WORLD_SIZE" in env:  # torchrun
         devices = int(env["LOCAL_WORLD_SIZE"])
@@ -51,12 +59,20 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
         devices, nodes = 1, 1
     strategy = "ddp" if devices * nodes > 1 else "auto"
     try:
-        fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
+        fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy,
+                        precision="32-true" if precision == "tf32" else precision)
     except (RuntimeError, ValueError) as error:
         why = str(error).splitlines()[0]
         sys.exit(f"device={device} with precision={precision} cannot be used on this machine: {why}")
     fabric.launch()
     return fabric
+
+
+def check_compile(backend: str | None) -> None:
+    """Raise ValueError for a backend that torch.compile does not know; None, which compiles nothing, passes."""
+    if backend is not None and backend not in torch.compiler.list_backends(exclude_tags=()):
+        known = ", ".join(torch.compiler.list_backends())  # without those that only serve to find faults
+        raise ValueError(f"compile={backend!r} is no backend of torch.compile here; it is None or one of {known}.")
 
 
 def generator(seed: int, *keys) -> np.random.Generator:

@@ -12,20 +12,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cxr import backends
+from cxr import backends, engine
 from segmentation.fcdensenet import DenseBlock, FCDenseNet
 
 
 def prepare(model: FCDenseNet, settings, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The forward pass of a network in evaluation mode, on the device and by the backend of the settings:
-    (N, channels, H, W) -> (N, classes, H, W) log-probabilities. Raises backends.NoBackend."""
+    (N, channels, H, W) -> (N, classes, H, W) log-probabilities. Raises ValueError, as backends.NoBackend, with the
+    remedy."""
+    engine.check_compile(settings.compile)
     model.to(device)
     if settings.backend == "openvino":
+        if settings.compile:
+            raise backends.NoBackend(f"compile={settings.compile} is for backend=torch; openvino compiles by itself: "
+                                     "give one of the two.")
         example = torch.zeros(1, model.firstconv.in_channels, settings.resize_height, settings.resize_width)
         return backends.openvino(model, example, settings.precision, device)
     if settings.backend != "torch":
         raise backends.NoBackend(f"backend={settings.backend!r} is unknown; it is {' or '.join(backends.BACKENDS)}.")
-    return forward_of(model)
+    forward = forward_of(model)
+    return torch.compile(forward, backend=settings.compile) if settings.compile else forward
 
 
 def forward_of(model: FCDenseNet) -> Callable[[Tensor], Tensor]:

@@ -59,5 +59,6 @@ overlays = True  # a picture of each case's contours
 
 # Machine
 device = "auto"  # auto, cpu, cuda, mps
-precision = "32-true"  # or bf16-mixed, 16-mixed
+precision = "32-true"  # or tf32 (NVIDIA from Ampere on), bf16-mixed, 16-mixed
+compile = None  # or inductor: torch.compile, slow to start, worth trying on a GPU; or another of its backends
 num_workers = 0  # processes that prepare training batches beside the one that trains; 0 is none

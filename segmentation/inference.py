@@ -24,7 +24,7 @@ from segmentation import fast, header, masks, network, segment, table
 
 # What decides a mask, and what reads, computes and writes it
 DECISIVE = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision", "mirror",
-            "backend", "image_dtype")
+            "backend", "precision", "image_dtype")
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm", "lightning-fabric")
 
 

@@ -78,6 +78,7 @@ def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
     decision.check(settings.decision)
     engine.seed_torch(settings.seed, "weights")
     try:
+        engine.check_compile(settings.compile)
         model = fcdensenet.build(settings.net_label, dropout=settings.dropout)
         if settings.file_weights and fresh:
             name, weights, _ = network.read(Path(settings.file_weights))
@@ -94,6 +95,8 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
     model = new_network(settings, fresh=state is None)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if settings.compile:  # in place, so that the names of the weights stay
+        model.compile(backend=settings.compile)
     averaged = None
     if settings.average:
         averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cxr import config
+from cxr import config, headerfile
 
 STAGES = sorted(path.parent.name for path in config.ROOT.glob("*/header.py"))
 
@@ -14,10 +14,10 @@ STAGES = sorted(path.parent.name for path in config.ROOT.glob("*/header.py"))
 @pytest.mark.parametrize("stage", STAGES)
 def test_headers_of_the_stages(stage):
     module = importlib.import_module(f"{stage}.header")
-    config.check(module)
+    headerfile.check(module)
     saved = config.as_dict(config.load(module, [])[0])
     assert json.loads(json.dumps(saved)) == saved
-    rows = {name: default for _, name, default, _ in config.read(module)}
+    rows = {name: default for _, name, default, _ in headerfile.read(module)}
     assert rows == {name: value for name, value in vars(module).items() if not name.startswith("_")}
 
 

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from cxr import config
+from cxr import config, engine
 from segmentation import header
 
 SCRIPT = config.ROOT / "segmentation" / "train.py"
@@ -50,3 +51,24 @@ def test_unknown_setting_offers_the_nearest(launch):
     sentence = ": segmentation/header.py has no setting 'epoc_max'; the nearest is 'epoch_max', --help lists all"
     assert sentence in done.stderr
     assert launch.by_torchrun or len(done.stderr.splitlines()) == 1
+
+
+def test_unknown_precision_names_the_known(launch):
+    done = launch("precision=fp16")
+    assert done.returncode == 1
+    assert "precision='fp16' is unknown; it is 32-true, tf32, bf16-mixed or 16-mixed." in done.stderr
+
+
+@pytest.mark.parametrize("precision", ["tf32", "32-true", "tf32", "bf16-mixed"])
+def test_tensor_cores_shorten_float32_only_where_asked(precision, recwarn):
+    fabric = engine.launch("cpu", precision)
+    wanted = precision == "tf32"
+    assert torch.backends.cudnn.allow_tf32 is wanted and torch.backends.cuda.matmul.allow_tf32 is wanted
+    # as the functions that compute ask, by the newer names
+    assert (torch.backends.cudnn.conv.fp32_precision == "tf32") is wanted
+    assert (torch.backends.cuda.matmul.fp32_precision == "tf32") is wanted
+    assert torch.get_float32_matmul_precision() == ("high" if wanted else "highest")  # as Fabric asks on a GPU
+    with fabric.autocast():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
+    assert not [w for w in recwarn if "TF32" in str(w.message) or "fp32_precision" in str(w.message)]

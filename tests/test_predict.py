@@ -185,6 +185,18 @@ def test_entropy_and_standard_error():
     assert math.isnan(predict.tally(p[:1])["standard_error"])
 
 
+@pytest.mark.parametrize(("words", "chance"), [([], True), (["sampling=grid"], False), (["approach=dense"], False),
+                                               (["approach=global"], False)])
+def test_a_standard_error_needs_a_draw(words, chance):
+    """Nothing is drawn for a grid or dense windows: their spread over the lung is no error by chance."""
+    p = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.7, 0.3]])
+    settings = settings_of(*words)
+    assert predict.drawn(settings) is chance
+    found, plain = predict.tally(p, settings.vote, predict.drawn(settings)), predict.tally(p, settings.vote)
+    assert math.isfinite(found["standard_error"]) is chance and plain["standard_error"] > 0
+    assert all(np.array_equal(found[name], plain[name]) for name in ("p", "votes", "predicted", "entropy"))
+
+
 @given(st.integers(1, 30), st.integers(2, 6), st.integers(0, 1000), st.sampled_from(predict.VOTES))
 def test_a_tally_adds_up(count, classes, seed, vote):
     p = np.random.default_rng(seed).dirichlet(np.full(classes, 0.5), count).astype(np.float32)
