@@ -44,10 +44,20 @@ def label_map(small: torch.Tensor, item: Prepared) -> tuple[np.ndarray, np.ndarr
     top, bottom, left, right = item.box
     size = (bottom - top, right - left)
     large = F.interpolate(small[None], size, mode="bilinear", align_corners=False)[0]
-    best = large.argmax(0).to(torch.uint8).numpy()
+    best = arg_max(large).numpy()
     first, second = small.topk(2, dim=0).values
     sure = F.interpolate((first - second)[None, None], size, mode="bilinear", align_corners=False)[0, 0].numpy()
     before, margin = np.zeros(item.image.shape, np.uint8), np.zeros(item.image.shape, np.float32)
     before[top:bottom, left:right], margin[top:bottom, left:right] = best, sure
     labels = masks.clean(before)
     return before, labels, masks.quality(before, labels, margin)
+
+
+def arg_max(p: torch.Tensor) -> torch.Tensor:
+    """(C, H, W) -> (H, W) uint8, the first of the greatest: torch's argmax(0), which takes twenty times as long
+    where the classes lie far apart in memory."""
+    top, best = p[0].clone(), torch.zeros(p.shape[1:], dtype=torch.uint8)
+    for i in range(1, len(p)):
+        best.masked_fill_(p[i] > top, i)
+        torch.maximum(top, p[i], out=top)
+    return best
