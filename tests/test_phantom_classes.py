@@ -24,7 +24,7 @@ def test_held_out_patients_of_the_phantom_are_told_apart(tmp_path):
                f"file_metadata={tmp_path / 'set' / 'metadata.xls'}")
     assert done.returncode == 0, done.stderr
     done = run("classification/train.py", *words, "net_label=efficientnet_lite0", "img_size=384", "patch_size=128",
-               f"file_weights={ROOT / 'weights' / 'classification.safetensors'}",
+               f"file_weights={ROOT / 'weights' / 'classification-local.safetensors'}",
                "learning_rate=1e-3", "schedule=onecycle", "weight_decay=1e-2", "lambda_l1=0", "num_patches=5",
                "epoch_max=4", "repeat_val=5")
     assert done.returncode == 0, done.stderr
