@@ -54,15 +54,21 @@ def main() -> None:
             shutil.rmtree(made)
         for folder in (films, cases):
             shutil.rmtree(folder)
-    for row, before in zip(rows[2:], rows, strict=False):  # both scripts of a count follow each other
-        more = row["cases"] - before["cases"]
-        row["seconds_more"] = (row["seconds"] - before["seconds"]) / more
-        row["bytes_more"] = (row["bytes"] - before["bytes"]) / more
-    (output.parent / "growth.json").write_text(json.dumps(rows, indent=1) + "\n")
+        compare(rows)
+        (output.parent / "growth.json").write_text(json.dumps(rows, indent=1) + "\n")  # a large count may take hours
+        print(f"{count} cases: {rows[-2]['seconds']:.0f} and {rows[-1]['seconds']:.0f} s", flush=True)
     print(markdown(rows))
     found = growing(rows)
     print("\n".join(found) or "Nothing grows.")
     sys.exit(1 if found else 0)
+
+
+def compare(rows: list[dict]) -> None:
+    """Add to each row what every case took that it has more than the row before of the same script."""
+    for row, before in zip(rows[2:], rows, strict=False):  # both scripts of a count follow each other
+        more = row["cases"] - before["cases"]
+        row["seconds_more"] = (row["seconds"] - before["seconds"]) / more
+        row["bytes_more"] = (row["bytes"] - before["bytes"]) / more
 
 
 def growing(rows: list[dict]) -> list[str]:

@@ -190,6 +190,13 @@ def test_settings_beside_float32(monkeypatch):
     assert settings("vote", ["backend=openvino"]) == [] and settings("inference", ["mirror=True"]) == ["mirror=True"]
 
 
+def test_further_cases_are_compared_with_the_count_before():
+    made = [{"script": script, "cases": cases, "seconds": 5 + each * cases, "bytes": 10 * cases}
+            for cases in (10, 110) for script, each in (("s", 0.5), ("c", 0.25))]
+    growth.compare(made)
+    assert [row["seconds_more"] for row in made[2:]] == [0.5, 0.25] and made[2]["bytes_more"] == 10
+
+
 def test_what_grows_is_seen():
     flat = [{"script": "s", "cases": 10**i, "peak_bytes": 100, "seconds_more": 0.1, "bytes_more": 5} for i in range(4)]
     assert growth.growing(flat) == []
