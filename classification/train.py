@@ -99,7 +99,8 @@ def train(fabric, settings, run: Path, state: dict | None, data: cases.Data) -> 
     model, optimizer = fabric.setup(model, optimizer)
     if state:
         optimizer.load_state_dict(state["optimizer"])
-        fabric.strategy.precision.load_state_dict(state["precision"])
+        if state["precision"]:  # empty of a run that had no gradient scaler, as 16-mixed has none on the CPU
+            fabric.strategy.precision.load_state_dict(state["precision"])
     state = state or {"epoch": 0, "best": -1.0, "best_loss": math.inf, "best_epoch": 0, "risen": 0}
     fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "cases": cases.digest(data)}
     fixed["input_scaling"] = scaling

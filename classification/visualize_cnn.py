@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--method", default="gradcam", choices=saliency.METHODS,
                         help="hirescam weights each position by its own gradient (Draelos and Carin 2020); the same as "
                              "gradcam where global pooling and one linear layer end the network (ResNet, DenseNet, "
-                             "EfficientNet-Lite), another map for vgg11_bn and squeezenet1_1")
+                             "EfficientNet-Lite), another map for vgg11_bn and the SqueezeNets")
     parser.add_argument("--coverage", action="store_true",
                         help=f"write <case>{maps.COVERAGE} as well: how many patches cover a pixel")
     parser.add_argument("--overwrite", action="store_true", help="map finished cases again")
