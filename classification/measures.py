@@ -13,7 +13,7 @@ from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from classification import dataset, patches
-from cxr import plots
+from cxr import contours
 from cxr.resize import resize
 from segmentation import masks
 
@@ -122,13 +122,13 @@ def picture(image, mask, labels):
     The heart's width is vermillion as its contour, the thorax's white, each at the middle height of the two points it
     lies between, with a thin lead to either; the ratio stands in the corner.
     """
-    shown = plots.overlay(image, labels if labels is not None else mask * masks.LEFT)
+    shown = contours.overlay(image, labels if labels is not None else mask * masks.LEFT)
     scale = np.array(shown.shape[:2]) / image.shape
     thick = 2 if max(shown.shape) > 400 else 1
     text = "no cardiothoracic ratio"
     found = widths(labels)
     for name, points in found.items():
-        colour = plots.ORGANS[masks.HEART] if name == "heart" else (255, 255, 255)
+        colour = contours.ORGANS[masks.HEART] if name == "heart" else (255, 255, 255)
         (top, left), (bottom, right) = (((np.array(point) + 0.5) * scale).astype(int).tolist() for point in points)
         row = (top + bottom) // 2
         cv2.line(shown, (left, row), (right, row), colour, thick, cv2.LINE_AA)

@@ -19,7 +19,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import cv2
 from tqdm import tqdm
 
-from cxr import config, engine, pairs, plots, radiograph, runreport
+from cxr import config, contours, engine, pairs, radiograph, runreport
 from segmentation import fast, header, masks, network, segment, table
 
 # What decides a mask, and what reads, computes and writes it
@@ -126,7 +126,7 @@ def finish(job: table.Job, item, small, settings) -> dict:
     mask = (labels >= masks.LEFT).astype("uint8")
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:
-        picture = plots.overlay(item.image, labels)
+        picture = contours.overlay(item.image, labels)
         cv2.imwrite(str(job.place / f"{job.case}{table.OVERLAY}"), picture[..., ::-1])
     return row
 

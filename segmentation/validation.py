@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from cxr import plots
+from cxr import contours
 from segmentation import network
 
 
@@ -48,6 +48,6 @@ def picture(writer: SummaryWriter, settings, row: dict, model, val_set) -> None:
     image, target = val_set[0]
     device = next(model.parameters()).device
     labels = network.probabilities(model, image[None].to(device)).argmax(1)[0].to(torch.uint8).cpu().numpy()
-    shown = plots.overlay(image[0].numpy(), labels, target.numpy().astype("uint8"))
+    shown = contours.overlay(image[0].numpy(), labels, target.numpy().astype("uint8"))
     writer.add_image("validation", shown, row["epoch"], dataformats="HWC")
     writer.flush()
