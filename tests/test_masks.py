@@ -6,14 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 from scipy import ndimage
 
-from segmentation import masks, segment
+from segmentation import masks
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "cxr"
 EIGHT = np.ones((3, 3), int)
@@ -199,9 +198,3 @@ def test_true_masks_pass_and_stay():
             changed[case] = difference
     assert cases == 247 + 138
     assert faults == {} and changed == {}
-
-
-def test_the_arg_max_is_torch_s_ties_included():
-    p = torch.randint(0, 3, (4, 37, 53), generator=torch.Generator().manual_seed(0)).float()
-    assert torch.equal(segment.arg_max(p), p.argmax(0).to(torch.uint8))
-    assert segment.arg_max(torch.ones(4, 2, 2)).sum() == 0
