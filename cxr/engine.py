@@ -29,10 +29,11 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return
-    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # from malloc.h
+    m_trim_threshold, m_top_pad, m_mmap_max, m_arena_max = -1, -2, -4, -8  # from malloc.h
     mallopt(m_mmap_max, 0)
     mallopt(m_trim_threshold, -1)
     mallopt(m_top_pad, 64 << 20)
+    mallopt(m_arena_max, 1)  # the others, one a thread, hold no block above 64 MiB and would map it all the same
 
 
 def launch(device: str = "auto", precision: str = "32-true") -> Fabric:

@@ -10,13 +10,16 @@ a row in OUTPUT/masks.csv. Files directly in FOLDER go to OUTPUT/FOLDER/. Finish
 
 import argparse
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import cv2
+import torch
 from tqdm import tqdm
 
 from cxr import config, contours, engine, pairs, radiograph, runreport
@@ -26,6 +29,7 @@ from segmentation import fast, header, masks, network, segment, table
 DECISIVE = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision", "mirror",
             "backend", "precision", "image_dtype")
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm", "lightning-fabric")
+AT_ONCE = 4  # batches at most, each of which takes some hundred megabytes
 
 
 def main() -> None:
@@ -62,8 +66,8 @@ def main() -> None:
     # Batches come from the whole list, so that what is left of it changes no result.
     batches = [jobs[i : i + settings.num_batch_test] for i in range(0, len(jobs), settings.num_batch_test)]
     mine = [b for b in batches[fabric.global_rank :: fabric.world_size] if any(job.key not in done for job in b)]
-    with table.journal(output, fabric.global_rank) as write, ThreadPoolExecutor(4) as pool:
-        run(fabric, model, mine, done, settings, write, pool)
+    with table.journal(output, fabric.global_rank) as write:
+        run(fabric, model, mine, done, settings, write)
     fabric.barrier()
     if not fabric.is_global_zero:
         return
@@ -84,25 +88,38 @@ def main() -> None:
     sys.exit(1 if counts["failed"] else 0)
 
 
-def run(fabric, model, batches, done: set, settings, write, pool) -> None:
-    """Segment batches of jobs. While the network works on one, the next is read and the last one written."""
-    reading = [pool.submit(read, job, settings) for job in batches[0]] if batches else []
-    writing = []
-    for i, batch in enumerate(tqdm(batches, "batches", disable=not fabric.is_global_zero)):
-        items = [future.result() for future in reading]
-        reading = [pool.submit(read, job, settings) for job in batches[i + 1]] if i + 1 < len(batches) else []
-        good = [item for item in items if isinstance(item, segment.Prepared)]
-        with fabric.autocast():
-            found = iter(segment.probabilities(model, good, settings, fabric.device) if good else ())
-        for future in writing:
-            write(future.result())
-        writing = []
-        for job, item in zip(batch, items, strict=True):
-            small = next(found) if isinstance(item, segment.Prepared) else None
-            if job.key not in done:
-                writing.append(pool.submit(finish, job, item, small, settings))
-    for future in writing:
-        write(future.result())
+def run(fabric, model, batches, done: set, settings, write) -> None:
+    """Segment batches of jobs, several at once: while one is read or written, the network works on another.
+
+    On a CPU several are in the network at once, each with its share of the cores: no core waits for another at the
+    end of every layer. A GPU, OpenVINO and a compiled network take one at a time, with all that there is.
+    """
+    one_at_a_time = fabric.device.type != "cpu" or settings.backend != "torch" or settings.compile
+    cores = torch.get_num_threads()
+    workers = AT_ONCE if one_at_a_time else min(AT_ONCE, max(2, cores))
+    gate = threading.Lock() if one_at_a_time else nullcontext()
+    if not one_at_a_time:
+        torch.set_num_threads(max(1, cores // workers))  # of each worker, since none has computed yet
+    with ThreadPoolExecutor(workers) as pool:
+        found = [pool.submit(segment_batch, fabric, model, batch, done, settings, gate) for batch in batches]
+        try:
+            for future in tqdm(found, "batches", disable=not fabric.is_global_zero):
+                for row in future.result():
+                    write(row)
+        finally:  # what is interrupted does not work through the rest first
+            pool.shutdown(cancel_futures=True)
+
+
+def segment_batch(fabric, model, batch, done: set, settings, gate) -> list[dict]:
+    """Read, segment and write some radiographs; the rows of masks.csv of those that are not done. The network works
+    within the gate."""
+    items = [read(job, settings) for job in batch]
+    good = [item for item in items if isinstance(item, segment.Prepared)]
+    with gate, fabric.autocast():
+        found = iter(segment.probabilities(model, good, settings, fabric.device) if good else ())
+    answers = [next(found) if isinstance(item, segment.Prepared) else None for item in items]
+    return [finish(job, item, small, settings)
+            for job, item, small in zip(batch, items, answers, strict=True) if job.key not in done]
 
 
 def read(job: table.Job, settings):
