@@ -57,7 +57,8 @@ def class_map(classes: Sequence[str], folders: Iterable[str]) -> tuple[list[str]
     unknown = [folder for folder in folders if folder not in found and folder.casefold() not in loose]
     if unknown:
         raise BadData(f"no class takes the folders {', '.join(unknown)}; classes names the folders "
-                      f"{', '.join(found)}; add them to classes in header.py, or take them away.")
+                      f"{', '.join(found)}; add them to classes in header.py, take them away, or give 'classes=[]' "
+                      "for a class of each folder.")
     return names, found | {folder: found.get(folder, loose[folder.casefold()]) for folder in folders}
 
 

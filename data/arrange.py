@@ -24,6 +24,7 @@ sys.path[0] = str(ROOT)
 
 import pandas as pd  # noqa: E402
 
+from classification import header as classification  # noqa: E402
 from cxr import cohort  # noqa: E402
 from data import downloads  # noqa: E402
 from segmentation import header  # noqa: E402
@@ -137,6 +138,11 @@ def same(one, other):
     return one.exists() and other.exists() and (one.samefile(other) or filecmp.cmp(one, other, shallow=False))
 
 
+def known_folders():
+    """The folders that the classes of classification/header.py take."""
+    return {folder for entry in classification.classes for folder in entry.rpartition("=")[2].split("+")}
+
+
 def report(table, output, metadata=ROOT / "metadata.xls"):
     """Print what is at fault, the counts, and the commands that come next; split.py's where it needs `metadata` typed,
     since header.py names the published cohort's."""
@@ -157,7 +163,8 @@ def report(table, output, metadata=ROOT / "metadata.xls"):
     if not {(output / folder).resolve() for folder in folders} <= {ROOT / folder for folder in header.dir_input}:
         command += " -i " + shlex.join(str(output / folder) for folder in folders)
     if Path(metadata).resolve() != ROOT / "metadata.xls":
-        command += ", then python classification/split.py " + shlex.quote(f"file_metadata={metadata}")
+        words = [f"file_metadata={metadata}"] + ["classes=[]"] * bool(set(folders) - known_folders())
+        command += ", then python classification/split.py " + shlex.join(words)
     print(f"What became of each row is in {output / 'arrange.csv'}; next: "
           + (command if folders else "python data/arrange.py -i DOWNLOADS with the folders that hold the radiographs"))
 
