@@ -15,7 +15,9 @@ LEAST = 32  # pixels a side, of which every network makes one feature at least
 
 def check(settings, model: nn.Module) -> None:
     """Raise ValueError with the remedy for settings that no prediction of this network could follow."""
-    for name, known in (("approach", APPROACHES), ("vote", VOTES), ("sampling", patches.SAMPLING)):
+    known_of = {"approach": APPROACHES, "vote": VOTES, "sampling": patches.SAMPLING,
+                "input_scaling": ("auto", *backbone.SCALINGS)}
+    for name, known in known_of.items():
         if getattr(settings, name) not in known:
             raise ValueError(f"{name}={getattr(settings, name)!r} is unknown; it is {' or '.join(known)}.")
     engine.check_compile(settings.compile)

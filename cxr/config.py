@@ -136,6 +136,9 @@ def _resolve(rows, overrides, header):
         value = absolute(value, Path.cwd()) if _is_path(name) else value
         changed.setdefault(name, values[name])
         values[name] = value
+    for name, value in values.items():
+        if name.endswith("seed") and isinstance(value, int) and value < 0:
+            raise ValueError(f"{name} takes a whole number from 0 on, not {value}")
     typed = {name for name, _ in overrides}
     return Settings(values, {name: value for name, value in changed.items() if value != values[name]}, typed)
 

@@ -14,6 +14,7 @@ import numpy as np
 IMAGE, MASK, LABELS = ".image.npy", ".mask.npy", ".labels.npy"
 TEMPORARY = ".part"  # comes after .npy, so that find() never takes a leftover for a file of a pair
 LABEL_MAX = 3
+DTYPES = "float32", "uint8"  # of a saved image
 # what numpy raises for a file cut short or scrambled: its header is parsed as Python and can ask for any memory
 BROKEN = ValueError, EOFError, MemoryError, SyntaxError, TokenError
 SLACK = 1e-3  # grey levels beyond 0..255 that float32 rounding may cause
@@ -58,7 +59,7 @@ def save(folder, case, image, mask, labels=None, image_dtype="float32", allow_em
     quarter of the disk. The folder is made if missing. An older pair of the case is replaced, its label map too.
     Raises BadPair, also for an empty mask unless allow_empty, and ValueError for a bad dtype or case name.
     """
-    if image_dtype not in ("float32", "uint8"):
+    if image_dtype not in DTYPES:
         raise ValueError(f"image_dtype must be 'float32' or 'uint8', not {image_dtype!r}.")
     if not case or any(c in case for c in "/\\\0"):
         raise ValueError(f"{case!r} cannot name a case, being empty or with a path separator in it; rename the file.")

@@ -9,6 +9,7 @@ a row in OUTPUT/masks.csv. Files directly in FOLDER go to OUTPUT/FOLDER/. Finish
 """
 
 import argparse
+import errno
 import sys
 import threading
 import time
@@ -108,6 +109,7 @@ def run(fabric, model, batches, done: set, settings, write) -> None:
                     write(row)
         finally:  # what is interrupted does not work through the rest first
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(cores)
 
 
 def segment_batch(fabric, model, batch, done: set, settings, gate) -> list[dict]:
@@ -135,16 +137,32 @@ def finish(job: table.Job, item, small, settings) -> dict:
     row = {"case": job.case, "folder": job.folder, "file": str(job.file)}
     if isinstance(item, str):
         return row | {"status": "failed", "reason": item}
+    if not small.isfinite().all():
+        why = "the network gives no number; try precision=32-true"
+        return row | {"status": "failed", "reason": f"{job.file}: {why}."}
+    try:
+        return row | write_case(job, item, small, settings)
+    except OSError as error:  # of one file: a full disk, or a folder that cannot be written, is every file's
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        why = "its name is too long for those of its outputs; make it 30 characters shorter"
+        return row | {"status": "failed", "reason": f"{job.file}: {why}."}
+
+
+def write_case(job: table.Job, item: segment.Prepared, small, settings) -> dict:
+    """Write the pair, the label map and the overlay of one case; what its row tells of them. Raises OSError."""
     before, labels, reasons = segment.label_map(small, item)
-    row |= {"status": "flagged" if reasons else "ok", "reason": "; ".join(reasons)}
+    row = {"status": "flagged" if reasons else "ok", "reason": "; ".join(reasons)}
     row |= {"height": item.image.shape[0], "width": item.image.shape[1]}
     row |= dict(zip(("spacing_row_mm", "spacing_column_mm"), item.spacing_mm or (None, None), strict=True))
     row |= masks.measures(labels, item.spacing_mm)
     mask = (labels >= masks.LEFT).astype("uint8")
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:
-        picture = contours.overlay(item.image, labels)
-        cv2.imwrite(str(job.place / f"{job.case}{table.OVERLAY}"), picture[..., ::-1])
+        picture = cv2.cvtColor(contours.overlay(item.image, labels), cv2.COLOR_RGB2BGR)
+        path = job.place / f"{job.case}{table.OVERLAY}"
+        if not cv2.imwrite(str(path), picture):
+            raise OSError(f"{path} could not be written; is the disk full?")
     return row
 
 

@@ -7,12 +7,27 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from cxr import config, engine
+from cxr import config, engine, pairs
 from segmentation import decision, fcdensenet
 from segmentation.masks import HEART, LEFT, RIGHT
 
 _OF_TRAINING = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision")
+# The least that each makes sense with; five halvings leave one feature of 32 pixels
+_LEAST = {"resize_height": 32, "resize_width": 32, "num_batch_test": 1, "num_batch_train": 1, "epoch_max": 1,
+          "num_train": 0, "num_workers": 0}
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "segmentation.safetensors"
+
+
+def check(settings) -> None:
+    """Raise BadRun with the remedy for settings that no mask could follow from."""
+    decision.check(settings.decision)
+    for name, least in _LEAST.items():
+        if getattr(settings, name) < least:
+            raise engine.BadRun(f"{name}={getattr(settings, name)} is too small; give {least} or more.")
+    if not settings.gamma > 0:
+        raise engine.BadRun(f"gamma={settings.gamma} is no exponent above 0; the published one is 0.5.")
+    if settings.image_dtype not in pairs.DTYPES:
+        raise engine.BadRun(f"image_dtype={settings.image_dtype!r} is unknown; it is {' or '.join(pairs.DTYPES)}.")
 
 
 def find_weights(settings) -> tuple[Path, str]:
@@ -84,7 +99,7 @@ def open_network(path: Path, settings):
         raise ValueError(f"{path} does not fit {name}: {str(error).splitlines()[-1].strip()}.") from error
     trained = {name: trained[name] for name in _OF_TRAINING if name in trained}
     used = config.unless_typed(settings, trained)
-    decision.check(used.decision)
+    check(used)
     notes = []
     for name, value in trained.items():
         if getattr(used, name) != value:

@@ -32,6 +32,7 @@ def main() -> None:
     fabric = engine.launch(settings.device, settings.precision)
     run = Path(settings.dir_checkpoint) / settings.test_name
     try:
+        network.check(settings)
         state = engine.open_run(run, config.as_dict(settings))
         if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
@@ -75,7 +76,6 @@ def stale(state: dict, settings) -> bool:
 def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
     """The network, which a fresh run starts from file_weights where given. Raises BadRun if these do not fit."""
     schedule.learning_rate(settings, 0)  # an unknown schedule stops before an earlier run is thrown away
-    decision.check(settings.decision)
     engine.seed_torch(settings.seed, "weights")
     try:
         engine.check_compile(settings.compile)

@@ -88,8 +88,11 @@ def test_results_made_before_the_setting_was_known_go_on(tmp_path):
     weights, report = tmp_path / "w.pt", tmp_path / "report.json"
     weights.write_bytes(b"weights")
     settings = config.load(header, [])[0]
+    (tmp_path / "masks.csv").write_text("case,folder\n")
     report.write_text(json.dumps({"settings": {"gamma": 0.5}, "weights": {"sha256": runreport.digest(weights)}}))
     runreport.check(report, settings, weights, ("gamma", "decision"))
     report.write_text(report.read_text().replace("0.5", "0.7"))
     with pytest.raises(ValueError, match="other gamma"):
         runreport.check(report, settings, weights, ("gamma", "decision"))
+    (tmp_path / "masks.csv").unlink()  # a folder that holds no case is no reason to refuse
+    runreport.check(report, settings, weights, ("gamma", "decision"))
