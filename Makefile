@@ -36,7 +36,7 @@ test: lint
 lint: .venv/.installed
 	.venv/bin/ruff check .
 
-# Beside the published procedure: some twenty minutes on a quiet machine. BENCH="-i FOLDER --stages network"
+# Beside the published procedure: about half an hour on a quiet machine. BENCH="-i FOLDER --stages network"
 bench: .venv/.installed
 	.venv/bin/python -m benchmarks.bench $(BENCH)
 
