@@ -186,7 +186,7 @@ def wait(options, size: Size, output: Path, classifier: str) -> dict:
     log = output / "waits.log"
     large = inputs.pair(next((phantom / "JSRT").iterdir()), output / "large", size.film)
     sides.process(["-m", "benchmarks.waits", phantom, large, classifier, 2 if options.short else 8,
-                   size.network], log)
+                   size.network, options.device], log)
     return json.loads(log.read_text().splitlines()[-1])
 
 

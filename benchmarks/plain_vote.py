@@ -75,8 +75,6 @@ def picture(folder, case, found, output) -> None:
     cv2.imwrite(str(output / f"{case}.cam.png"), mixed)
 
 
-
-
 def _read(weights):
     return torch.load(weights, map_location="cpu", weights_only=True)["model"]
 

@@ -4,8 +4,8 @@
     python -m benchmarks.profiles vote -i FOLDER
 
 Prints a table a stage: seconds of the plain method and of the project in each kind of operation, by torch's profiler,
-which itself takes a little time. What is left of the wall time is "outside torch": files, numpy, OpenCV, Python.
-Writes profiles.json.
+which itself takes a little time. What is left of the wall time is "outside torch": files, numpy, OpenCV, Python. With
+--device cuda the seconds are the GPU's, and what is left is the time in which it waits. Writes profiles.json.
 """
 
 import json
@@ -13,6 +13,9 @@ import multiprocessing
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+
+import torch
+from torch.autograd import DeviceType
 
 from benchmarks import inputs, table
 from benchmarks.bench import SHORT, Size, arguments_of_both, prepare
@@ -63,16 +66,26 @@ def seconds(side: str, stage: str, arguments: dict) -> dict[str, float]:
 
     from benchmarks import plain_side, project_side
 
+    cuda = arguments["device"] == "cuda"
+    finish = torch.cuda.synchronize if cuda else lambda: None  # what a GPU was given may still be at work
     run = getattr(plain_side if side == "plain" else project_side, stage)(**arguments, settings=[])
     run()
-    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+    finish()
+    with profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * cuda]) as recorded:
         start = time.perf_counter()
         run()
+        finish()
         wall = time.perf_counter() - start
+    return summed(recorded.key_averages(), wall, cuda)
+
+
+def summed(events, wall: float, cuda: bool) -> dict[str, float]:
+    """seconds() of what the profiler recorded in `wall` seconds. Its events are torch's operations, each with its own
+    time and, if `cuda`, that of the kernels it started; these come again as events of the device, left out here."""
     found = dict.fromkeys([*KINDS, OUTSIDE], 0.0)
-    for event in recorded.key_averages():
-        if event.key.startswith(("aten::", "autograd::", "Optimizer")):
-            found[kind(event.key)] += event.self_cpu_time_total / 1e6
+    for event in events:
+        if event.device_type == DeviceType.CPU and event.key.startswith(("aten::", "autograd::", "Optimizer")):
+            found[kind(event.key)] += (event.self_device_time_total if cuda else event.self_cpu_time_total) / 1e6
     found[OUTSIDE] = max(wall - sum(found.values()), 0.0)
     return found
 

@@ -42,25 +42,20 @@ def network(weights, film, size, device, settings, **_):
     return run
 
 
-class Step(torch.utils.data.Dataset):
-    """The images and targets of one step, as train_one_epoch() reads them."""
+class InOrder(torch.utils.data.Dataset):
+    """The images and targets of one step, in their own order whatever order train_one_epoch() asks for: both sides must
+    see the images in the same places of the batch."""
 
     def __init__(self, images, targets):
-        self.images, self.targets = images, targets
+        self.images, self.targets, self.given = images, targets, 0
 
     def __len__(self):
         return len(self.images)
 
-    def __getitem__(self, index):
-        return self.images[index], self.targets[index]
-
-
-class InOrder(Step):
-    """Step, whatever order is asked for: both sides must see the images in the same places of the batch."""
-
-    def __getitem__(self, index):
-        self.given = getattr(self, "given", -1) + 1
-        return super().__getitem__(self.given % len(self))
+    def __getitem__(self, _):
+        at = self.given % len(self)
+        self.given += 1
+        return self.images[at], self.targets[at]
 
 
 def step(weights, films, size, learning_rate, device, settings, **_):
@@ -70,6 +65,9 @@ def step(weights, films, size, learning_rate, device, settings, **_):
     settings = config.load(first, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
     model = train.new_network(settings, fresh=True)
+    if settings.compile:  # as segmentation/train.py does, but that dropout draws the plain side's channels on a GPU too
+        drawn = {"options": {"fallback_random": True}} if settings.compile == "inductor" else {}
+        model.compile(backend=settings.compile, **drawn)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(0.9, 0.999), weight_decay=1e-6)
     model, optimizer = fabric.setup(model, optimizer)
     data, taken = InOrder(_inputs(films, settings), stripes(len(films), size)), 0

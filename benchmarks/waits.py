@@ -1,6 +1,6 @@
 """How much of a training's time the step waits for data, in both stages.
 
-    python -m benchmarks.waits PHANTOM PAIR CLASSIFIER STEPS SIZE       prints JSON: {stage: share}
+    python -m benchmarks.waits PHANTOM PAIR CLASSIFIER STEPS SIZE DEVICE       prints JSON: {stage: share}
 """
 
 import json
@@ -22,33 +22,38 @@ from segmentation import header as first
 
 
 def main() -> None:
-    phantom, pair, classifier, steps, size = sys.argv[1:]
-    shares = {"segmentation": segmentation(Path(phantom), int(steps), int(size))}
-    shares["segmentation, augmented"] = segmentation(Path(phantom), int(steps), int(size), True)
-    shares["classification"] = classification(Path(pair), Path(classifier), int(steps))
+    phantom, pair, classifier, steps, size, device = sys.argv[1:]
+    place = Path(phantom), int(steps), int(size), device
+    shares = {"segmentation": segmentation(*place)}
+    shares["segmentation, augmented"] = segmentation(*place, augment=True)
+    shares["classification"] = classification(Path(pair), Path(classifier), int(steps), device)
     print(json.dumps(shares))
 
 
-def segmentation(phantom: Path, steps: int, size: int, augment: bool = False) -> float:
-    words = [f"resize_height={size}", f"resize_width={size}", f"augment={augment}"]
+def segmentation(phantom: Path, steps: int, size: int, device: str, augment: bool = False) -> float:
+    words = [f"device={device}", f"resize_height={size}", f"resize_width={size}", f"augment={augment}"]
     settings = config.load(first, words)[0]
-    fabric = engine.launch("cpu")
+    fabric = engine.launch(settings.device)
     cases = films.jsrt(phantom)[: settings.num_batch_train * steps]
-    loader = DataLoader(films.Radiographs(cases, settings, augment), settings.num_batch_train)
+    data = films.Radiographs(cases, settings, augment)
+    loader = DataLoader(data, settings.num_batch_train, pin_memory=fabric.device.type == "cuda")
     model = fcdensenet.build(settings.net_label)
     model, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters()))
 
     def learn(batch):
+        images, targets = (part.to(fabric.device, non_blocking=True) for part in batch)
+        loss = F.nll_loss(model(images), targets.long())
         optimizer.zero_grad()
-        fabric.backward(F.nll_loss(model(batch[0]), batch[1].long()))
+        fabric.backward(loss)
         optimizer.step()
+        return loss
 
-    return _share(loader, learn)
+    return _share(lambda epoch: loader, learn, fabric.device)
 
 
-def classification(pair: Path, classifier: Path, steps: int) -> float:
-    settings = config.load(second, ["device=cpu", f"file_weights={classifier}", "input_scaling=auto"])[0]
-    fabric = engine.launch("cpu")
+def classification(pair: Path, classifier: Path, steps: int, device: str) -> float:
+    settings = config.load(second, [f"device={device}", f"file_weights={classifier}", "input_scaling=auto"])[0]
+    fabric = engine.launch(settings.device)
     model, settings, _, _ = backbone.open_classifier(classifier, settings)
     model.train().to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters()))
@@ -61,18 +66,25 @@ def classification(pair: Path, classifier: Path, steps: int) -> float:
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
+        return loss
 
-    return _share(sampling.batches(dataset.Images(cases, settings), cases, settings, 1), learn)
+    images, pin = dataset.Images(cases, settings), fabric.device.type == "cuda"
+    return _share(lambda epoch: sampling.batches(images, cases, settings, epoch, pin=pin), learn, fabric.device)
 
 
-def _share(batches, learn) -> float:
-    """Time spent waiting for batches over all of an epoch's time, the wait for its first batch among it."""
-    waited, begun = 0.0, time.perf_counter()
-    last = begun
-    for batch in batches:
-        waited += time.perf_counter() - last
-        learn(batch)
-        last = time.perf_counter()
+def _share(batches, learn, device: torch.device) -> float:
+    """Time spent waiting for batches over all of an epoch's time, the wait for its first batch among it.
+
+    batches: the number of an epoch -> its batches; learn: a batch -> its loss, which is asked for after each step as
+    both train.py do: it is then that a GPU is waited for. A GPU's first epoch, in which it starts, is not counted.
+    """
+    for epoch in (1, 2) if device.type == "cuda" else (1,):
+        waited, begun = 0.0, time.perf_counter()
+        last = begun
+        for batch in batches(epoch):
+            waited += time.perf_counter() - last
+            learn(batch).item()
+            last = time.perf_counter()
     return waited / (last - begun)
 
 

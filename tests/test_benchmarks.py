@@ -3,15 +3,17 @@
 import argparse
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch._dynamo import register_backend
+from torch.autograd import DeviceType
 
 from benchmarks import (
     agree,
     bench,
-    growth,
     inputs,
     plain_segment,
     plain_side,
@@ -51,26 +53,18 @@ def test_sides_agree(arguments, stage):
     assert same or (stage == "dense" and same is None), words
 
 
-@pytest.mark.parametrize("stage,name", [("equalise", "image"), ("network", "p"), ("vote", "p"), ("saliency", "map")])
-def test_a_difference_is_seen(stage, name):
-    values = np.random.default_rng(0).random((1, 4, 8, 8) if stage == "network" else (8, 8))
-    other = values[:, ::-1] if stage != "saliency" else values + 0.01
-    assert getattr(agree, stage)({name: values}, {name: values}, True)[1]
-    assert not getattr(agree, stage)({name: values}, {name: other}, True)[1]
+def test_a_compiled_step_is_compiled(arguments, monkeypatch):
+    seen = []
 
+    @register_backend(name="counting")
+    def counting(graph, inputs):
+        seen.append(graph)
+        return graph.forward
 
-def test_a_difference_of_gradients_is_seen():
-    first = {"loss": 1.0, "weight": np.ones(4), "bias": np.zeros(2)}
-    assert agree.step(first, first, True)[1]
-    assert not agree.step(first, first | {"loss": 1.001}, True)[1]
-    assert not agree.step(first, first | {"bias": np.full(2, 0.01)}, True)[1]
-    assert agree.step(first, first | {"bias": np.full(2, 0.01)}, False)[1]
-    assert not agree.step(first, first | {"weight": -first["weight"]}, False)[1]
-
-
-def test_a_faster_setting_may_not_vote_otherwise():
-    one, other = np.eye(2)[[0] * 90 + [1] * 10], np.eye(2)[[0] * 85 + [1] * 15]
-    assert agree.vote({"p": one}, {"p": one}, False)[1] and not agree.vote({"p": one}, {"p": other}, False)[1]
+    small = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 1), torch.nn.LogSoftmax(1))  # fcdensenet103 takes half a minute
+    monkeypatch.setattr(project_side.train, "new_network", lambda settings, fresh: small)
+    found = project_side.step(**arguments | {"settings": ["compile=counting"]})()()
+    assert seen and set(found) == {"loss", "0.weight", "0.bias"}
 
 
 def test_whole_stage_1_agrees(arguments, call, monkeypatch, tmp_path):
@@ -83,9 +77,6 @@ def test_whole_stage_1_agrees(arguments, call, monkeypatch, tmp_path):
     assert done.code == 0, done.out + done.err
     words, same = agree.masks(files, tmp_path / "plain", tmp_path / "project", True)
     assert same, words
-    labels = np.load(tmp_path / "project" / f"{files[0].stem}.labels.npy")
-    np.save(tmp_path / "project" / f"{files[0].stem}.labels.npy", np.roll(labels, 1, 1))
-    assert not agree.masks(files, tmp_path / "plain", tmp_path / "project", False)[1]
 
 
 def test_processes_in_turn_and_the_table(arguments, tmp_path, monkeypatch):
@@ -133,6 +124,20 @@ def test_a_profile_sums_to_the_run(arguments):
     assert "| convolution | " in text and text.splitlines()[-1].startswith("| **together** | ")
 
 
+def test_a_gpu_s_profile_is_of_its_own_seconds():
+    """The kernels' seconds, which the profiler tells of the operation and again of the kernel."""
+    def event(key, own, kernels, device=DeviceType.CPU):
+        return SimpleNamespace(key=key, self_cpu_time_total=own, self_device_time_total=kernels, device_type=device)
+
+    events = [event("aten::cudnn_convolution", 1e5, 6e5), event("aten::relu_", 3e5, 1e5),
+              event("cudaLaunchKernel", 1e5, 0), event("sm90_conv", 0, 6e5, DeviceType.CUDA),
+              event("Optimizer.step#Adam.step", 0, 2e5, DeviceType.CUDA)]
+    found = profiles.summed(events, 1.0, cuda=True)
+    assert [found[name] for name in ("convolution", "ReLU", profiles.OUTSIDE)] == pytest.approx([0.6, 0.1, 0.3])
+    found = profiles.summed(events, 1.0, cuda=False)
+    assert [found[name] for name in ("convolution", "ReLU", profiles.OUTSIDE)] == pytest.approx([0.1, 0.3, 0.6])
+
+
 @pytest.mark.parametrize("operation,kind", [
     ("aten::mkldnn_convolution", "convolution"), ("aten::convolution_backward", "convolution, backward"),
     ("aten::native_batch_norm", "normalisation"), ("aten::cat", profiles.COPIES), ("aten::add", profiles.OTHER),
@@ -169,15 +174,6 @@ def test_the_benchmark_as_a_person_runs_it(tmp_path, monkeypatch, capsys):
     assert "wanted below 5 %" in capsys.readouterr().out
 
 
-def test_growth_as_a_person_runs_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["growth", "3", "-o", str(tmp_path)])
-    with pytest.raises(SystemExit) as ended:
-        growth.main()
-    found = json.loads((tmp_path / "growth.json").read_text())
-    assert not ended.value.code and [row["cases"] for row in found] == [3, 3]
-    assert "| segmentation/inference.py | 3 | " in capsys.readouterr().out
-
-
 def test_settings_beside_float32(monkeypatch):
     def settings(stage, typed, *installed, bf16=False):
         monkeypatch.setattr(bench, "find_spec", lambda name: name in installed)
@@ -188,18 +184,3 @@ def test_settings_beside_float32(monkeypatch):
     assert settings("network", None, "openvino") == ["backend=openvino"]
     assert settings("vote", None, "openvino", bf16=True) == ["precision=bf16-mixed"]
     assert settings("vote", ["backend=openvino"]) == [] and settings("inference", ["mirror=True"]) == ["mirror=True"]
-
-
-def test_further_cases_are_compared_with_the_count_before():
-    made = [{"script": script, "cases": cases, "seconds": 5 + each * cases, "bytes": 10 * cases}
-            for cases in (10, 110) for script, each in (("s", 0.5), ("c", 0.25))]
-    growth.compare(made)
-    assert [row["seconds_more"] for row in made[2:]] == [0.5, 0.25] and made[2]["bytes_more"] == 10
-
-
-def test_what_grows_is_seen():
-    flat = [{"script": "s", "cases": 10**i, "peak_bytes": 100, "seconds_more": 0.1, "bytes_more": 5} for i in range(4)]
-    assert growth.growing(flat) == []
-    (said,) = growth.growing([*flat[:3], flat[3] | {"seconds_more": 0.2}])
-    assert "seconds a further case grow from 0.1 to 0.2" in said
-    assert growth.growing([*flat[:3], flat[3] | {"peak_bytes": 200}])
