@@ -108,7 +108,8 @@ def saliency(classifier, folder, case, settings, centres, side, patch, target, o
     def run():
         ((_, item),) = mapruns.read([place], settings, False)
         with fabric.autocast():
-            maps.write(model, place, item, settings, names, fabric.device, Path(output) / "project", False)
+            found = maps.explain(model, place, item, settings, names, fabric.device)
+        maps.finish(place, found, settings, names, Path(output) / "project", False)
 
         def results():
             found = grad_cam.explain(model, *item, settings, case, fabric.device, [target])[0]

@@ -21,9 +21,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import numpy as np
 
 from classification import dataset, header, mapruns, patches, predict, predictions
-from classification.dividing import parts
 from classification.weightfile import find_weights
-from cxr import config, diagrams, engine, journal, pairs, runreport, scores
+from cxr import config, engine, journal, pairs, runreport
 
 # What decides a prediction, and what computes it
 DECISIVE = ("approach", "precision", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote",
@@ -43,7 +42,7 @@ def main() -> None:
     fabric = engine.launch(options.device or settings.device, settings.precision)
     output = Path(options.output or Path(settings.dir_save) / settings.test_name).absolute()
     try:
-        inputs = options.input or [default_input(settings)]
+        inputs = options.input or [predictions.default_input(settings)]
         weights, which = find_weights(settings)
         model, settings, names, cases, notes = mapruns.begin(weights, inputs, settings, DECISIVE)
         patient_of, unknown = predictions.patients(cases, inputs, settings)
@@ -96,16 +95,6 @@ def main() -> None:
     sys.exit(1 if counts["failed"] else 0)
 
 
-def default_input(settings) -> Path:
-    """The test part of the split. Raises BadInput with the remedy if there is none."""
-    root = Path(settings.dir_split)
-    if (root / "test").is_dir():
-        return root / "test"
-    folds = [fold for fold in parts.roots(root) if fold != root] if root.is_dir() else []
-    remedy = f"name a fold: dir_split={folds[0]}" if folds else "make it with classification/split.py"
-    raise predictions.BadInput(f"there is no folder {root / 'test'}; {remedy}, or give folders of pairs with -i.")
-
-
 def results(fabric, model, cases: list[dataset.Case], settings):
     """Each case with its tally, coverage and number of patches, or, as text, why it has none."""
     for case, item in mapruns.read(cases, settings, fabric.is_global_zero):
@@ -123,6 +112,9 @@ def results(fabric, model, cases: list[dataset.Case], settings):
 
 def measure(output: Path, rows, names: list[str], inputs: list[str]) -> None:
     """Write metrics.json and the figures of labelled rows, and print the metrics."""
+    # Here, since these bring sklearn, scipy.stats and matplotlib, 1 to 2 s that only this function needs
+    from cxr import diagrams, scores
+
     good = rows[rows.status == "ok"]
     truth, predicted, p, patients = predictions.columns(good, names)
     found = scores.classification(truth, predicted, p, names, patients)

@@ -17,22 +17,34 @@ CAM, PICTURE, COVERAGE = ".cam.npy", ".cam.png", ".coverage.npy"
 LARGEST = float(np.finfo(np.float16).max)
 
 
-def write(model, case: Case, item, settings, names, device, output: Path, with_coverage: bool) -> dict:
-    """Write the maps and the picture of one case and return its row of cams.csv.
+def explain(model, case: Case, item, settings, names, device):
+    """What the network says of a case: saliency.explain()'s maps of all classes, coverage and probabilities; or, as
+    text, why there are none.
 
     item: masked image and lung, as dataset.Images gives them, or the fault of the pair; settings: with target and
-    method among them. A case that cannot be mapped writes nothing, and its row says why.
+    method among them.
+    """
+    if isinstance(item, pairs.BadPair):
+        return f"{case.folder}: {item}"
+    everything = list(range(len(names)))
+    found = saliency.explain(model, *item, settings, case.case, device, everything, settings.method)
+    if not all(np.isfinite(values).all() for values in found):
+        return f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."
+    return found
+
+
+def finish(case: Case, found, settings, names, output: Path, with_coverage: bool) -> dict:
+    """Write the maps and the picture of one case and return its row of cams.csv.
+
+    found: explain()'s. A case that cannot be mapped writes nothing, and its row says why.
     """
     row = {"case": case.case, "folder": case.folder, "status": "failed"}
-    if isinstance(item, pairs.BadPair):
-        return row | {"reason": f"{case.folder}: {item}"}
-    everything = list(range(len(names)))
-    maps, counts, p = saliency.explain(model, *item, settings, case.case, device, everything, settings.method)
-    if not (np.isfinite(p).all() and np.isfinite(maps).all()):
-        return row | {"reason": f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."}
+    if isinstance(found, str):
+        return row | {"reason": found}
+    maps, counts, p = found
     tally = predict.tally(p, settings.vote)
     won = tally["predicted"]
-    targets = {"predicted": [won], "all": everything}.get(settings.target)
+    targets = {"predicted": [won], "all": list(range(len(names)))}.get(settings.target)
     targets = [names.index(settings.target)] if targets is None else targets
     try:
         image, mask = pairs.load(case.place, case.case)

@@ -22,6 +22,16 @@ class BadInput(ValueError):
     """Nothing can be predicted; the message says why and what to do."""
 
 
+def default_input(settings) -> Path:
+    """The test part of the split. Raises BadInput with the remedy if there is none."""
+    root = Path(settings.dir_split)
+    if (root / "test").is_dir():
+        return root / "test"
+    folds = [fold for fold in parts.roots(root) if fold != root] if root.is_dir() else []
+    remedy = f"name a fold: dir_split={folds[0]}" if folds else "make it with classification/split.py"
+    raise BadInput(f"there is no folder {root / 'test'}; {remedy}, or give folders of pairs with -i.")
+
+
 def find(inputs: Iterable, folders: Mapping[str, int]) -> tuple[list[Case], list[str]]:
     """The pairs in some folders, to any depth, sorted by folder and case, and notes for the person.
 

@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import casescore, header, mapruns, mapscores, mapsummary, predict, predictions, saliency
-from classification.inference import default_input
+from classification.predictions import default_input
 from classification.weightfile import find_weights
 from cxr import config, engine, journal, runreport
 

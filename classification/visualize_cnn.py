@@ -17,12 +17,14 @@ A map covers whole patches, also where they reach beyond the lung: mass outside 
 import argparse
 import sys
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header, mapruns, maps, predict, saliency
-from classification.inference import default_input
+from classification.predictions import default_input
 from classification.weightfile import find_weights
 from cxr import config, engine, journal, runreport
 
@@ -30,6 +32,7 @@ from cxr import config, engine, journal, runreport
 DECISIVE = ("approach", "precision", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote",
             "sampling", "seed", "target", "method")
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric", "opencv-python-headless")
+BEHIND = 2  # cases at most that the network is ahead of their files
 
 
 def main() -> None:
@@ -78,9 +81,7 @@ def main() -> None:
     done = maps.finished(output, cases, names, options.target, options.coverage)
     mine = [c for c in cases[fabric.global_rank :: fabric.world_size] if (c.folder, c.case) not in done]
     with journal.writer(output / maps.TABLE, fabric.global_rank) as write:
-        for case, item in mapruns.read(mine, settings, fabric.is_global_zero):
-            with fabric.autocast():
-                write(maps.write(model, case, item, settings, names, fabric.device, output, options.coverage))
+        run(fabric, model, mine, settings, names, output, options.coverage, write)
     fabric.barrier()
     if not fabric.is_global_zero:
         return
@@ -94,6 +95,25 @@ def main() -> None:
     print(f"Wrote {output}: a map and a picture a case, {maps.TABLE}, report.json. Next: look at the pictures, then "
           "let python classification/scorecard.py say what the maps are worth.")
     sys.exit(1 if counts["failed"] else 0)
+
+
+def run(fabric, model, cases, settings, names, output: Path, with_coverage: bool, write) -> None:
+    """Map cases in their order: while the network looks at one, a thread writes those before it, its row the last of a
+    case, so that a kill leaves no row without files. What fails there is raised here."""
+
+    def finish(case, found) -> None:
+        write(maps.finish(case, found, settings, names, output, with_coverage))
+
+    waiting = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for case, item in mapruns.read(cases, settings, fabric.is_global_zero):
+            with fabric.autocast():
+                found = maps.explain(model, case, item, settings, names, fabric.device)
+            if len(waiting) == BEHIND:
+                waiting.popleft().result()
+            waiting.append(pool.submit(finish, case, found))
+        for future in waiting:
+            future.result()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """visualize_cnn.py on drawn pairs and an untrained network: its files, its table, and what goes wrong."""
 
 import json
+import signal
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import draw_pair, run
+from conftest import ROOT, draw_pair, run
 
 from classification import backbone, dataset, header, maps, overlay, predict
 from cxr import config, engine, pairs
@@ -15,6 +16,24 @@ from cxr import config, engine, pairs
 SCRIPT = "classification/visualize_cnn.py"
 NAMES = ["normal", "a/b.c"]
 WORDS = ["device=cpu", "img_size=96", "patch_size=48", "repeat=5", "num_batch_test=3", "num_workers=1"]
+
+# Runs a script, tells what it has imported in vain, and kills it as nothing can be caught of, when a case's files are
+# there but for its map.
+KILLER = """
+import os, runpy, signal, sys
+case = sys.argv.pop(1) + ".cam.npy"
+sys.argv.pop(0)
+sys.path.insert(0, os.path.dirname(os.path.dirname(sys.argv[0])))
+from classification import maps
+save = maps.save
+def dying(path, values):
+    if path.name == case:
+        print(*({"sklearn", "scipy.stats", "matplotlib.figure"} & set(sys.modules)), file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(path, values)
+maps.save = dying
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +139,34 @@ def test_finished_cases_are_skipped_and_others_refused(call, weights, films, tmp
     assert refused.code == 1 and "seed" in refused.err and file.stat().st_mtime_ns == before
     assert "(0 were finished before)" in call(SCRIPT, *words(weights, films, output, "seed=1", "--overwrite")).out
     assert file.stat().st_mtime_ns != before
+
+
+def test_killed_and_run_again(call, weights, films, tmp_path):
+    """The files are written behind the network: a row must not come before them, and a finished case have its row."""
+    whole, output = tmp_path / "whole", tmp_path / "out"
+    call(SCRIPT, *words(weights, films, whole))
+    (tmp_path / "killer.py").write_text(KILLER)
+    dead = run(tmp_path / "killer.py", "n2", ROOT / SCRIPT, *words(weights, films, output))
+    assert dead.returncode == -signal.SIGKILL, dead.stderr
+    for module in ("sklearn", "scipy.stats", "matplotlib.figure"):  # what only labelled predictions need
+        assert module not in dead.stderr
+    lines = [json.loads(line) for line in (output / "cams.0.jsonl").read_text().splitlines()]
+    assert [row["case"] for row in lines] == ["<img src=x> 1.5", "n1"]  # in the order of the cases
+    assert not (output / "normal" / "n2.cam.npy").exists()
+    done = call(SCRIPT, *words(weights, films, output))
+    assert "3 ok, 0 failed (2 were finished before)" in done.out
+    for path in (path for path in whole.rglob("*.*") if path.name != "report.json"):
+        assert path.read_bytes() == (output / path.relative_to(whole)).read_bytes()
+
+
+def test_what_cannot_be_written_ends_the_run(call, weights, films, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "normal").write_text("a file where the folder should be")
+    with pytest.raises(FileExistsError):
+        call(SCRIPT, *words(weights, films, output))
+    rows = [json.loads(line) for line in (output / "cams.0.jsonl").read_text().splitlines()]
+    assert [row["folder"] for row in rows] == ["bacteria"]
 
 
 @pytest.mark.slow
