@@ -43,7 +43,7 @@ def vote(plain, project, exact):
 
 def dense(plain, project, exact):
     """Another estimator: nothing has to be equal (None), and the numbers are for the person."""
-    means = [np.round(p["p"].mean(0), 3).tolist() for p in (plain, project)]
+    means = [", ".join(f"{value:.3f}" for value in side["p"].mean(0)) for side in (plain, project)]
     return f"mean probabilities {means[0]} of patches, {means[1]} of {len(project['p'])} windows", None
 
 
