@@ -5,7 +5,7 @@ PYTHON ?= python3
 
 # From nothing to predictions in a few minutes: each line can be typed by itself.
 demo: .venv/.installed
-	.venv/bin/python data/make_phantom.py -o data/phantom --tiny --per-class 16
+	.venv/bin/python data/make_phantom.py -o data/phantom --tiny --per-class 32
 	.venv/bin/python segmentation/train.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56 \
 		resize_height=128 resize_width=128 schedule=onecycle learning_rate=3e-3 epoch_max=12
 	.venv/bin/python segmentation/inference.py -i data/phantom/cohort -o output/demo test_name=demo
@@ -14,7 +14,7 @@ demo: .venv/.installed
 		file_metadata=data/phantom/metadata.xls --overwrite
 	.venv/bin/python classification/train.py dir_split=output/demo-split test_name=demo restart=True \
 		net_label=efficientnet_lite0 file_weights=weights/classification-local.safetensors img_size=384 patch_size=128 \
-		learning_rate=1e-3 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=5 repeat_val=9 epoch_max=8
+		learning_rate=1e-3 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=5 repeat_val=9 epoch_max=4
 	.venv/bin/python classification/inference.py dir_split=output/demo-split test_name=demo repeat=25 \
 		-o output/demo-predictions --overwrite
 	.venv/bin/python classification/visualize_cnn.py dir_split=output/demo-split test_name=demo repeat=25 \
