@@ -19,7 +19,7 @@ demo: .venv/.installed
 		-o output/demo-predictions --overwrite
 	.venv/bin/python classification/visualize_cnn.py dir_split=output/demo-split test_name=demo repeat=25 \
 		-o output/demo-maps --overwrite
-	.venv/bin/python classification/biomarkers.py -i output/demo --overwrite
+	.venv/bin/python classification/biomarkers.py -i output/demo file_metadata=data/phantom/metadata.xls --overwrite
 	.venv/bin/python classification/report.py dir_pairs=output/demo -i output/demo-predictions \
 		--maps output/demo-maps -o output/demo-report.html
 	@echo
