@@ -21,8 +21,7 @@ PRECISIONS = ("32-true", "tf32", "bf16-mixed", "16-mixed")
 def keep_memory() -> None:
     """Tell glibc to keep freed memory: by default every large tensor is mapped and unmapped anew, at twice the time.
 
-    Same results, bit for bit; up to two thirds more memory (docs/performance.md). Does nothing where the C library is
-    another.
+    Same results, bit for bit, for more memory (docs/performance.md). Does nothing where the C library is another.
     """
     if sys.platform != "linux":
         return

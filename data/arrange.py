@@ -139,8 +139,8 @@ def same(one, other):
 
 
 def known_folders():
-    """The folders that the classes of classification/header.py take."""
-    return {folder for entry in classification.classes for folder in entry.rpartition("=")[2].split("+")}
+    """The folders that the classes of classification/header.py take, whatever their upper and lower case."""
+    return {folder.casefold() for entry in classification.classes for folder in entry.rpartition("=")[2].split("+")}
 
 
 def report(table, output, metadata=ROOT / "metadata.xls"):
@@ -163,7 +163,8 @@ def report(table, output, metadata=ROOT / "metadata.xls"):
     if not {(output / folder).resolve() for folder in folders} <= {ROOT / folder for folder in header.dir_input}:
         command += " -i " + shlex.join(str(output / folder) for folder in folders)
     if Path(metadata).resolve() != ROOT / "metadata.xls":
-        words = [f"file_metadata={metadata}"] + ["classes=[]"] * bool(set(folders) - known_folders())
+        others = {folder.casefold() for folder in folders} - known_folders()
+        words = [f"file_metadata={metadata}", *["classes=[]"] * bool(others)]
         command += ", then python classification/split.py " + shlex.join(words)
     print(f"What became of each row is in {output / 'arrange.csv'}; next: "
           + (command if folders else "python data/arrange.py -i DOWNLOADS with the folders that hold the radiographs"))

@@ -13,7 +13,7 @@ import errno
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -97,31 +97,43 @@ def run(fabric, model, batches, done: set, settings, write) -> None:
     """
     one_at_a_time = fabric.device.type != "cpu" or settings.backend != "torch" or settings.compile
     cores = torch.get_num_threads()
-    workers = AT_ONCE if one_at_a_time else min(AT_ONCE, max(2, cores))
+    workers = AT_ONCE if one_at_a_time else side_by_side(len(batches), cores)
     gate = threading.Lock() if one_at_a_time else nullcontext()
+    writing = threading.Lock()
+
+    def keep(row: dict) -> None:
+        with writing:
+            write(row)
+
     if not one_at_a_time:
         torch.set_num_threads(max(1, cores // workers))  # of each worker, since none has computed yet
     with ThreadPoolExecutor(workers) as pool:
-        found = [pool.submit(segment_batch, fabric, model, batch, done, settings, gate) for batch in batches]
         try:
-            for future in tqdm(found, "batches", disable=not fabric.is_global_zero):
-                for row in future.result():
-                    write(row)
+            found = [pool.submit(segment_batch, fabric, model, batch, done, settings, gate, keep) for batch in batches]
+            for future in tqdm(as_completed(found), "batches", len(found), disable=not fabric.is_global_zero):
+                future.result()
         finally:  # what is interrupted does not work through the rest first
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(cores)
 
 
-def segment_batch(fabric, model, batch, done: set, settings, gate) -> list[dict]:
-    """Read, segment and write some radiographs; the rows of masks.csv of those that are not done. The network works
-    within the gate."""
+def side_by_side(batches: int, cores: int) -> int:
+    """How many batches to work on at once: as leave the fewest cores idle, of these numbers the greatest."""
+    most = max(1, min(AT_ONCE, max(2, cores), batches))
+    return max(range(min(2, most), most + 1), key=lambda count: (count * max(1, cores // count), count))
+
+
+def segment_batch(fabric, model, batch, done: set, settings, gate, keep) -> None:
+    """Read, segment and write some radiographs, and keep the row of masks.csv of each that is not done, at once. The
+    network works within the gate."""
     items = [read(job, settings) for job in batch]
     good = [item for item in items if isinstance(item, segment.Prepared)]
     with gate, fabric.autocast():
         found = iter(segment.probabilities(model, good, settings, fabric.device) if good else ())
-    answers = [next(found) if isinstance(item, segment.Prepared) else None for item in items]
-    return [finish(job, item, small, settings)
-            for job, item, small in zip(batch, items, answers, strict=True) if job.key not in done]
+    for job, item in zip(batch, items, strict=True):
+        small = next(found) if isinstance(item, segment.Prepared) else None
+        if job.key not in done:
+            keep(finish(job, item, small, settings))
 
 
 def read(job: table.Job, settings):
