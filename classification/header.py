@@ -24,11 +24,12 @@ restart = False  # True throws an earlier run of this name away
 # Input
 approach = "local"  # patches that vote; global: the whole image at patch_size; dense: every window of one pass
 img_size = 1024  # the masked image is img_size x img_size
+resolution = 0  # images are brought to this many pixels a side first, so that copies of any size look alike; 0 is off
 patch_size = 224  # side of a patch, in pixels of it
 input_scaling = "auto"  # imagenet, lite (grey - 127) / 128, raw 0..255; auto: as the starting weights need
 
 # Network
-net_label = "resnet18"  # or resnet34, resnet50, densenet121, vgg11_bn, squeezenet1_0, squeezenet1_1, efficientnet_lite0
+net_label = "resnet18"  # or resnet34, resnet50, densenet121, vgg11_bn, squeezenet1_0, 1_1, efficientnet_lite0, _lite2
 pretrained = "imagenet"  # start from torchvision's ImageNet weights; none: from random ones
 file_weights = None  # start training from this checkpoint's weights instead, or predict with them
 
@@ -48,6 +49,8 @@ num_train = 0  # so many training images only, drawn evenly from the classes; 0 
 # Augmentation
 flip = 0.5  # probability of a mirror image
 rotation = 5.0  # degrees either way
+copies = 0.0  # probability of another copy: resampling, JPEG, sharpening, edge enhancement, blur, noise
+contrast = 0.0  # grey ** (1 +- up to this), and brightness by a fifth of it
 
 # Vote
 repeat = 100  # patches that vote on an image

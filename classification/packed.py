@@ -33,3 +33,13 @@ def centre(packed: Packed, rng: np.random.Generator) -> tuple[int, int]:
     row = int(np.searchsorted(packed.ends, number, side="right"))
     inside = np.flatnonzero(np.unpackbits(packed.bits[row], count=packed.width))
     return row, int(inside[number - packed.ends[row]])  # counted from the row's end
+
+
+def window(packed: Packed, row: int, column: int, reach: int) -> np.ndarray:
+    """The lung (2 reach + 1, 2 reach + 1) uint8 0/1 about a pixel, zero beyond the image: as patches.window()."""
+    top, bottom = max(row - reach, 0), min(row + reach + 1, len(packed.bits))
+    rows = np.unpackbits(packed.bits[top:bottom], axis=1, count=packed.width)
+    left, right = max(column - reach, 0), min(column + reach + 1, packed.width)
+    found = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
+    found[top - row + reach :, left - column + reach :][: bottom - top, : right - left] = rows[:, left:right]
+    return found

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from classification import backbone, packed, patches
+from classification import backbone, changes, packed, patches
 from cxr import engine
 
 
@@ -101,11 +101,15 @@ def batches(images, cases: list, settings, epoch: int, rank: int = 0, processes:
         drawn = [place(lung, settings, epoch, cases[index].case, occurrence)
                  for (index, occurrence), (_, lung) in zip(step, items, strict=True)]
         centres, turns, mirrored = zip(*drawn, strict=True)
-        seen = [image for image, _ in items]
         if settings.approach == "local":
-            seen = [patches.window(image, *centre, reach) for image, centre in zip(seen, centres, strict=True)]
+            seen = [patches.window(image, *at, reach) for (image, _), at in zip(items, centres, strict=True)]
+            lungs = [packed.window(lung, *at, reach) for (_, lung), at in zip(items, centres, strict=True)]
             centres = [(reach, reach)] * len(step)
-        lungs = np.stack([packed.unpack(lung) for _, lung in items]) if settings.approach == "dense" else None
+        else:
+            seen, lungs = [image for image, _ in items], [packed.unpack(lung) for _, lung in items]
+        rngs = [engine.generator(settings.seed, "copy", epoch, cases[index].case, number) for index, number in step]
+        seen = [changes.change(image, settings, rng) * lung for image, lung, rng in zip(seen, lungs, rngs, strict=True)]
+        lungs = np.stack(lungs) if settings.approach == "dense" else None
         batch = Batch(
             torch.from_numpy(np.stack(seen)),
             None if lungs is None else torch.from_numpy(lungs),

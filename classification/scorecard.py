@@ -35,8 +35,8 @@ from classification.weightfile import find_weights
 from cxr import config, engine, journal, runreport
 
 TABLE = "scorecard.csv"
-DECISIVE = ("approach", "precision", "img_size", "patch_size", "input_scaling", "classes", "repeat", "repeat_val",
-            "vote", "sampling", "seed", "method", "scores", "steps", "draws", "lesions")
+DECISIVE = ("approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat",
+            "repeat_val", "vote", "sampling", "seed", "method", "scores", "steps", "draws", "lesions")
 ALWAYS = ("seed",)  # draws the maps that know nothing, whatever the approach
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "lightning-fabric")
 _TEXT = ("case", "folder", "patient", "label", "predicted", "status", "reason")

