@@ -1,64 +1,64 @@
-"""Random changes of a training radiograph and its target, made together, left and right respected."""
+"""Random changes of a training radiograph and its label map, before equalisation: as other patients, beds, machines and
+copies would have made it (cxr/shifts)."""
 
-import cv2
 import numpy as np
 
+from cxr.shifts import copies, exposure, geometry, objects, opacities
 from segmentation.masks import HEART, LEFT, RIGHT
 
+# Each with the range that its strength is drawn from: as far as the shift suite goes, or a little less
+_OPACITIES = ((opacities.consolidate, 0.05, 0.6), (opacities.haze, 0.2, 0.95), (opacities.effuse, 0.05, 0.6),
+              (opacities.collapse, 0.1, 0.5), (opacities.white_out, 0.2, 1.0))
+_OBJECTS = ((objects.collimate, 0.02, 0.15), (objects.border, 0.02, 0.1), (objects.letter, 0.015, 0.05),
+            (objects.leads, 1, 6), (objects.tubes, 1, 3.99), (objects.pacemaker, 0.2, 0.6))
+_COPIES = ((copies.resample, 160, 400), (copies.jpeg, 20, 80), (copies.unsharp, 0.3, 4), (copies.enhance_edges, 0.5, 4),
+           (copies.enhance_edges, 0.5, 4), (copies.blur, 0.0005, 0.004), (copies.noise, 0.005, 0.07))
+_EXPOSURES = ((exposure.narrow_window, 0.01, 0.15), (exposure.burn_out, 0.02, 0.25), (exposure.gamma, 0.5, 2),
+              (exposure.local_contrast, 1, 8))
 
-def augment(image: np.ndarray, target: np.ndarray, settings, rng: np.random.Generator):
-    """(H, W) float32 0..255 and (H, W) uint8 labels -> the same kinds, changed by what the settings allow."""
-    image, target = _move(image, target, settings, rng)
+
+def augment(image: np.ndarray, labels: np.ndarray, settings, rng: np.random.Generator):
+    """(H, W) float32 0..1 and (H, W) uint8 labels -> the same kinds, changed by what the settings allow."""
+    image, labels = _move(image, labels, settings, rng)
     if rng.random() < settings.flip:
-        image, target = image[:, ::-1], mirror_labels(target)
+        image, labels = np.ascontiguousarray(image[:, ::-1]), mirror_labels(labels)
     if rng.random() < settings.opacity:
-        image = _opacities(image, target, rng)
-    image = _grey(image, settings, rng)
-    return np.ascontiguousarray(image, np.float32), np.ascontiguousarray(target)
+        for change, low, high in _some(_OPACITIES, rng):
+            image, labels = change(image, labels, rng.uniform(low, high), rng)
+    if rng.random() < settings.objects:
+        for change, low, high in _some(_OBJECTS, rng):
+            image, labels = change(image, labels, rng.uniform(low, high), rng)
+    if rng.random() < settings.copies:
+        for change, low, high in _some(_COPIES, rng):
+            image = change(image, rng.uniform(low, high), rng)
+    if rng.random() < settings.exposure:
+        change, low, high = _EXPOSURES[rng.integers(len(_EXPOSURES))]
+        image = change(image, rng.uniform(low, high), rng)
+    return np.ascontiguousarray(np.clip(image, 0, 1), np.float32), np.ascontiguousarray(labels)
 
 
-def mirror_labels(target: np.ndarray) -> np.ndarray:
+def brighten(image: np.ndarray, settings, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) 0..255 after equalisation, with another contrast and brightness: how much of the radiograph is lung, bed
+    and collimator shifts every rank."""
+    image = 255 * np.clip(image / 255, 0, 1) ** np.exp(rng.uniform(-1, 1) * np.log1p(settings.contrast))
+    return np.clip(image + rng.uniform(-1, 1) * settings.contrast / 5 * 255, 0, 255).astype(np.float32)
+
+
+def mirror_labels(labels: np.ndarray) -> np.ndarray:
     """The labels of the mirror image: what was the left lung is now on the right lung's side, and is called so."""
-    swap = np.array([0, HEART, RIGHT, LEFT], np.uint8)
-    return swap[target[..., ::-1]]
+    swap = np.array([0, HEART, RIGHT, LEFT, 4], np.uint8)
+    return swap[labels[..., ::-1]]
 
 
-def _move(image, target, settings, rng):
-    height, width = image.shape
+def _move(image, labels, settings, rng):
     angle = rng.uniform(-settings.rotation, settings.rotation)
     size = np.exp(rng.uniform(-1, 1) * np.log1p(settings.scale))
-    squeeze = np.exp(rng.uniform(-1, 1) * np.log1p(settings.scale / 2))  # films are squeezed when made square
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, size)
-    matrix[0, :2] *= squeeze
-    matrix[0, 2] = matrix[0, 2] * squeeze + (1 - squeeze) * (width - 1) / 2
-    matrix[:, 2] += rng.uniform(-settings.shift, settings.shift, 2) * (width, height)
-    # Outside is black, as beyond the collimator, or the edge drawn out, as in a closer view; films have both.
-    border = cv2.BORDER_CONSTANT if rng.random() < 0.5 else cv2.BORDER_REPLICATE
-    moved = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
-    labels = cv2.warpAffine(target, matrix, (width, height), flags=cv2.INTER_NEAREST)
-    return moved, labels
+    squeeze = np.exp(rng.uniform(-1, 1) * np.log1p(settings.scale))  # copies are squeezed to squares, children broad
+    down, right = rng.uniform(-settings.shift, settings.shift, 2)
+    # Outside is black, as beyond the collimator, or the edge drawn out, as in a closer view.
+    return geometry.move(image, labels, angle, size, squeeze, down, right, edge=rng.random() < 0.5)
 
 
-def _opacities(image, target, rng):
-    """Bright soft clouds, mostly over the lungs: consolidation and ground glass in the eyes of a network."""
-    height, width = image.shape
-    lungs = np.argwhere(target >= LEFT)
-    clouds = np.zeros_like(image)
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    for _ in range(rng.integers(1, 6)):
-        row, column = lungs[rng.integers(len(lungs))] if len(lungs) else rng.uniform(0, 1, 2) * (height, width)
-        across, along = rng.uniform(0.04, 0.22, 2) * (width, height)
-        cloud = np.exp(-(((rows - row) / along) ** 2) - ((columns - column) / across) ** 2)
-        clouds = np.maximum(clouds, rng.uniform(0.2, 0.95) * cloud)
-    texture = cv2.resize(rng.random((12, 12), np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    clouds *= np.clip(0.6 + 0.6 * texture, 0, 1)
-    return image + clouds * (rng.uniform(190, 250) - image) * (image < 250)
-
-
-def _grey(image, settings, rng):
-    image = 255 * np.clip(image / 255, 0, 1) ** np.exp(rng.uniform(-1, 1) * np.log1p(settings.contrast))
-    image += rng.uniform(-1, 1) * settings.contrast / 5 * 255
-    if rng.random() < 0.3:
-        image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), rng.uniform(0.3, 1.2))
-    image += rng.uniform(0, settings.noise) * rng.standard_normal(image.shape, np.float32)
-    return np.clip(image, 0, 255)
+def _some(changes, rng):
+    """One of the changes, or in three of ten cases two."""
+    return [changes[i] for i in rng.choice(len(changes), 2 if rng.random() < 0.3 else 1, replace=False)]

@@ -12,8 +12,9 @@ from PIL import Image
 
 from cxr.reading import radiograph
 from cxr.run import engine
+from cxr.shifts import suite
 from segmentation import transforms
-from segmentation.augment import augment
+from segmentation.augment import augment, brighten
 from segmentation.masks_csv import case_name
 
 ORGANS = ("heart", "left", "right")
@@ -66,6 +67,14 @@ def montgomery(root: Path) -> list[Case]:
     """The cases of `root`/MontgomerySet: CXR_png/ with ManualMask/leftMask/ and rightMask/."""
     folder = root / "MontgomerySet"
     return image_folder(folder / "CXR_png", folder / "ManualMask")
+
+
+def known_set(name: str, root: Path) -> list[Case]:
+    """The cases of a public set, jsrt or montgomery. Raises BadData."""
+    sets = {"jsrt": jsrt, "montgomery": montgomery}
+    if name not in sets:
+        raise BadData(f"train_sets has {name!r}; it takes {' and '.join(sets)}.")
+    return sets[name](root)
 
 
 def image_folder(images: Path, masks: Path) -> list[Case]:
@@ -144,26 +153,45 @@ def truth(case: Case) -> dict[str, np.ndarray]:
     return organs
 
 
-def load(case: Case, settings) -> tuple[torch.Tensor, np.ndarray]:
-    """A training case as the network sees it. Raises BadData or radiograph.Unreadable, naming the file."""
+LUNGS_ONLY = 4  # target of a pixel outside the lungs of a case without a heart mask: background or heart
+
+
+def load(case: Case, settings, augmented: bool = False) -> tuple:
+    """A training case: as the network sees it, (1, h, w) float32 0..255 and targets (h, w) uint8; or, to be augmented,
+    the radiograph before equalisation and its label map, both twice the network's size at most, (H, W) float32 0..1 and
+    (H, W) uint8. Raises BadData or radiograph.Unreadable, naming the file."""
     pixels = radiograph.read(case.image, settings.pixel_limit).pixels
     organs = truth(case)
-    if not set(ORGANS) <= set(organs):
+    if not {"left", "right"} <= set(organs):
         known = ", ".join(organs)
-        raise BadData(f"{case.image} needs masks of heart, left lung and right lung for training, not only of {known}.")
-    for organ in ORGANS:
+        raise BadData(f"{case.image} needs masks of left and right lung, best of the heart too, for training, not only "
+                      f"of {known}.")
+    known = [organ for organ in ORGANS if organ in organs]
+    for organ in known:
         if not organs[organ].any():
             raise BadData(f"the mask {case.masks.get(organ, case.masks.get('labels'))} holds no {organ}.")
         if organs[organ].shape != pixels.shape:  # SCR drew at half of JSRT's size
             size = pixels.shape[1], pixels.shape[0]
             organs[organ] = cv2.resize(organs[organ].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    stack = [organs.get(organ, np.zeros(pixels.shape, bool)) for organ in ORGANS]
+    if augmented:
+        image, labels = suite.unit(pixels), transforms.label_map(stack)
+        labels[labels == 0] = 0 if "heart" in organs else LUNGS_ONLY
+        factor = 2 * max(settings.resize_height, settings.resize_width) / max(pixels.shape)
+        if factor < 1:
+            size = max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+        return image, labels
     image, box = transforms.prepare(pixels, settings)
-    small = transforms.network_input(image, box, settings)
-    return small, transforms.network_target([organs[organ] for organ in ORGANS], box, settings)
+    target = transforms.network_target(stack, box, settings)
+    target[target == 0] = 0 if "heart" in organs else LUNGS_ONLY
+    return transforms.network_input(image, box, settings), target
 
 
 class Radiographs(torch.utils.data.Dataset):
-    """Cases in memory at the network's size (a radiograph is 320 kB at 256 x 256), changed anew each epoch.
+    """Cases in memory at the network's size (320 kB each at 256 x 256), or, augmented, at twice that, changed anew each
+    epoch before they are equalised.
 
     Items are (image (1, H, W) float32 0..255, target (H, W) int64). Reading them is the integrity check: every file
     at fault is named in one BadData.
@@ -180,7 +208,7 @@ class Radiographs(torch.utils.data.Dataset):
 
     def _try(self, case: Case):
         try:
-            return load(case, self.settings)
+            return load(case, self.settings, self.augmented)
         except (BadData, radiograph.Unreadable) as error:
             return str(error)
 
@@ -191,6 +219,16 @@ class Radiographs(torch.utils.data.Dataset):
         image, target = self.items[index]
         if self.augmented:
             rng = engine.generator(self.settings.seed, "augment", self.epoch, self.cases[index].name)
-            changed, target = augment(image[0].numpy(), target, self.settings, rng)
-            image = torch.from_numpy(changed)[None]
+            image, target = self._changed(image, target, rng)
         return image, torch.from_numpy(target.astype(np.int64))
+
+    def _changed(self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator):
+        """A new view of a case, equalised after its changes as a radiograph is that comes so."""
+        outside = LUNGS_ONLY if (labels == LUNGS_ONLY).any() else 0
+        labels = np.where(labels == LUNGS_ONLY, 0, labels).astype(np.uint8)
+        image, labels = augment(image, labels, self.settings, rng)
+        image, box = transforms.prepare((image * 65535).round().astype(np.uint16), self.settings)
+        target = transforms.network_target([labels == organ for organ in (1, 2, 3)], box, self.settings)
+        target[target == 0] = outside
+        small = transforms.network_input(image, box, self.settings)[0].numpy()
+        return torch.from_numpy(brighten(small, self.settings, rng))[None], target

@@ -2,6 +2,7 @@
 
 # Data
 dir_data_root = "data"  # holds JSRT/ and SCR/ (and MontgomerySet/, for evaluate.py): see data/README.md
+train_sets = ["jsrt"]  # or montgomery, or both: what is trained on under dir_data_root
 dir_images = None  # train on this image folder instead of JSRT
 dir_masks = None  # its masks: label images, or folders heart, left lung, right lung
 dir_input = ["data/normal", "data/bacteria", "data/Tuberculosis", "data/virus", "data/COVID-19"]  # for inference.py
@@ -39,14 +40,16 @@ num_train = 0  # first so many training radiographs only; 0 is all
 patience = 0  # stop after so many epochs without a better validation score; 0 never does
 average = 0.0  # decay a step of an exponential moving average of the weights, which is then what is kept; 0 is off
 
-# Augmentation
+# Augmentation, before equalisation
 augment = False  # random changes of the training radiographs, keyed by seed, epoch and case
 rotation = 10.0  # degrees either way
-scale = 0.15  # larger or smaller by up to this fraction
+scale = 0.15  # larger or smaller, broader or narrower, by up to this fraction
 shift = 0.08  # of the image's side, either way
-contrast = 0.5  # grey ** (1 +- up to this), and brightness by a fifth of it
-noise = 8.0  # standard deviation in grey levels, at most
-opacity = 0.5  # probability of bright clouds over the picture, as diseased lungs have
+opacity = 0.5  # probability of simulated disease in the lungs: consolidation, diffuse opacity, effusion, atelectasis
+objects = 0.3  # probability of collimation, borders, lettering, leads, tubes, a pacemaker
+copies = 0.5  # probability of resampling, JPEG, sharpening, edge enhancement, blur, noise
+exposure = 0.3  # probability of a narrow window, burnt-out lungs, gamma, local contrast
+contrast = 0.3  # grey ** (1 +- up to this) after equalisation, and brightness by a fifth of it
 flip = 0.0  # probability of a mirror image, left and right lung exchanged; it mirrors the heart
 
 # Inference

@@ -17,7 +17,6 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
-import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, DistributedSampler
 from tqdm import tqdm
@@ -55,12 +54,15 @@ def find_data(settings) -> dict[str, list[dataset.Case]]:
     if settings.dir_images and not settings.dir_masks:
         raise dataset.BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder of its masks.")
     if settings.dir_images:
-        cases = dataset.image_folder(Path(settings.dir_images), Path(settings.dir_masks))
+        sets = [dataset.image_folder(Path(settings.dir_images), Path(settings.dir_masks))]
     else:
-        cases = dataset.jsrt(Path(settings.dir_data_root))
-    parts = dataset.official_split(cases, settings.split_seed)
-    if not parts["train"] or not parts["val"]:
-        raise dataset.BadData(f"{len(cases)} radiographs are too few to train and validate: give at least 10.")
+        sets = [dataset.known_set(name, Path(settings.dir_data_root)) for name in settings.train_sets]
+    parts = {"train": [], "val": []}
+    for cases in sets:
+        split = dataset.official_split(cases, settings.split_seed)
+        if not split["train"] or not split["val"]:
+            raise dataset.BadData(f"{len(cases)} radiographs are too few to train and validate: give at least 10.")
+        parts = {name: parts[name] + split[name] for name in parts}
     return {"train": parts["train"][: settings.num_train or None], "val": parts["val"]}
 
 
@@ -106,6 +108,8 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
     optimizer = torch.optim.Adam(
         model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), weight_decay=settings.weight_decay
     )
+    if settings.precision != "32-true":  # slower in float32 on CPUs without AVX-512
+        model = model.to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, optimizer)
     if state:
         runfolder.resume(fabric, state, model, averaged, optimizer)
@@ -170,7 +174,7 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
         for group in optimizer.param_groups:
             group["lr"] = rate
         images, targets = images.to(fabric.device, non_blocking=True), targets.to(fabric.device, non_blocking=True)
-        loss = F.nll_loss(model(images).float(), targets, weight)
+        loss = validation.cross_entropy(model(images).float(), targets, weight)
         if not torch.isfinite(loss):
             raise engine.BadRun(
                 f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}"

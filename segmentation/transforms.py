@@ -36,5 +36,10 @@ def network_target(organs: list[np.ndarray], box, settings) -> np.ndarray:
     """
     top, bottom, left, right = box
     stack = torch.from_numpy(np.stack(organs)[:, top:bottom, left:right].astype(np.float32))
-    stack = resize(stack, settings.resize_height, settings.resize_width)
-    return torch.cat([torch.full_like(stack[:1], 0.5), stack]).argmax(0).to(torch.uint8).numpy()
+    return label_map(resize(stack, settings.resize_height, settings.resize_width).numpy())
+
+
+def label_map(organs) -> np.ndarray:
+    """Masks of heart, left and right lung (3, H, W), boolean or soft -> labels (H, W) uint8, overlaps to the first."""
+    organs = np.asarray(organs, np.float32)
+    return np.concatenate([np.full_like(organs[:1], 0.5), organs]).argmax(0).astype(np.uint8)

@@ -5,7 +5,23 @@ import torch.nn.functional as F
 from torch.utils.tensorboard import SummaryWriter
 
 from cxr.figures import contours
-from segmentation import weights
+from segmentation import weights as weight_files
+from segmentation.dataset import LUNGS_ONLY
+from segmentation.masks import HEART
+
+
+def cross_entropy(output: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Weighted mean cross-entropy of log-probabilities (N, 4, H, W) and targets (N, H, W).
+
+    Where a case has no heart mask, what is not lung is background or heart: the loss is that of their sum.
+    """
+    partial = targets == LUNGS_ONLY
+    if not partial.any():
+        return F.nll_loss(output, targets, weight)
+    each = F.nll_loss(output, targets.masked_fill(partial, 0), reduction="none")
+    each = torch.where(partial, -torch.logaddexp(output[:, 0], output[:, HEART]), each)
+    weights = weight[targets.masked_fill(partial, 0)]
+    return (each * weights).sum() / weights.sum()
 
 
 @torch.inference_mode()
@@ -19,21 +35,24 @@ def validate(fabric, settings, model, val_set) -> dict[str, float]:
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, 0)
     mine = range(fabric.global_rank, len(val_set), fabric.world_size)
-    sums = torch.zeros(5, dtype=torch.float64)  # loss, heart, left, right, count
+    sums = torch.zeros(6, dtype=torch.float64)  # loss, heart, left, right, count, and how many have a heart mask
     weight = torch.tensor(settings.class_weights, device=fabric.device)
     for first in range(0, len(mine), settings.num_batch_test):
         items = [val_set[i] for i in mine[first : first + settings.num_batch_test]]
         images, targets = (torch.stack(part).to(fabric.device) for part in zip(*items, strict=True))
         with fabric.autocast():
             output = model(images).float()
-        sums[0] += F.nll_loss(output, targets, weight).item() * len(items)
+        sums[0] += cross_entropy(output, targets, weight).item() * len(items)
         labels = output.argmax(1)
         for organ in (1, 2, 3):
             both = ((labels == organ) & (targets == organ)).sum((1, 2)).double()
             either = ((labels == organ) | (targets == organ)).sum((1, 2))
             sums[organ] += (both / either.clamp(min=1)).sum().item()
         sums[4] += len(items)
-    loss, heart, left, right, count = fabric.all_reduce(sums.to(fabric.device).float(), reduce_op="sum").tolist()
+        sums[5] += (targets == HEART).any(2).any(1).sum().item()
+    sums = fabric.all_reduce(sums.to(fabric.device).float(), reduce_op="sum").tolist()
+    loss, heart, left, right, count, hearts = sums
+    heart *= count / max(hearts, 1)
     lungs = (left + right) / 2
     scores = {"jaccard_heart": heart, "jaccard_left": left, "jaccard_right": right, "jaccard_lungs": lungs}
     scores |= {"loss": loss, "score": (heart + lungs) / 2}
@@ -47,7 +66,7 @@ def picture(writer: SummaryWriter, settings, row: dict, model, val_set) -> None:
             writer.add_scalar(name, value, row["epoch"])
     image, target = val_set[0]
     device = next(model.parameters()).device
-    labels = weights.probabilities(model, image[None].to(device)).argmax(1)[0].to(torch.uint8).cpu().numpy()
+    labels = weight_files.probabilities(model, image[None].to(device)).argmax(1)[0].to(torch.uint8).cpu().numpy()
     shown = contours.overlay(image[0].numpy(), labels, target.numpy().astype("uint8"))
     writer.add_image("validation", shown, row["epoch"], dataformats="HWC")
     writer.flush()

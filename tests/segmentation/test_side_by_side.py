@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -53,13 +54,19 @@ def test_ctrl_c_ends_soon_and_every_finished_pair_has_its_row(trained, films, tm
     out = tmp_path / "out"
     words = [sys.executable, SEGMENT, "-i", given, "-o", out, *TINY, f"file_weights={trained.run / 'best.pt'}",
              "num_batch_test=1"]
+    # Whoever runs the tests in the background of a shell has SIGINT ignored, and so would the script.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with open(tmp_path / "log", "w") as log:
-        child = subprocess.Popen([str(word) for word in words], cwd=ROOT, stdout=log, stderr=log)
-        until = time.monotonic() + 120
-        while not (out / "masks.0.jsonl").exists() and time.monotonic() < until:
-            time.sleep(0.005)
-        child.send_signal(signal.SIGINT)  # while batches are still being given out
-        assert child.wait(timeout=15) != 0
+        child = subprocess.Popen([str(word) for word in words], cwd=ROOT, stdout=log, stderr=log, preexec_fn=heard)
+        try:
+            until = time.monotonic() + 120
+            while not (out / "masks.0.jsonl").exists() and time.monotonic() < until:
+                time.sleep(0.005)
+            child.send_signal(signal.SIGINT)  # while batches are still being given out
+            assert child.wait(timeout=15) != 0
+        finally:
+            child.kill()
+            child.wait()
     finished = len(pairs.find(out / "in")) if (out / "in").exists() else 0
     assert rows(out) == finished < 3000
 
