@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from classification import backbone, weightfile
-from cxr import engine, pairs, radiograph, resize
-from segmentation import network
+from classification.model import backbone, weightfile
+from cxr import pairs, resize
+from cxr.reading import radiograph
+from cxr.run import engine
+from segmentation import weights
 
 ROOT = Path(__file__).resolve().parents[1]
 SEGMENTATION = ROOT / "weights" / "segmentation.safetensors"
@@ -32,7 +34,7 @@ def films(folder: Path | None, work: Path, count: int, size: int) -> list[Path]:
 
 def segmentation_weights(file: Path | None, work: Path) -> Path:
     """Weights of an FC-DenseNet103, by default those that ship, as the plain state dict that both sides read."""
-    name, state, _ = network.read(file or SEGMENTATION)
+    name, state, _ = weights.read(file or SEGMENTATION)
     if name != "fcdensenet103":
         raise ValueError(f"{file} holds {name}; the benchmarks are of fcdensenet103.")
     return _written(state, work / "segmentation.pt")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks import plain_network, plain_segment, plain_vote
-from cxr import engine
+from cxr.run import engine
 
 
 def equalise(film, **_):

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from classification import backbone
+from classification.model import backbone
 from cxr import pairs
 
 
@@ -35,7 +35,7 @@ def vote(model, folder, case, centres, side, size, scaling) -> np.ndarray:
 
 
 def saliency(model, weights, folder, case, centres, side, size, scaling, target) -> np.ndarray:
-    """Probabilistic Grad-CAM of one class, (side, side): as in classification/saliency.py, patch by patch."""
+    """Probabilistic Grad-CAM of one class, (side, side): as in classification/saliency/grad_cam.py, patch by patch."""
     device = next(model.parameters()).device
     stride, first = backbone.lattice(model)
     kept = {}

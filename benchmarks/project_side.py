@@ -6,13 +6,17 @@ import numpy as np
 import torch
 
 from benchmarks.plain_side import stripes
-from classification import backbone, dataset, mapruns, maps, predict
 from classification import header as second
-from classification import saliency as grad_cam
-from cxr import config, engine, radiograph
-from segmentation import fast, train, transforms
+from classification.cases import dataset
+from classification.model import backbone
+from classification.saliency import grad_cam, maps
+from classification.voting import batch, predict
+from cxr.reading import radiograph
+from cxr.run import engine
+from cxr.settings import config
+from segmentation import fast_forward, train, transforms
 from segmentation import header as first
-from segmentation import network as networks
+from segmentation import weights as weight_files
 
 
 def equalise(film, **_):
@@ -30,13 +34,13 @@ def network(weights, film, size, device, settings, **_):
     words = [f"device={device}", f"resize_height={size}", f"resize_width={size}", "crop_border=False", *settings]
     settings = config.load(first, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
-    model, settings, _ = networks.open_network(Path(weights), settings)
+    model, settings, _ = weight_files.open_network(Path(weights), settings)
     x = _inputs([film], settings).to(fabric.device)
-    model = fast.prepare(model, settings, fabric.device)
+    model = fast_forward.prepare(model, settings, fabric.device)
 
     def run():
         with fabric.autocast():
-            p = networks.probabilities(model, x).cpu()
+            p = weight_files.probabilities(model, x).cpu()
         return lambda: {"p": p.numpy()}
 
     return run
@@ -87,7 +91,7 @@ def vote(classifier, folder, case, settings, centres, side, patch, device, appro
     fabric, model, settings, _ = _classifier(classifier, side, patch, len(centres), words)
 
     def run():
-        ((_, item),) = mapruns.read([dataset.Case(case, "pair", Path(folder), None)], settings, False)
+        ((_, item),) = batch.read([dataset.Case(case, "pair", Path(folder), None)], settings, False)
         with fabric.autocast():
             p, found = predict.predict_image(model, *item, settings, case, fabric.device)
         return lambda: {"p": p, "centres": found}
@@ -102,11 +106,11 @@ def dense(**values):
 def saliency(classifier, folder, case, settings, centres, side, patch, target, output, device, **_):
     words = [f"device={device}", *settings]
     fabric, model, settings, names = _classifier(classifier, side, patch, len(centres), words)
-    settings = mapruns.with_options(settings, target=names[target], method="gradcam")
+    settings = batch.with_options(settings, target=names[target], method="gradcam")
     place = dataset.Case(case, "pair", Path(folder), None)
 
     def run():
-        ((_, item),) = mapruns.read([place], settings, False)
+        ((_, item),) = batch.read([place], settings, False)
         with fabric.autocast():
             found = maps.explain(model, place, item, settings, names, fabric.device)
         maps.finish(place, found, settings, names, Path(output) / "project", False)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cxr import engine
+from cxr.run import engine
 
 # images, channels in and out, side: of both stages' middle layers, those a convolution is best at
 SHAPES = ((8, 128, 128, 28), (2, 256, 256, 28), (2, 256, 16, 128))

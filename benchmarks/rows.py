@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks import agree, work
-from cxr import radiograph
+from cxr.reading import radiograph
 
 WANTED = {"equalise": (8, 0), "network": (2.5, 5), "inference": (2.5, 4), "step": (2.5, 4), "vote": (6, 11),
           "dense": (20, 0), "saliency": (8, 14)}  # ratios: float32, fastest setting

@@ -12,10 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
-from classification import backbone, dataset, sampling
 from classification import header as second
 from classification import train as classify
-from cxr import config, engine
+from classification.cases import dataset
+from classification.model import backbone
+from classification.patches import epochs
+from cxr.run import engine
+from cxr.settings import config
 from segmentation import dataset as films
 from segmentation import fcdensenet
 from segmentation import header as first
@@ -69,7 +72,7 @@ def classification(pair: Path, classifier: Path, steps: int, device: str) -> flo
         return loss
 
     images, pin = dataset.Images(cases, settings), fabric.device.type == "cuda"
-    return _share(lambda epoch: sampling.batches(images, cases, settings, epoch, pin=pin), learn, fabric.device)
+    return _share(lambda epoch: epochs.batches(images, cases, settings, epoch, pin=pin), learn, fabric.device)
 
 
 def _share(batches, learn, device: torch.device) -> float:

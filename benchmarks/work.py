@@ -3,7 +3,7 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from classification import backbone
+from classification.model import backbone
 from segmentation import fcdensenet
 
 

@@ -24,8 +24,13 @@ import cv2
 import pandas as pd
 from tqdm import tqdm
 
-from classification import contrasts, dataset, header, known, measures
-from cxr import config, engine, journal, pairs
+from classification import header
+from classification.cases import dataset
+from classification.measuring import contrasts, measures
+from classification.splitting import known
+from cxr import pairs
+from cxr.run import engine, journal
+from cxr.settings import config
 
 ABOUT = ["case", "folder", "label", "patient", "source", "status", "reason"]
 DECISIVE = ["seed", "repeat", "sampling", "img_size", "patch_size"]  # settings that a measurement depends on

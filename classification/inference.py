@@ -20,9 +20,14 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 
-from classification import dataset, header, mapruns, patches, predict, predictions
-from classification.weightfile import find_weights
-from cxr import config, engine, journal, pairs, runreport
+from classification import header
+from classification.cases import dataset
+from classification.model.weightfile import find_weights
+from classification.patches import patch
+from classification.voting import batch, predict, predictions
+from cxr import pairs
+from cxr.run import engine, journal, runreport
+from cxr.settings import config
 
 # What decides a prediction, and what computes it
 DECISIVE = ("approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat",
@@ -44,9 +49,9 @@ def main() -> None:
     try:
         inputs = options.input or [predictions.default_input(settings)]
         weights, which = find_weights(settings)
-        model, settings, names, cases, notes = mapruns.begin(weights, inputs, settings, DECISIVE)
+        model, settings, names, cases, notes = batch.begin(weights, inputs, settings, DECISIVE)
         patient_of, unknown = predictions.patients(cases, inputs, settings)
-        changed = mapruns.differs(output, settings, weights, options.overwrite, mapruns.decisive(settings, DECISIVE))
+        changed = batch.differs(output, settings, weights, options.overwrite, batch.decisive(settings, DECISIVE))
     except ValueError as error:
         sys.exit(f"classification/inference.py: {error}")
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
@@ -97,7 +102,7 @@ def main() -> None:
 
 def results(fabric, model, cases: list[dataset.Case], settings):
     """Each case with its tally, coverage and number of patches, or, as text, why it has none."""
-    for case, item in mapruns.read(cases, settings, fabric.is_global_zero):
+    for case, item in batch.read(cases, settings, fabric.is_global_zero):
         if isinstance(item, pairs.BadPair):
             yield case, f"{case.folder}: {item}"
             continue
@@ -106,14 +111,15 @@ def results(fabric, model, cases: list[dataset.Case], settings):
         if not np.isfinite(p).all():
             yield case, f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."
             continue
-        covered = patches.coverage(item[1], centres, settings.patch_size)
+        covered = patch.coverage(item[1], centres, settings.patch_size)
         yield case, predict.tally(p, settings.vote, predict.drawn(settings)) | {"coverage": covered, "patches": len(p)}
 
 
 def measure(output: Path, rows, names: list[str], inputs: list[str]) -> None:
     """Write metrics.json and the figures of labelled rows, and print the metrics."""
     # Here, since these bring sklearn, scipy.stats and matplotlib, 1 to 2 s that only this function needs
-    from cxr import diagrams, scores
+    from cxr.figures import diagrams
+    from cxr.stats import scores
 
     good = rows[rows.status == "ok"]
     truth, predicted, p, patients = predictions.columns(good, names)

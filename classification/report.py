@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from classification import header
 from classification.page import contents, findings, pictures, render
-from cxr import config
+from cxr.settings import config
 
 EMBED = 500  # cases whose pictures the page itself holds
 AT_ONCE = 16  # cases drawn before the next are begun, so that few films are in memory

@@ -29,10 +29,14 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from classification import casescore, header, mapruns, mapscores, mapsummary, predict, predictions, saliency
-from classification.predictions import default_input
-from classification.weightfile import find_weights
-from cxr import config, engine, journal, runreport
+from classification import header
+from classification.map_scores import casescore, criteria, summary
+from classification.model.weightfile import find_weights
+from classification.saliency import grad_cam
+from classification.voting import batch, predict, predictions
+from classification.voting.predictions import default_input
+from cxr.run import engine, journal, runreport
+from cxr.settings import config
 
 TABLE = "scorecard.csv"
 DECISIVE = ("approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat",
@@ -48,7 +52,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: scorecard in dir_save/test_name")
     parser.add_argument("-l", "--lesions", metavar="LESIONS", help="folder of the lesions' masks")
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
-    parser.add_argument("--method", default="gradcam", choices=saliency.METHODS, help="as in visualize_cnn.py")
+    parser.add_argument("--method", default="gradcam", choices=grad_cam.METHODS, help="as in visualize_cnn.py")
     parser.add_argument("--scores", nargs="+", default=list(casescore.SCORES), choices=casescore.SCORES,
                         metavar="SCORE", help="some of those above (default: all)")
     parser.add_argument("--steps", type=int, default=6, help="parts in which the lung is blanked (6); each asks "
@@ -67,12 +71,12 @@ def main() -> None:
             raise ValueError(f"there is no folder {lesions}; give one of lesion masks with --lesions, or none.")
         inputs = options.input or [default_input(settings)]
         weights, which = find_weights(settings)
-        model, settings, names, cases, notes = mapruns.begin(weights, inputs, settings, DECISIVE, ALWAYS)
+        model, settings, names, cases, notes = batch.begin(weights, inputs, settings, DECISIVE, ALWAYS)
         patients, unknown = predictions.patients(cases, inputs, settings)
-        settings = mapruns.with_options(settings, method=options.method, scores=sorted(options.scores),
+        settings = batch.with_options(settings, method=options.method, scores=sorted(options.scores),
                                         steps=options.steps, draws=options.draws, lesions=str(lesions or ""))
-        changed = mapruns.differs(output, settings, weights, options.overwrite,
-                                  mapruns.decisive(settings, DECISIVE, ALWAYS))
+        changed = batch.differs(output, settings, weights, options.overwrite,
+                                  batch.decisive(settings, DECISIVE, ALWAYS))
     except ValueError as error:
         sys.exit(f"classification/scorecard.py: {error}")
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
@@ -95,11 +99,11 @@ def main() -> None:
                 if status != "failed"}
     mine = [c for c in cases[fabric.global_rank :: fabric.world_size] if (c.folder, c.case) not in done]
     # Drawn on the CPU, before they are moved, so that every device gets the same ones.
-    networks = mapscores.randomised(model, settings.seed) if mine and "layers" in options.scores else {}
+    networks = criteria.randomised(model, settings.seed) if mine and "layers" in options.scores else {}
     for network in (model, *networks.values()):
         predict.ready(network, fabric.device, settings.compile)
     with journal.writer(table, fabric.global_rank) as write:
-        for case, item in mapruns.read(mine, settings, fabric.is_global_zero):
+        for case, item in batch.read(mine, settings, fabric.is_global_zero):
             about = {"case": case.case, "folder": case.folder, "patient": patients[case.folder, case.case]}
             with fabric.autocast():
                 write(about | casescore.score(model, networks, case, item, settings, names, fabric.device, lesions))
@@ -113,7 +117,7 @@ def main() -> None:
         print(f"failed: {reason}")
     print(f"{counts['ok']} scored, {counts['wrong']} classified wrongly, {counts['failed']} failed "
           f"({len(done & keys)} were finished before).")
-    written = mapsummary.write(rows, names, counts, output, settings.seed)
+    written = summary.write(rows, names, counts, output, settings.seed)
     runreport.write(output / "report.json", settings, fabric, weights, PACKAGES, counts, time.perf_counter() - start)
     print(f"Wrote {output}: {', '.join([TABLE, *written, 'report.json'])}. Next: look at scorecard.png, then at the "
           "maps that python classification/visualize_cnn.py draws.")

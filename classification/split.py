@@ -19,10 +19,12 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import numpy as np
 import pandas as pd
 
-from classification import dataset, header
-from classification.dataset import BadData
-from classification.dividing import check, divide, parts, survey
-from cxr import cohort, config
+from classification import header
+from classification.cases import dataset
+from classification.cases.dataset import BadData
+from classification.splitting import check, divide, parts, survey
+from cxr import cohort
+from cxr.settings import config
 
 # What decides a split, beside the pairs and their patients
 DECISIVE = ("classes", "split_by", "split_parts", "split_seed", "duplicate_distance", "folds")

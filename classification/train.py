@@ -23,8 +23,15 @@ import torch.nn.functional as F
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from classification import backbone, cases, dataset, header, patches, predict, sampling, validation
-from cxr import config, engine, pairs, schedule
+from classification import header
+from classification.cases import dataset
+from classification.model import backbone
+from classification.patches import epochs, patch
+from classification.splitting import training_cases
+from classification.voting import predict, validation
+from cxr import pairs
+from cxr.run import engine, schedule
+from cxr.settings import config
 
 
 def main() -> None:
@@ -34,8 +41,8 @@ def main() -> None:
     run = Path(settings.dir_checkpoint) / settings.test_name
     try:
         state = engine.open_run(run, config.as_dict(settings))
-        data = cases.find(settings)
-        if state and state.get("cases") != cases.digest(data):
+        data = training_cases.find(settings)
+        if state and state.get("cases") != training_cases.digest(data):
             raise engine.BadRun(
                 f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
                 "test_name, or restart=True to throw the old run away."
@@ -59,7 +66,7 @@ def stale(state: dict, settings) -> bool:
     return 0 < settings.patience <= state["epoch"] - state["risen"]
 
 
-def new_network(fabric, settings, state: dict | None, data: cases.Data):
+def new_network(fabric, settings, state: dict | None, data: training_cases.Data):
     """The network and the scaling of its input: for a fresh run as settings tell, else as it was. Raises BadRun."""
     engine.seed_torch(settings.seed, "weights")
     try:
@@ -71,14 +78,14 @@ def new_network(fabric, settings, state: dict | None, data: cases.Data):
                 model, scaling, note = backbone.start(settings, len(data.names), data.names)
             fabric.print(f"Weights: {note}; input scaling: {scaling}.")
         predict.check(settings, model)
-        sampling.check(data.train, settings, model, fabric.world_size)
+        epochs.check(data.train, settings, model, fabric.world_size)
     except ValueError as error:
         raise engine.BadRun(str(error)) from error
     schedule.learning_rate(settings, 0)  # an unknown schedule stops before the pairs are read
     return model, scaling
 
 
-def train(fabric, settings, run: Path, state: dict | None, data: cases.Data) -> None:
+def train(fabric, settings, run: Path, state: dict | None, data: training_cases.Data) -> None:
     """Train from `state`, or from the start where it is None, until epoch_max or early stop. Raises BadRun, BadData."""
     network, scaling = new_network(fabric, settings, state, data)
     network = network.to(memory_format=torch.channels_last)  # a fifth less time a step; saved weights are the same
@@ -102,7 +109,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: cases.Data) -> 
         if state["precision"]:  # empty of a run that had no gradient scaler, as 16-mixed has none on the CPU
             fabric.strategy.precision.load_state_dict(state["precision"])
     state = state or {"epoch": 0, "best": -1.0, "best_loss": math.inf, "best_epoch": 0, "risen": 0}
-    fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "cases": cases.digest(data)}
+    fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "cases": training_cases.digest(data)}
     fixed["input_scaling"] = scaling
 
     writer = None
@@ -155,9 +162,9 @@ def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, ep
     Patches and dropout depend on the seed and the epoch only, so that a run may stop between any two.
     """
     engine.seed_torch(settings.seed, "dropout", epoch, fabric.global_rank)
-    count = sampling.count_steps(chosen, settings, fabric.world_size)
+    count = epochs.count_steps(chosen, settings, fabric.world_size)
     shared = fabric.global_rank, fabric.world_size
-    batches = sampling.batches(images, chosen, settings, epoch, *shared, pin=fabric.device.type == "cuda")
+    batches = epochs.batches(images, chosen, settings, epoch, *shared, pin=fabric.device.type == "cuda")
     model.train()
     total = 0.0
     bar = tqdm(batches, f"epoch {epoch}/{settings.epoch_max}", count, disable=not fabric.is_global_zero, leave=False)
@@ -177,16 +184,16 @@ def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, ep
     return total / count
 
 
-def cross_entropy(model, batch: sampling.Batch, settings, device) -> torch.Tensor:
+def cross_entropy(model, batch: epochs.Batch, settings, device) -> torch.Tensor:
     """The mean over a batch's images; in the dense approach that of an image is the mean over its windows."""
     images, labels = (part.to(device, non_blocking=True) for part in (batch.images, batch.labels))
     dense = settings.approach == "dense"
     how = torch.arange(len(labels)), batch.centres, settings.img_size if dense else settings.patch_size
     how += batch.rotation, batch.flip
-    x = backbone.scale(patches.cut(images, *how), settings.input_scaling)
+    x = backbone.scale(patch.cut(images, *how), settings.input_scaling)
     if not dense:
         return F.cross_entropy(model(x).float(), labels)
-    lungs = patches.cut(batch.lungs.to(device, non_blocking=True), *how)[:, 0] >= 0.5
+    lungs = patch.cut(batch.lungs.to(device, non_blocking=True), *how)[:, 0] >= 0.5
     logits, image = model(x, lungs)
     each = F.cross_entropy(logits.float(), labels[image], reduction="none")
     return (each / torch.bincount(image, minlength=len(labels))[image]).sum() / len(labels)

@@ -23,10 +23,13 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from classification import header, mapruns, maps, predict, saliency
-from classification.predictions import default_input
-from classification.weightfile import find_weights
-from cxr import config, engine, journal, runreport
+from classification import header
+from classification.model.weightfile import find_weights
+from classification.saliency import grad_cam, maps
+from classification.voting import batch, predict
+from classification.voting.predictions import default_input
+from cxr.run import engine, journal, runreport
+from cxr.settings import config
 
 # What decides a map, and what computes it
 DECISIVE = ("approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat",
@@ -42,7 +45,7 @@ def main() -> None:
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
     parser.add_argument("--target", default="predicted", metavar="CLASS",
                         help="predicted (default), all, or the name of a class")
-    parser.add_argument("--method", default="gradcam", choices=saliency.METHODS,
+    parser.add_argument("--method", default="gradcam", choices=grad_cam.METHODS,
                         help="hirescam weights each position by its own gradient (Draelos and Carin 2020); the same as "
                              "gradcam where global pooling and one linear layer end the network (ResNet, DenseNet, "
                              "EfficientNet-Lite), another map for vgg11_bn and the SqueezeNets")
@@ -56,12 +59,12 @@ def main() -> None:
     try:
         inputs = options.input or [default_input(settings)]
         weights, which = find_weights(settings)
-        model, settings, names, cases, notes = mapruns.begin(weights, inputs, settings, DECISIVE)
+        model, settings, names, cases, notes = batch.begin(weights, inputs, settings, DECISIVE)
         if options.target not in ("predicted", "all", *names):
             raise ValueError(f"--target {options.target} is no class of these weights; give one of "
                              f"{', '.join(names)}, or predicted, or all.")
-        settings = mapruns.with_options(settings, target=options.target, method=options.method)
-        changed = mapruns.differs(output, settings, weights, options.overwrite, mapruns.decisive(settings, DECISIVE))
+        settings = batch.with_options(settings, target=options.target, method=options.method)
+        changed = batch.differs(output, settings, weights, options.overwrite, batch.decisive(settings, DECISIVE))
     except ValueError as error:
         sys.exit(f"classification/visualize_cnn.py: {error}")
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
@@ -106,7 +109,7 @@ def run(fabric, model, cases, settings, names, output: Path, with_coverage: bool
 
     waiting = deque()
     with ThreadPoolExecutor(1) as pool:
-        for case, item in mapruns.read(cases, settings, fabric.is_global_zero):
+        for case, item in batch.read(cases, settings, fabric.is_global_zero):
             with fabric.autocast():
                 found = maps.explain(model, case, item, settings, names, fabric.device)
             if len(waiting) == BEHIND:

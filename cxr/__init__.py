@@ -1,1 +1,1 @@
-"""What both stages share, one noun a file."""
+"""What both stages share, by subject."""

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cxr import engine, radiograph
+from cxr.reading import radiograph
+from cxr.run import engine
 from cxr.shifts import suite
 from segmentation import transforms
 from segmentation.augment import augment, brighten
-from segmentation.table import case_name
+from segmentation.masks_csv import case_name
 
 ORGANS = ("heart", "left", "right")
 # Folder names of the organs in SCR, in Montgomery, and plainly

@@ -19,8 +19,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cxr import config, engine, metrics, plots, radiograph
-from segmentation import dataset, fast, header, network, segment
+from cxr.figures import plots
+from cxr.reading import radiograph
+from cxr.run import engine
+from cxr.settings import config
+from cxr.stats import metrics
+from segmentation import dataset, fast_forward, header, segment
+from segmentation import weights as weight_files
 
 
 def main() -> None:
@@ -39,9 +44,9 @@ def main() -> None:
     output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "evaluation" / name)
     try:
         cases, groups = choose(options, settings)
-        weights, which = network.find_weights(settings)
-        model, settings, notes = network.open_network(weights, settings)
-        model = fast.prepare(model, settings, fabric.device)
+        weights, which = weight_files.find_weights(settings)
+        model, settings, notes = weight_files.open_network(weights, settings)
+        model = fast_forward.prepare(model, settings, fabric.device)
     except ValueError as error:
         sys.exit(f"segmentation/evaluate.py: {error}")
     print(f"{len(cases)} cases; weights: {weights} ({which})")

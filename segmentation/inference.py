@@ -23,8 +23,13 @@ import cv2
 import torch
 from tqdm import tqdm
 
-from cxr import config, contours, engine, pairs, radiograph, runreport
-from segmentation import fast, header, masks, network, segment, table
+from cxr import pairs
+from cxr.figures import contours
+from cxr.reading import radiograph
+from cxr.run import engine, runreport
+from cxr.settings import config
+from segmentation import fast_forward, header, masks, masks_csv, segment
+from segmentation import weights as weight_files
 
 # What decides a mask, and what reads, computes and writes it
 DECISIVE = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision", "mirror",
@@ -44,14 +49,14 @@ def main() -> None:
     fabric = engine.launch(options.device or settings.device, settings.precision)
     output = Path(options.output or settings.dir_save).absolute()
     try:
-        jobs, passed_over = table.plan(options.input or settings.dir_input, output)
-        weights, which = network.find_weights(settings)
-        model, settings, notes = network.open_network(weights, settings)
+        jobs, passed_over = masks_csv.plan(options.input or settings.dir_input, output)
+        weights, which = weight_files.find_weights(settings)
+        model, settings, notes = weight_files.open_network(weights, settings)
         # not fabric.setup: processes with unequal work must not wait for each other
-        model = fast.prepare(model, settings, fabric.device)
+        model = fast_forward.prepare(model, settings, fabric.device)
         if not options.overwrite:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
-    except (table.BadInput, ValueError) as error:
+    except (masks_csv.BadInput, ValueError) as error:
         sys.exit(f"segmentation/inference.py: {error}")
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
     for note in notes:
@@ -60,19 +65,19 @@ def main() -> None:
     fabric.barrier()
     if fabric.is_global_zero:
         # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
-        table.merge(output, {job.key for job in jobs} if options.overwrite else frozenset())
+        masks_csv.merge(output, {job.key for job in jobs} if options.overwrite else frozenset())
         runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
     fabric.barrier()
-    done = set() if options.overwrite else table.finished(output)
+    done = set() if options.overwrite else masks_csv.finished(output)
     # Batches come from the whole list, so that what is left of it changes no result.
     batches = [jobs[i : i + settings.num_batch_test] for i in range(0, len(jobs), settings.num_batch_test)]
     mine = [b for b in batches[fabric.global_rank :: fabric.world_size] if any(job.key not in done for job in b)]
-    with table.journal(output, fabric.global_rank) as write:
+    with masks_csv.journal(output, fabric.global_rank) as write:
         run(fabric, model, mine, done, settings, write)
     fabric.barrier()
     if not fabric.is_global_zero:
         return
-    rows = table.merge(output)
+    rows = masks_csv.merge(output)
     keys = {job.key for job in jobs}
     rows = rows[[key in keys for key in zip(rows.folder, rows.case, strict=True)]]
     counts = {status: int((rows.status == status).sum()) for status in ("ok", "flagged", "failed")}
@@ -136,7 +141,7 @@ def segment_batch(fabric, model, batch, done: set, settings, gate, keep) -> None
             keep(finish(job, item, small, settings))
 
 
-def read(job: table.Job, settings):
+def read(job: masks_csv.Job, settings):
     """The radiograph of a job prepared, or, as text, why it cannot be."""
     try:
         return segment.prepare(job.file, settings)
@@ -144,7 +149,7 @@ def read(job: table.Job, settings):
         return str(error)
 
 
-def finish(job: table.Job, item, small, settings) -> dict:
+def finish(job: masks_csv.Job, item, small, settings) -> dict:
     """Write what belongs to one case and return its row of masks.csv."""
     row = {"case": job.case, "folder": job.folder, "file": str(job.file)}
     if isinstance(item, str):
@@ -161,7 +166,7 @@ def finish(job: table.Job, item, small, settings) -> dict:
         return row | {"status": "failed", "reason": f"{job.file}: {why}."}
 
 
-def write_case(job: table.Job, item: segment.Prepared, small, settings) -> dict:
+def write_case(job: masks_csv.Job, item: segment.Prepared, small, settings) -> dict:
     """Write the pair, the label map and the overlay of one case; what its row tells of them. Raises OSError."""
     before, labels, reasons = segment.label_map(small, item)
     row = {"status": "flagged" if reasons else "ok", "reason": "; ".join(reasons)}
@@ -172,7 +177,7 @@ def write_case(job: table.Job, item: segment.Prepared, small, settings) -> dict:
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:
         picture = cv2.cvtColor(contours.overlay(item.image, labels), cv2.COLOR_RGB2BGR)
-        path = job.place / f"{job.case}{table.OVERLAY}"
+        path = job.place / f"{job.case}{masks_csv.OVERLAY}"
         if not cv2.imwrite(str(path), picture):
             raise OSError(f"{path} could not be written; is the disk full?")
     return row

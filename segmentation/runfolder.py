@@ -1,6 +1,7 @@
 """The folder of a training run: what is written there after every epoch, so that the run can go on from it.
 
-best.pt, last.pt, log.jsonl, header.json, curves.png and TensorBoard's events; cxr/engine.py says how they are written.
+best.pt, last.pt, log.jsonl, header.json, curves.png and TensorBoard's events; cxr/run/engine.py says how they
+are written.
 """
 
 import json
@@ -8,7 +9,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from cxr import engine, plots
+from cxr.figures import plots
+from cxr.run import engine
 
 
 def begin(run: Path, epoch: int, settings: dict) -> SummaryWriter:

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import torch
 
-from cxr import radiograph
-from segmentation import masks, network, transforms
+from cxr.reading import radiograph
+from segmentation import masks, transforms, weights
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def prepare(path: Path, settings) -> Prepared:
 def probabilities(model, batch: list[Prepared], settings, device) -> torch.Tensor:
     """(N, 4, h, w) float32 probabilities at the network's size, on the CPU."""
     images = torch.stack([item.small for item in batch]).to(device)
-    return network.probabilities(model, images, settings.mirror, settings.decision).cpu()
+    return weights.probabilities(model, images, settings.mirror, settings.decision).cpu()
 
 
 def label_map(small: torch.Tensor, item: Prepared) -> tuple[np.ndarray, np.ndarray, list[str]]:

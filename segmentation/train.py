@@ -21,8 +21,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, DistributedSampler
 from tqdm import tqdm
 
-from cxr import config, engine, schedule
-from segmentation import dataset, decision, fcdensenet, header, network, runfolder, validation
+from cxr.run import engine, schedule
+from cxr.settings import config
+from segmentation import class_factors, dataset, fcdensenet, header, runfolder, validation
+from segmentation import weights as weight_files
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def main() -> None:
     fabric = engine.launch(settings.device, settings.precision)
     run = Path(settings.dir_checkpoint) / settings.test_name
     try:
-        network.check(settings)
+        weight_files.check(settings)
         state = engine.open_run(run, config.as_dict(settings))
         if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
@@ -83,7 +85,7 @@ def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
         engine.check_compile(settings.compile)
         model = fcdensenet.build(settings.net_label, dropout=settings.dropout)
         if settings.file_weights and fresh:
-            name, weights, _ = network.read(Path(settings.file_weights))
+            name, weights, _ = weight_files.read(Path(settings.file_weights))
             if name != settings.net_label:
                 raise engine.BadRun(f"{settings.file_weights} holds {name}, not net_label={settings.net_label}.")
             model.load_state_dict(weights)
@@ -188,7 +190,7 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
 
 
 def decide(fabric, settings, run: Path) -> None:
-    """Fit the factors of decision.py to the best weights and keep them in best.pt, unless this was done before.
+    """Fit the factors of class_factors.py to the best weights and keep them in best.pt, unless this was done before.
 
     A finished run that knew no such setting is left as it is. Raises BadRun for a best.pt that cannot be read.
     """
@@ -196,11 +198,12 @@ def decide(fabric, settings, run: Path) -> None:
         best = engine.load(run / "best.pt")
         if "decision" in best or "decision" not in best["settings"]:
             return
-        model = network.open_network(run / "best.pt", settings)[0].to(fabric.device)
+        model = weight_files.open_network(run / "best.pt", settings)[0].to(fabric.device)
     except ValueError as error:
         raise engine.BadRun(str(error)) from error
     val_set = dataset.Radiographs(find_data(settings)["val"], settings)
-    factors = decision.fit(lambda images: network.probabilities(model, images.to(fabric.device)).cpu(), val_set)
+    factors = class_factors.fit(
+        lambda images: weight_files.probabilities(model, images.to(fabric.device)).cpu(), val_set)
     engine.save(best | {"decision": factors}, run / "best.pt")
     fabric.print(f"Chosen on validation: the probabilities of background and heart count {factors[0]:g} and "
                  f"{factors[1]:g} times before the arg-max (decision of header.py).")

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cxr import radiograph
+from cxr.reading import radiograph
 from cxr.resize import resize
 
 

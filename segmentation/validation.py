@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from cxr import contours
-from segmentation import network
+from cxr.figures import contours
+from segmentation import weights as weight_files
 from segmentation.dataset import LUNGS_ONLY
 from segmentation.masks import HEART
 
@@ -66,7 +66,7 @@ def picture(writer: SummaryWriter, settings, row: dict, model, val_set) -> None:
             writer.add_scalar(name, value, row["epoch"])
     image, target = val_set[0]
     device = next(model.parameters()).device
-    labels = network.probabilities(model, image[None].to(device)).argmax(1)[0].to(torch.uint8).cpu().numpy()
+    labels = weight_files.probabilities(model, image[None].to(device)).argmax(1)[0].to(torch.uint8).cpu().numpy()
     shown = contours.overlay(image[0].numpy(), labels, target.numpy().astype("uint8"))
     writer.add_image("validation", shown, row["epoch"], dataformats="HWC")
     writer.flush()

@@ -14,6 +14,8 @@ import pytest
 
 from cxr import pairs
 
+pytest.register_assert_rewrite("killed_runs")
+
 ROOT = Path(__file__).resolve().parents[1]
 # The smallest network at the smallest size it takes
 TINY = ["net_label=fcdensenet56", "resize_height=32", "resize_width=32", "device=cpu"]

@@ -8,9 +8,14 @@ import numpy as np
 import pandas as pd
 from conftest import draw_pair
 
-from classification import header, maps, measures, predict, predictions
-from classification.dataset import Case
-from cxr import config, pairs, scores
+from classification import header
+from classification.cases.dataset import Case
+from classification.measuring import measures
+from classification.saliency import maps
+from classification.voting import predict, predictions
+from cxr import pairs
+from cxr.settings import config
+from cxr.stats import scores
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CLASSES = ["normal", "bacterial", "viral <b>&"]

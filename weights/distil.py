@@ -12,8 +12,13 @@ import torch
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from classification import backbone, dataset, header, patches, predict, sampling
-from cxr import config, engine
+from classification import header
+from classification.cases import dataset
+from classification.model import backbone
+from classification.patches import epochs, patch
+from classification.voting import predict
+from cxr.run import engine
+from cxr.settings import config
 from weights import teach
 
 ROUND = 100  # steps between checkpoints
@@ -103,14 +108,14 @@ def teach_round(fabric, options, settings, model, network, teachers, optimizer, 
     """`count` steps from step `begin` on; the means of the losses. Patches depend on the seed and `begin` only."""
     origin, kind = (torch.tensor(values, device=fabric.device) for values in zip(*groups, strict=True))
     enough = -(-ROUND * settings.num_batch_train // len(images))
-    drawn = sampling.batches(images, images.cases, config.unless_typed(settings, {"num_patches": enough}), begin)
+    drawn = epochs.batches(images, images.cases, config.unless_typed(settings, {"num_patches": enough}), begin)
     model.train()
     totals = {}
     for step, batch in enumerate(tqdm(islice(drawn, count), f"from step {begin}", count, leave=False)):
         for group in optimizer.param_groups:
             group["lr"] = options.rate * onecycle((begin + step) / options.steps)
         which, labels = torch.arange(len(batch.labels)), batch.labels.to(fabric.device)
-        cut = patches.cut(batch.images.to(fabric.device), which, batch.centres, settings.patch_size, batch.rotation,
+        cut = patch.cut(batch.images.to(fabric.device), which, batch.centres, settings.patch_size, batch.rotation,
                           batch.flip)
         parts = teach.losses(model, network, teachers, cut, origin[labels], kind[labels], options.temperature)
         loss = parts["features"] + options.soft * parts["soft"] + options.labels * parts["labels"]
@@ -150,5 +155,5 @@ def write_student(options, settings, network, spoken: list) -> None:
 
 
 def metadata(network: str, told: dict) -> dict[str, str]:
-    """What classification/weightfile.py reads back from a safetensors file."""
+    """What classification/model/weightfile.py reads back from a safetensors file."""
     return {"format": "pt", "network": network} | {name: json.dumps(value) for name, value in told.items()}

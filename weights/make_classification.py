@@ -27,7 +27,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from safetensors.torch import save_file
 
-from classification import weightfile
+from classification.model import weightfile
 from weights.distil import TAKEN, distil, metadata
 from weights.make_segmentation import halve
 

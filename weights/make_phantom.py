@@ -1,7 +1,7 @@
 """Draw what phantom.safetensors was taught, a network that knows the phantom's diseases and nobody's thorax.
 
 It exists so that the saliency maps of a network that has learnt can be held against lesions that are known
-(tests/test_scorecard_phantom.py). Made by
+(tests/classification/test_scorecard_phantom.py). Made by
     python weights/make_phantom.py phantom-pairs
     python classification/train.py test_name=phantom dir_split=phantom-pairs/split 'classes=[]' \\
         net_label=efficientnet_lite0 file_weights=weights/classification-local.safetensors img_size=384 patch_size=96 \\
@@ -25,7 +25,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import cv2
 
-from cxr import pairs, preprocess, radiograph
+from cxr import pairs, preprocess
+from cxr.reading import radiograph
 from data.thorax import cases
 
 GAMMA = 0.5  # as segmentation/header.py has it

@@ -16,19 +16,19 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch
 from safetensors.torch import save_file
 
-from segmentation import network
+from segmentation import weights
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.pt of a training of stage 1")
-    parser.add_argument("-o", "--output", type=Path, default=network.SHIPPED, help="the file to write")
+    parser.add_argument("-o", "--output", type=Path, default=weights.SHIPPED, help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     options = parser.parse_args()
     if options.output.exists() and not options.overwrite:
         sys.exit(f"weights/make_segmentation.py: {options.output} exists; name another file with -o, or --overwrite.")
     try:
-        name, state, settings = network.read(options.checkpoint)
+        name, state, settings = weights.read(options.checkpoint)
         half = halve(state)
     except ValueError as error:
         sys.exit(f"weights/make_segmentation.py: {error}")

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from classification import backbone, dataset, weightfile
-from classification.dividing import parts
+from classification.cases import dataset
+from classification.model import backbone, weightfile
+from classification.splitting import parts
 from cxr import cohort
 
 _LEAST_VARIANCE = 0.01  # keeps channels that hardly ever fire from counting as much as those that do

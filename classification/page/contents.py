@@ -4,8 +4,9 @@ import math
 from datetime import datetime, timezone
 from pathlib import Path
 
-from classification import mapruns, maps, predictions
 from classification.page import curves, findings, pictures
+from classification.saliency import maps
+from classification.voting import batch, predictions
 
 _KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
 # Settings by which the maps explain the votes of the table; the weights count as well
@@ -87,7 +88,7 @@ def disagreements(made: dict | None, mapped: dict | None) -> list[str]:
         | {"weights": (held.get("weights") or {}).get("sha256")}
         for held in (made, mapped)
     )
-    idle = mapruns.IDLE.get(one["approach"], ())
+    idle = batch.IDLE.get(one["approach"], ())
     differ = [name for name in one if one[name] != other[name] and name not in idle]
     return [f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; make "
             "them again with classification/visualize_cnn.py --overwrite"] if differ else []

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from cxr import scores
+from cxr.stats import scores
 
 
 def roc(truth: np.ndarray, p: np.ndarray, names: Sequence[str]) -> list[dict]:

@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from classification import biomarkers, known, maps, measures, predictions
-from classification.dataset import Case
-from cxr import journal
+from classification import biomarkers
+from classification.cases.dataset import Case
+from classification.measuring import measures
+from classification.saliency import maps
+from classification.splitting import known
+from classification.voting import predictions
+from cxr.run import journal
 
 TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")  # of predictions.csv, no numbers
 NUMBERS = ("vote_entropy", "standard_error", "coverage", "patches")

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from classification import overlay
-from classification.dataset import Case
+from classification.cases.dataset import Case
+from classification.saliency import overlay
 from cxr import pairs
 from segmentation import masks
 

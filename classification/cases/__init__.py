@@ -1,0 +1,1 @@
+"""Which pairs there are, of which class, masked and in memory."""

@@ -1,0 +1,1 @@
+"""Null maps, the scores of a map, and their summary."""

@@ -1,0 +1,1 @@
+"""The biomarkers of a case, and the classes compared in them."""

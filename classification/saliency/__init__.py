@@ -1,0 +1,1 @@
+"""Probabilistic Grad-CAM, the files of a map, and overlays."""

@@ -1,0 +1,110 @@
+"""The files of a case's maps, <case>.cam.npy and .cam.png, and its row in cams.csv."""
+
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from classification.cases.dataset import Case
+from classification.saliency import grad_cam, overlay
+from classification.voting import predict
+from cxr import pairs
+from cxr.run import journal
+
+TABLE = "cams.csv"
+TEXT = ("case", "folder", "status", "reason", "predicted", "target")  # its columns that hold no numbers
+CAM, PICTURE, COVERAGE = ".cam.npy", ".cam.png", ".coverage.npy"
+LARGEST = float(np.finfo(np.float16).max)
+
+
+def explain(model, case: Case, item, settings, names, device):
+    """What the network says of a case: grad_cam.explain()'s maps of all classes, coverage and probabilities; or, as
+    text, why there are none.
+
+    item: masked image and lung, as dataset.Images gives them, or the fault of the pair; settings: with target and
+    method among them.
+    """
+    if isinstance(item, pairs.BadPair):
+        return f"{case.folder}: {item}"
+    everything = list(range(len(names)))
+    found = grad_cam.explain(model, *item, settings, case.case, device, everything, settings.method)
+    if not all(np.isfinite(values).all() for values in found):
+        return f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."
+    return found
+
+
+def finish(case: Case, found, settings, names, output: Path, with_coverage: bool) -> dict:
+    """Write the maps and the picture of one case and return its row of cams.csv.
+
+    found: explain()'s. A case that cannot be mapped writes nothing, and its row says why.
+    """
+    row = {"case": case.case, "folder": case.folder, "status": "failed"}
+    if isinstance(found, str):
+        return row | {"reason": found}
+    maps, counts, p = found
+    tally = predict.tally(p, settings.vote)
+    won = tally["predicted"]
+    targets = {"predicted": [won], "all": list(range(len(names)))}.get(settings.target)
+    targets = [names.index(settings.target)] if targets is None else targets
+    try:
+        image, mask = pairs.load(case.place, case.case)
+    except pairs.BadPair as fault:  # taken away since it was read
+        return row | {"reason": f"{case.folder}: {fault}"}
+    maps = grad_cam.to_grid(maps[targets], image.shape)
+    place = output / case.folder
+    place.mkdir(parents=True, exist_ok=True)
+    titles = [names[c] + (" (predicted)" if c == won else "") for c in targets]
+    votes = [f"{tally['votes'][c]} of {len(p)} votes" if len(p) > 1 else "one vote" for c in targets]
+    details = [f"p = {tally['p'][c]:.2f}, {n}" for c, n in zip(targets, votes, strict=True)]
+    picture = overlay.draw(image, mask, maps, titles, details)
+    _replace(place / f"{case.case}{PICTURE}", lambda file: file.write(cv2.imencode(".png", picture[..., ::-1])[1]))
+    if with_coverage:
+        save(place / f"{case.case}{COVERAGE}", grad_cam.to_grid(counts[None], image.shape)[0])
+    for values, name in zip(maps, files(case, [names[c] for c in targets], settings.target), strict=True):
+        save(place / name, values)
+    row |= {"status": "ok", "reason": "", "predicted": names[won], "target": settings.target}
+    row |= {f"p_{name}": round(float(value), 6) for name, value in zip(names, tally["p"], strict=True)}
+    row |= {f"peak_{names[c]}": float(f"{values.max():.4g}") for c, values in zip(targets, maps, strict=True)}
+    if maps.max() > LARGEST:
+        row["reason"] = f"values above {LARGEST:g} are written as {LARGEST:g}"
+    return row
+
+
+def files(case: Case, classes: list[str], target: str) -> list[str]:
+    """The names of the maps of some classes. A class's own name stands in them where there is one each class, with
+    what is no letter, digit, - or _ written as % and hexadecimal digits, so that any class can name a file."""
+    if target != "all":
+        return [f"{case.case}{CAM}"]
+    escaped = [re.sub(r"[^\w-]", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name)
+               for name in classes]
+    return [f"{case.case}.{name}{CAM}" for name in escaped]
+
+
+def finished(output: Path, cases, names: list[str], target: str, with_coverage: bool) -> set[tuple[str, str]]:
+    """The cases that have a row without failure and all their files."""
+    if not (output / TABLE).exists():
+        return set()
+    rows = journal.read(output / TABLE, TEXT)
+    good = set(zip(rows.folder[rows.status == "ok"], rows.case[rows.status == "ok"], strict=True))
+    done = set()
+    for case in cases:
+        wanted = [*files(case, names, target), f"{case.case}{PICTURE}"]
+        wanted += [f"{case.case}{COVERAGE}"] if with_coverage else []
+        if (case.folder, case.case) in good and all((output / case.folder / name).is_file() for name in wanted):
+            done.add((case.folder, case.case))
+    return done
+
+
+def save(path: Path, values: np.ndarray) -> None:
+    """Write an array as float16, whole or not at all; what is too large for it becomes its largest number."""
+    half = np.minimum(values, LARGEST).astype(np.float16)
+    _replace(path, lambda file: np.save(file, half, allow_pickle=False))
+
+
+def _replace(path: Path, fill) -> None:
+    fresh = path.with_name(path.name + pairs.TEMPORARY)
+    with open(fresh, "wb") as file:
+        fill(file)
+    os.replace(fresh, path)

@@ -1,0 +1,1 @@
+"""What split.py is made of, and the cases of a split that a training uses."""

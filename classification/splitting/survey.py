@@ -1,0 +1,82 @@
+"""What is known of each pair before it is divided: its patient, and the near-duplicates it has among the others."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from classification.cases.dataset import BadData, Case
+from classification.splitting import duplicates
+from cxr import pairs
+
+UNKNOWN = "unknown:"  # begins the patient of a case that the table does not name
+
+
+def survey(cases: Sequence[Case], table: pd.DataFrame, distance: int, threads: int) -> tuple:
+    """What is known of the pairs that can be used, and which cannot.
+
+    table: patients, as cohort.read() gives them; distance: bits in which near-duplicates differ, -1 looks for none.
+    Reads every pair once. Returns a DataFrame with case, folder, place, label, patient, source and film (the same
+    number for near-duplicates) in the order of `cases`, and one of those left out with case, folder, status (empty:
+    no lung was found; broken) and reason. Raises BadData if no pair can be used.
+    """
+
+    def examine(case):
+        try:
+            image, mask = pairs.load(case.place, case.case, allow_empty=True)
+        except pairs.BadPair as fault:
+            return "broken", str(fault)
+        if not mask.any():
+            return "empty", f"{case.case}: the mask is empty, since no lung was found."
+        return "ok", duplicates.fingerprint(image) if distance >= 0 else np.zeros(duplicates.BITS // 64, np.uint64)
+
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        found = list(tqdm(pool.map(examine, cases), "pairs", total=len(cases), disable=None))
+    good = [(case, what) for case, (status, what) in zip(cases, found, strict=True) if status == "ok"]
+    bad = [(c.case, c.folder, *result) for c, result in zip(cases, found, strict=True) if result[0] != "ok"]
+    for place in dict.fromkeys(case.place for case in cases):
+        reason = "{}: only one half of the pair is there; segment the radiograph again."
+        bad += [(half, place.name, "broken", reason.format(half)) for half in pairs.halves(place)]
+
+    if not good:
+        raise BadData(f"none of the {len(cases)} pairs can be used, for example: {bad[0][3] if bad else 'no pairs'}")
+
+    rows = pd.DataFrame([case for case, _ in good], columns=Case._fields)
+    rows[["patient", "source"]] = find_patients(rows.folder, rows.case, table)
+    rows["film"] = duplicates.clusters(np.array([what for _, what in good]), distance)
+    return rows, pd.DataFrame(bad, columns=["case", "folder", "status", "reason"])
+
+
+def find_patients(folders: Sequence[str], cases: Sequence[str], table: pd.DataFrame) -> np.ndarray:
+    """(N, 2) patient and source of each case: those of the row with its class and name, else of its name alone.
+
+    A case without a row, or whose name stands for several patients in other classes, is a patient of its own, and
+    of no known source.
+    """
+    exact, loose = {}, defaultdict(set)
+    for case, folder, patient, source in table[["case", "class", "patient", "source"]].itertuples(index=False):
+        exact.setdefault((folder.casefold(), case), (patient, source))
+        loose[case].add((patient, source))
+    found = np.empty((len(cases), 2), object)
+    for i, (folder, case) in enumerate(zip(folders, cases, strict=True)):
+        rows = loose.get(case, set())
+        same = len({patient for patient, _ in rows}) == 1
+        own = min(rows) if same else (f"{UNKNOWN}{folder}/{case}", "")
+        found[i] = exact.get((folder.casefold(), case), own)
+    return found
+
+
+def masks_table(root: Path) -> pd.DataFrame:
+    """masks.csv of stage 1 in root, all columns text; without rows if there is none. Raises BadData."""
+    path = Path(root) / "masks.csv"
+    if not path.is_file():
+        return pd.DataFrame(columns=["case", "folder", "status", "reason"], dtype=str)
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)  # a case may be called NA or 007
+        return rows[["case", "folder", "status", "reason"]]
+    except (ValueError, KeyError) as error:
+        raise BadData(f"{path} is damaged ({error}); segment again with --overwrite, or take it away.") from None

@@ -1,0 +1,1 @@
+"""The vote on one image, predictions.csv, and validation."""

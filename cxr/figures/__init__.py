@@ -1,0 +1,1 @@
+"""Curves, diagrams, box plots and outlines as pictures."""

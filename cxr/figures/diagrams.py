@@ -1,0 +1,125 @@
+"""Pictures of a classification: confusion matrix, ROC curves and reliability diagram, in the style of plots.py."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from sklearn.metrics import roc_curve
+
+from cxr.figures.plots import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, QUIET, SKY, VERMILLION, add_axes, new_figure
+from cxr.stats import scores
+
+COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
+STYLES = ("-", "--", ":")  # a new one for every six classes
+_SHADES = LinearSegmentedColormap.from_list("shades", ["#FFFFFF", "#9DC6E0", BLUE, "#003A5C"])
+_LONGEST = 22  # letters of a class name that fit
+
+
+def confusion(counts: np.ndarray, names: list[str], path: Path) -> None:
+    """Write a PNG of a confusion matrix: counts (classes, classes), rows the truth, columns the prediction. A cell
+    says how many cases, and its shade their share of the true class."""
+    size = len(names)
+    total = counts.sum(1, keepdims=True)
+    share = counts / np.maximum(total, 1)
+    figure = new_figure(2.6 + 0.95 * size, 1.7 + 0.8 * size)
+    axes = add_axes(figure, 111, "True class")
+    axes.grid(visible=False)
+    axes.imshow(share, _SHADES, vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(size, size):
+        ink = "white" if share[row, column] > 0.45 else QUIET if counts[row, column] == 0 else INK
+        axes.text(column, row - 0.08, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=12)
+        if counts[row, column]:
+            axes.text(column, row + 0.24, f"{share[row, column]:.0%}", ha="center", va="center", color=ink, fontsize=8)
+    ends = np.arange(size + 1) - 0.5
+    axes.hlines(ends, -0.5, size - 0.5, color=GRID, linewidth=0.8)
+    axes.vlines(ends, -0.5, size - 0.5, color=GRID, linewidth=0.8)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    short = [_short(name) for name in names]
+    slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if max(map(len, short)) > 13 else {}
+    axes.set_xticks(range(size), short, parse_math=False, **slanted)
+    axes.set_yticks(
+        range(size), [f"{name}\nn = {n}" for name, n in zip(short, total[:, 0], strict=True)], parse_math=False
+    )
+    axes.set_xlabel("Predicted class", color=INK)
+    right = f"{np.trace(counts)} of {counts.sum()} right"
+    axes.set_title(f"Confusion matrix: {right}", loc="left", color=INK, fontsize=11)
+    figure.savefig(path, format="png")
+
+
+def roc(truth: np.ndarray, p: np.ndarray, names: list[str], path: Path, per_class: dict | None = None) -> None:
+    """Write a PNG with the ROC curve of each class against the rest, where the cases allow one.
+
+    truth (n,) int, p (n, classes) probabilities; per_class as scores.classification() gives it tells the areas.
+    """
+    figure = new_figure(5.4, 5.6)
+    axes = add_axes(figure, 111, "Sensitivity")
+    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
+    drawn = 0
+    for c, name in enumerate(names):
+        positive = truth == c
+        if positive.all() or not positive.any():
+            continue
+        wrong, right, _ = roc_curve(positive, p[:, c], drop_intermediate=False)
+        label = _short(name)
+        area = (per_class or {}).get(name, {}).get("auroc")
+        if area and area["value"] is not None:
+            label += f"  {area['value']:.3f}"
+            label += "" if area["low"] is None else f" ({area['low']:.3f} to {area['high']:.3f})"
+        style = {"color": COLOURS[c % len(COLOURS)], "linestyle": STYLES[c // len(COLOURS) % len(STYLES)]}
+        axes.plot(wrong, right, label=label.replace("$", r"\$"), linewidth=1.8, clip_on=False, **style)
+        drawn += 1
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_aspect("equal")
+    axes.set_xlabel("1 - specificity", color=INK)
+    axes.set_title("Each class against the rest", loc="left", color=INK, fontsize=11)
+    if drawn:
+        told = "Area under the curve (95 % interval)" if per_class else None
+        legend = axes.legend(loc="lower right", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5,
+                             frameon=True, edgecolor="none", framealpha=0.85)
+        legend.get_title().set_color(QUIET)
+    else:
+        axes.text(0.5, 0.55, "no curve: all cases are of one class", ha="center", color=QUIET)
+    figure.savefig(path, format="png")
+
+
+def reliability(truth: np.ndarray, p: np.ndarray, path: Path, ece: dict | None = None) -> None:
+    """Write a PNG of how often the most probable class is right against its probability, in 15 bins, and below it how
+    many cases a bin has (DeGroot and Fienberg 1983; Guo et al. 2017, figure 1).
+
+    truth (n,) int, p (n, classes) probabilities; ece as scores.classification() gives it stands in the legend.
+    """
+    count, top, right = scores.calibration(truth, p)
+    full = count > 0
+    edges = np.linspace(0, 1, scores.BINS + 1)
+    figure = new_figure(5.2, 6)
+    grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
+    axes = add_axes(figure, grid[0], "Share right")
+    below = add_axes(figure, grid[1], "Cases", sharex=axes)
+    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), label="as it should be")
+    axes.bar(edges[:-1][full], right[full], 1 / scores.BINS, align="edge", color=BLUE, alpha=0.22, linewidth=0)
+    # The gap to the diagonal at the bin's own mean probability is what the calibration error adds up.
+    axes.vlines(top[full], np.minimum(top, right)[full], np.maximum(top, right)[full], color=VERMILLION, linewidth=1.4,
+                label="gap")
+    axes.plot(top[full], right[full], "o", color=BLUE, markersize=5, label="share of a bin", clip_on=False, zorder=4)
+    below.bar(edges[:-1], count, 1 / scores.BINS, align="edge", color=BLUE, alpha=0.55, edgecolor="white")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.tick_params(labelbottom=False)
+    below.set_ylim(0)
+    below.yaxis.get_major_locator().set_params(integer=True, nbins=3)
+    below.set_xlabel("Probability of the most probable class", color=INK)
+    axes.set_title(f"Reliability of the probabilities, {len(truth)} cases", loc="left", color=INK, fontsize=11)
+    told = None
+    if ece and ece["value"] is not None:
+        told = f"Calibration error {ece['value']:.3f}"
+        told += "" if ece["low"] is None else f"\n95 % interval {ece['low']:.3f} to {ece['high']:.3f}"
+    legend = axes.legend(frameon=False, loc="upper left", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5,
+                         alignment="left")
+    legend.get_title().set_color(INK)
+    figure.savefig(path, format="png")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"

@@ -1,0 +1,165 @@
+"""Read the one image of a DICOM file to (H, W) in display polarity, as a frontal film hangs, and of its header only
+spacing and view.
+
+This file knows headers: what is a radiograph and what is refused.  dicom_pixels.py decodes, dicom_display.py is the
+way from stored to displayed grey levels.
+"""
+import logging
+import re
+import struct
+import warnings
+
+import numpy as np
+import pydicom
+from pydicom.filereader import read_file_meta_info
+from pydicom.multival import MultiValue
+from pydicom.pixels import get_decoder
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
+
+from cxr.reading.dicom_pixels import read_colour, read_grey
+from cxr.reading.unreadable import Unreadable
+
+UNCOMPRESSED = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian}
+VIEWS = {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LATERAL", "LAT"}
+NOT_FRONTAL = {"LL", "RL", "RLO", "LLO", "LATERAL", "LAT"}  # lateral and oblique; decubitus films are frontal
+NO_RADIOGRAPH = {"SEG": "a segmentation", "RTDOSE": "a dose map", "SR": "a report", "KO": "a list of images",
+                 "PR": "a presentation state", "RTSTRUCT": "contours", "RTPLAN": "a treatment plan",
+                 "ECG": "an electrocardiogram", "DOC": "a document"}
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values of the header
+
+
+def is_dicom(head):
+    """Whether a file that starts with the bytes `head` is DICOM, with its preamble or without."""
+    if head[128:132] == b"DICM":
+        return True
+    # Without it, a file begins with an element of group 2 or 8, which names its kind of value or a short length.
+    for order in "<>":
+        if len(head) >= 8 and struct.unpack(f"{order}H", head[:2])[0] in (2, 8):
+            element, length = struct.unpack(f"{order}H", head[2:4])[0], struct.unpack(f"{order}I", head[4:8])[0]
+            if element <= 0x0100 and (head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"SH", b"LO", b"OB", b"TM", b"SQ")
+                                      or (length <= 64 and order == "<")):
+                return True
+    return False
+
+
+def is_uncompressed(path):
+    """Whether the file says in its meta header that its pixels are stored plainly: safe to read in this process."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read_file_meta_info(path).get("TransferSyntaxUID") in UNCOMPRESSED
+    except OSError:
+        raise
+    except Exception:  # a damaged or missing meta header: whatever it is, it belongs into the worker
+        return False
+
+
+def read(path, pixel_limit):
+    """{'pixels': (H, W) uint8 or uint16, 'spacing_mm': (row, column) or None, 'view': str or None}.
+
+    Padding becomes the lowest level, which equalisation leaves out of the histogram.  A frontal film whose header
+    tells that it is stored mirrored, upside down or on its side (PatientOrientation) is turned, so that its rows run
+    to the patient's left and its columns to the feet: the pixels are then on another grid than the file's.  Raises
+    Unreadable, and on damaged files whatever pydicom and its decoders raise.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(path, force=True)
+        _check(dataset, pixel_limit)
+        if dataset.SamplesPerPixel == 1 and dataset.PhotometricInterpretation != "PALETTE COLOR":
+            pixels = read_grey(dataset, path)
+        else:
+            pixels = read_colour(dataset)
+        pixels, spacing = _hang(pixels, _spacing(dataset), dataset)
+        return {"pixels": pixels, "spacing_mm": spacing, "view": _view(dataset)}
+
+
+def _check(dataset, pixel_limit):
+    if "DirectoryRecordSequence" in dataset:
+        raise Unreadable("is a DICOMDIR, an index of other files; name those or their folder.")
+    what = NO_RADIOGRAPH.get(str(dataset.get("Modality", "")))
+    if what:
+        raise Unreadable(f"is DICOM, but {what} and no radiograph.")
+    if "PixelData" not in dataset:
+        floats = "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
+        raise Unreadable("is DICOM with pixels in floating point, which no radiograph has." if floats
+                         else "is DICOM without pixels: truncated, or no image." if "Rows" in dataset
+                         else "is DICOM without an image.")
+    frames = dataset.get("NumberOfFrames") or 1
+    if frames != 1:
+        raise Unreadable(f"holds {int(frames)} frames; export the one that is meant.")
+    for name in ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation"):
+        if not dataset.get(name):
+            raise Unreadable(f"is DICOM without a value for {name}, so its pixels cannot be read.")
+    dataset.SamplesPerPixel = dataset.get("SamplesPerPixel") or 1
+    if dataset.SamplesPerPixel not in (1, 3):
+        raise Unreadable(f"has {dataset.SamplesPerPixel} channels; 1 (grey) and 3 (colour) can be read.")
+    if dataset.Rows * dataset.Columns > pixel_limit:
+        raise Unreadable(f"{dataset.Rows} x {dataset.Columns} pixels are more than the limit of {pixel_limit:,}.")
+    if "PixelRepresentation" not in dataset:
+        dataset.PixelRepresentation = 0
+    if not dataset.get("BitsStored"):
+        dataset.BitsStored = dataset.BitsAllocated
+    _settle_transfer_syntax(dataset)
+
+
+def _settle_transfer_syntax(dataset):
+    """Give a file without a meta header the transfer syntax that it was found to be written in."""
+    if dataset.file_meta.get("TransferSyntaxUID") is None:
+        implicit, little = dataset.original_encoding
+        if dataset["PixelData"].is_undefined_length:
+            raise Unreadable("holds compressed pixels without saying how (no transfer syntax).")
+        dataset.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax in UNCOMPRESSED:
+        bits = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * dataset.BitsAllocated
+        if dataset.PhotometricInterpretation == "YBR_FULL_422":
+            bits = bits * 2 // 3
+        if len(dataset.PixelData) * 8 < bits:
+            raise Unreadable(f"is truncated: {len(dataset.PixelData)} of {bits // 8} bytes of pixels are there.")
+    try:
+        known = get_decoder(syntax).is_available or syntax == JPEGExtended12Bit
+    except NotImplementedError:
+        known = False
+    if not known:
+        name = syntax.name if syntax.type == "Transfer Syntax" else "something unknown"
+        raise Unreadable(f"is compressed as {name}, which cannot be decoded here; install python-gdcm "
+                         "(`pip install python-gdcm`) or export the file uncompressed.")
+
+
+def _spacing(dataset):
+    """(row, column) in mm; at the detector, where the header has no calibrated one."""
+    for name in SPACINGS:
+        spacing = dataset.get(name)
+        try:
+            row, column = (float(value) for value in spacing)
+        except (TypeError, ValueError):
+            continue
+        if 0.01 <= row <= 10 and 0.01 <= column <= 10:
+            return row, column
+    return None
+
+
+def _hang(pixels, spacing, dataset):
+    """Pixels and spacing of a frontal film with rows towards the patient's left and columns towards the feet.
+
+    PatientOrientation (PS3.3 C.7.6.1.1.1) is where the rows and where the columns of the stored pixels run to.  Turns
+    that were made before they were stored (FieldOfViewHorizontalFlip, FieldOfViewRotation) are in it already.  Where
+    it is missing, no plain pair of a side and an end, or the view is another, nothing is turned.
+    """
+    told = dataset.get("PatientOrientation")
+    pair = "/".join(str(letters).strip() for letters in told) if isinstance(told, MultiValue) else ""
+    if not re.fullmatch("[LR]/[HF]|[HF]/[LR]", pair) or _view(dataset) in NOT_FRONTAL:
+        return pixels, spacing
+    if pair[0] in "HF":
+        pixels, spacing, pair = pixels.T, spacing and spacing[::-1], pair[::-1]
+    return np.ascontiguousarray(pixels[:: -1 if "H" in pair else 1, :: -1 if "R" in pair else 1]), spacing
+
+
+def _view(dataset):
+    """The view by its standard name only: free text in its place could name the patient."""
+    view = str(dataset.get("ViewPosition") or "").strip().upper()
+    return view if view in VIEWS else None

@@ -1,0 +1,138 @@
+"""Read a radiograph of any format, told by its content and not by its suffix, as one (H, W) array, bone bright.
+
+    from cxr.reading import radiograph
+    film = radiograph.read("JPCLN001.IMG")             # film.pixels, film.spacing_mm, film.source, film.view
+    image = radiograph.preprocess(film.pixels)         # equalised, gamma 0.5: what the networks see
+"""
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cxr.preprocess import content_box, preprocess
+from cxr.reading import decode, dicom, raster
+from cxr.reading.unreadable import Unreadable
+
+__all__ = ["PIXEL_LIMIT", "Radiograph", "Unreadable", "content_box", "find", "preprocess", "read"]
+
+PIXEL_LIMIT = 8192 * 8192  # above any radiograph (the largest plates are near 5000 x 6000), below a decompression bomb
+SMALLEST_SIDE = 32  # pixels; less shows no lungs
+JSRT_SIDE = 2048
+JSRT_BYTES = 2 * JSRT_SIDE**2
+JSRT_WHITE = 4095  # 12 bits
+
+PASSED_OVER_SUFFIXES = set(
+    ".csv .tsv .txt .json .jsonl .md .rst .xls .xlsx .ods .doc .docx .html .htm .xml .pdf .npy .npz .zip .log .yaml "
+    ".yml .toml .ini .db .py .sh .pt .safetensors .bib .tfevents".split()
+)
+PASSED_OVER_NAMES = {"dicomdir", "thumbs.db", "desktop.ini", "readme", "license", "makefile"}
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """pixels: (H, W) uint8 or uint16, bone bright, air dark.  spacing_mm: of rows and of columns, None if unknown.
+
+    source: the format ('IMG', 'PNG', 'JPEG', 'TIFF', 'DICOM' ...).  view: 'AP', 'PA', 'LL' ... where DICOM says it.
+    """
+
+    pixels: np.ndarray
+    spacing_mm: tuple[float, float] | None
+    source: str
+    view: str | None = None
+
+
+def read(path, pixel_limit=PIXEL_LIMIT):
+    """The radiograph in the file `path`.  Raises Unreadable for whatever cannot be one, hostile bytes included."""
+    path = Path(path)
+    try:
+        film = _read(path, pixel_limit)
+        _check(film.pixels)
+    except Unreadable as cause:
+        raise Unreadable(f"{path}: {cause}") from None
+    except OSError as error:
+        raise Unreadable(f"{path}: cannot be opened ({error.strerror or type(error).__name__}).") from None
+    return film
+
+
+def find(paths):
+    """Two sorted lists of Path: the files to read in `paths` (files, or folders searched to any depth), and the files
+    passed over as plainly not images (tables, text, arrays, DICOMDIR ...).  Every other file is to be read whatever
+    its suffix, since content tells the type.  Hidden files and folders are skipped.  Raises FileNotFoundError.
+    """
+    taken, passed_over = set(), set()
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist.")
+        for file in _files(path) if path.is_dir() else [path]:
+            plainly_not = file.suffix.lower() in PASSED_OVER_SUFFIXES or file.name.lower() in PASSED_OVER_NAMES
+            (passed_over if plainly_not else taken).add(file)
+    return sorted(taken), sorted(passed_over)
+
+
+def _files(folder):
+    """The visible files under `folder`; linked folders are followed, once each so that a loop of links ends."""
+    seen = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(here, name) for name in names if not name.startswith("."))
+
+
+def _read(path, pixel_limit):
+    if not path.is_file():
+        raise Unreadable("is a folder; name the files in it." if path.is_dir() else "there is no such file.")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if size == 0:
+        raise Unreadable("is empty.")
+    kind = raster.kind(head)
+    if kind in raster.READ_IN_PLACE:
+        return Radiograph(decode.guarded(raster.read, path, pixel_limit)["pixels"], None, kind)
+    if kind:
+        return Radiograph(decode.in_worker("raster", path, pixel_limit)["pixels"], None, kind)
+    if head[128:132] != b"DICM" and size == JSRT_BYTES:
+        film = _read_jsrt(path)
+        if film is not None:
+            return film
+    if dicom.is_dicom(head):
+        in_place = dicom.is_uncompressed(path)
+        found = (decode.guarded(dicom.read, path, pixel_limit) if in_place
+                 else decode.in_worker("dicom", path, pixel_limit))
+        return Radiograph(found["pixels"], found["spacing_mm"], "DICOM", found["view"])
+    raise Unreadable(_unknown(path, size, head))
+
+
+def _read_jsrt(path):
+    """A JSRT .IMG: 2048 x 2048 big-endian uint16 without a header, 12 bits, dark = high, 0.175 mm a pixel."""
+    stored = np.fromfile(path, ">u2")
+    if stored.size != JSRT_SIDE**2 or stored.max() > JSRT_WHITE:
+        return None
+    # Inverted here, so that from here on every source is bone bright.
+    return Radiograph(JSRT_WHITE - stored.astype(np.uint16).reshape(JSRT_SIDE, JSRT_SIDE), (0.175, 0.175), "IMG")
+
+
+def _check(pixels):
+    if min(pixels.shape) < SMALLEST_SIDE:
+        raise Unreadable(f"is {pixels.shape[0]} x {pixels.shape[1]} pixels; a radiograph needs {SMALLEST_SIDE} a side.")
+    if pixels.min() == pixels.max():
+        raise Unreadable("holds one grey level only, no image.")
+
+
+def _unknown(path, size, head):
+    known = "DICOM, PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or JSRT .IMG"
+    if path.suffix.lower() == ".img" or size == JSRT_BYTES:
+        return (f"is not a JSRT .IMG, which is {JSRT_BYTES} bytes of big-endian 16-bit values up to {JSRT_WHITE}, "
+                f"nor {known} by its content.")
+    if head[:2] in (b"\x1f\x8b", b"PK", b"7z") or head[:4] == b"Rar!":
+        return "is a compressed archive; unpack it and name what is inside."
+    if head[:5] == b"%PDF-":
+        return "is a PDF; export its images as PNG."
+    if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head[:256]):
+        return f"is text, not {known}; perhaps a failed download."
+    return f"is none of {known} by its content."

@@ -1,0 +1,1 @@
+"""What a run stands on: devices, processes, schedules, tables, report.json."""

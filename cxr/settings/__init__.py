@@ -1,0 +1,1 @@
+"""From header.py and the command line to the settings of one run."""

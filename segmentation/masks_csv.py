@@ -1,0 +1,104 @@
+"""Which file becomes which case, and masks.csv: a row a case, written by several processes and through kills."""
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cxr import pairs
+from cxr.reading import radiograph
+from cxr.run import journal as journals
+
+MASKS = "masks.csv"
+OVERLAY = ".overlay.png"
+_TEXT = ("case", "folder", "file", "status", "reason")
+# Only these are cut off a name: a DICOM file called 1.2.840.10008 keeps its last number.
+_SUFFIXES = {".img", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".jp2",
+             ".j2k", ".jpe", ".jfif", ".webp"}
+
+
+class BadInput(ValueError):
+    """Nothing can be segmented; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One radiograph and the names of what it becomes: `place`/`case`.image.npy, in the subfolder `folder`."""
+
+    file: Path
+    folder: str
+    case: str
+    place: Path
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.folder, self.case
+
+
+def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
+    """The jobs of some files and folders, sorted, and the files passed over. Raises BadInput if there are none, or if
+    two would write the same output."""
+    jobs, passed_over = {}, []
+    for given in map(Path, inputs):
+        try:
+            files, others = radiograph.find([given])
+        except FileNotFoundError as error:
+            raise BadInput(f"{error} Name radiographs or folders with -i, or as dir_input in header.py.") from None
+        passed_over += others
+        for file in files:
+            if _is_overlay(file):  # the output may lie among the input
+                passed_over.append(file)
+                continue
+            folder, case = _folder(file, given), case_name(file)
+            jobs[file.absolute()] = Job(file, folder, case, output / folder)
+    if not jobs:
+        raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
+    places = defaultdict(list)
+    for job in jobs.values():
+        places[job.place / job.case].append(str(job.file))
+    twice = [files for files in places.values() if len(files) > 1]
+    if twice:
+        raise BadInput(
+            f"{len(twice)} outputs would be written by more than one input, for example {' and '.join(twice[0][:3])}: "
+            "rename one, or segment them into different folders with -o. Nothing was written."
+        )
+    return sorted(jobs.values(), key=lambda job: (job.folder, job.case)), passed_over
+
+
+def case_name(file: Path) -> str:
+    """What a radiograph's outputs are named after: its name without a suffix that tells a format."""
+    return file.stem if file.suffix.lower() in _SUFFIXES else file.name
+
+
+def _is_overlay(file: Path) -> bool:
+    case = file.name.removesuffix(OVERLAY)
+    return case != file.name and pairs.is_complete(file.parent, case)
+
+
+def _folder(file: Path, given: Path) -> str:
+    """The class folder of a file: its place below the folder given, or that folder's own name."""
+    if file == given:
+        return "."
+    below = file.parent.relative_to(given)
+    return str(below) if below.parts else Path(os.path.abspath(given)).name  # abspath, or `..` would be a name
+
+
+def finished(output: Path) -> set[tuple[str, str]]:
+    """The cases that have a row without failure and a whole pair."""
+    if not (output / MASKS).exists():
+        return set()
+    rows = journals.read(output / MASKS, _TEXT)
+    rows = rows[rows.status != "failed"]
+    return {(f, c) for f, c in zip(rows.folder, rows.case, strict=True) if pairs.is_complete(output / f, c)}
+
+
+def journal(output: Path, rank: int):
+    """A context with the function that adds a row to this process's journal of masks.csv."""
+    return journals.writer(output / MASKS, rank)
+
+
+def merge(output: Path, forget: set[tuple[str, str]] = frozenset()) -> pd.DataFrame:
+    """Fold the journals into masks.csv but for the cases to `forget`, and return it sorted by folder and case."""
+    return journals.merge(output / MASKS, _TEXT, forget)

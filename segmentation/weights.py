@@ -1,0 +1,122 @@
+"""From a weights file to a network that segments: our checkpoints, the official code's, and safetensors."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from cxr import pairs
+from cxr.run import engine
+from cxr.settings import config
+from segmentation import class_factors, fcdensenet
+from segmentation.masks import HEART, LEFT, RIGHT
+
+_OF_TRAINING = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision")
+# The least that each makes sense with; five halvings leave one feature of 32 pixels
+_LEAST = {"resize_height": 32, "resize_width": 32, "num_batch_test": 1, "num_batch_train": 1, "epoch_max": 1,
+          "num_train": 0, "num_workers": 0}
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "segmentation.safetensors"
+
+
+def check(settings) -> None:
+    """Raise BadRun with the remedy for settings that no mask could follow from."""
+    class_factors.check(settings.decision)
+    for name, least in _LEAST.items():
+        if getattr(settings, name) < least:
+            raise engine.BadRun(f"{name}={getattr(settings, name)} is too small; give {least} or more.")
+    if not settings.gamma > 0:
+        raise engine.BadRun(f"gamma={settings.gamma} is no exponent above 0; the published one is 0.5.")
+    if settings.image_dtype not in pairs.DTYPES:
+        raise engine.BadRun(f"image_dtype={settings.image_dtype!r} is unknown; it is {' or '.join(pairs.DTYPES)}.")
+
+
+def find_weights(settings) -> tuple[Path, str]:
+    """The weights file to segment with, and a few words on which it is: the one named in the settings, else the best
+    of the person's own run, else the one that ships. Raises ValueError with the remedy if there is none."""
+    if settings.file_weights:
+        return Path(settings.file_weights), "named by file_weights"
+    own = Path(settings.dir_checkpoint) / settings.test_name / "best.pt"
+    if own.exists():
+        return own, f"the best of the run {settings.test_name}"
+    if SHIPPED.exists():
+        return SHIPPED, f"the weights that ship, since {own} does not exist"
+    raise ValueError(f"there are no weights: {own} does not exist; run segmentation/train.py, or give file_weights.")
+
+
+def read(path: Path) -> tuple[str, dict, dict]:
+    """What a weights file holds: the network's name, its state in float32, and the settings it was trained with as
+    far as the file says.
+
+    Reads a checkpoint of ours (best.pt, last.pt), of the official code ({'model_state_dict': ...}), a bare state dict,
+    or safetensors. Raises ValueError with the file's name.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, "pt") as file:
+                state = {key: file.get_tensor(key) for key in file.keys()}
+                trained = json.loads((file.metadata() or {}).get("settings", "{}"))
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
+    else:
+        saved = engine.load(path)
+        if not isinstance(saved, dict):
+            raise ValueError(f"{path} holds no FC-DenseNet but a {type(saved).__name__}.")
+        trained = saved.get("settings", {}) | ({"decision": saved["decision"]} if "decision" in saved else {})
+        state = saved.get("averaged") or saved.get("model") or saved.get("model_state_dict") or saved
+    state = {key.removeprefix("module."): value for key, value in state.items()}  # DataParallel's prefix
+    if "firstconv.weight" not in state:
+        raise ValueError(f"{path} holds no FC-DenseNet: there is no firstconv.weight in it.")
+    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    return _name(state, path), state, trained
+
+
+def _name(state: dict, path: Path) -> str:
+    """Which member of the family a state belongs to, by the layers of its blocks and its growth rate."""
+    growth = state["denseBlocksDown.0.layers.0.conv.weight"].shape[0]
+    for name, (blocks, bottleneck, rate) in fcdensenet.VARIANTS.items():
+        deepest = f"bottleneck.bottleneck.layers.{bottleneck - 1}.conv.weight"
+        beyond = f"bottleneck.bottleneck.layers.{bottleneck}.conv.weight"
+        first = f"denseBlocksDown.0.layers.{blocks[0]}.conv.weight"
+        if growth == rate and deepest in state and beyond not in state and first not in state:
+            return name
+    raise ValueError(f"{path} holds an FC-DenseNet of unknown size; known are {', '.join(fcdensenet.VARIANTS)}.")
+
+
+def open_network(path: Path, settings):
+    """The network of a weights file, in evaluation mode, the settings to use it with, and notes for the person.
+
+    A network sees well only what it was trained on. Therefore its preprocessing is that of its training, if the file
+    tells it, whatever header.py says; what is typed on the command line still counts. Raises ValueError.
+    """
+    name, state, trained = read(path)
+    channels, classes = state["firstconv.weight"].shape[1], state["finalConv.weight"].shape[0]
+    if classes != 4:
+        raise ValueError(f"{path} knows {classes} classes; here they are four: background, heart, left and right lung.")
+    model = fcdensenet.build(name, channels, classes)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit {name}: {str(error).splitlines()[-1].strip()}.") from error
+    trained = {name: trained[name] for name in _OF_TRAINING if name in trained}
+    used = config.unless_typed(settings, trained)
+    check(used)
+    notes = []
+    for name, value in trained.items():
+        if getattr(used, name) != value:
+            notes.append(f"{name}={getattr(used, name)!r} as typed, though these weights were trained with {value!r}")
+        elif getattr(settings, name) != value:
+            notes.append(f"{name}={value!r} as in the training of these weights, not {getattr(settings, name)!r}")
+    return model.eval(), used, notes
+
+
+@torch.inference_mode()
+def probabilities(model: nn.Module, images: torch.Tensor, mirror: bool = False, factors=(1, 1, 1, 1)) -> torch.Tensor:
+    """(N, 1, H, W) grey 0..255 -> (N, classes, H, W) float32. With `mirror`, the mean with the prediction of the
+    mirror image, in which the lungs change places. The factors are those of class_factors.py."""
+    result = model(images).float().exp()
+    if mirror:
+        swapped = model(images.flip(-1)).float().exp().flip(-1)
+        result = (result + swapped[:, [0, HEART, RIGHT, LEFT]]) / 2
+    return class_factors.apply(result, factors)

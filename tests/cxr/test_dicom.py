@@ -1,0 +1,308 @@
+"""DICOM: every transfer syntax, every step from stored to displayed grey, every refusal, and no patient data."""
+import warnings
+
+import dicom_files as make
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from cxr.reading import decode, dicom, radiograph
+from cxr.reading.radiograph import Unreadable
+
+RAMP = make.ramp()
+
+
+def read(tmp_path, ds, **saving):
+    return radiograph.read(make.save(tmp_path / "film.dcm", ds, **saving))
+
+
+def follows(result, reference, rising=True):
+    """Whether `result` orders the pixels as `reference` does and keeps every level of it that is 1e-6 from the next."""
+    order = np.lexsort((result.ravel(), reference.ravel()))
+    steps = np.diff(result.ravel()[order].astype(np.int64)) * (1 if rising else -1)
+    apart, equal = np.diff(reference.ravel()[order]) > 1e-6, np.diff(reference.ravel()[order]) == 0
+    return bool((steps[apart] > 0).all() and (steps[equal] == 0).all())
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
+                                    DeflatedExplicitVRLittleEndian], ids=lambda uid: uid.name)
+def test_plain_syntaxes_keep_stored_values(tmp_path, syntax):
+    film = read(tmp_path, make.dataset(RAMP, PixelSpacing=[0.2, 0.1], ViewPosition="PA"), syntax=syntax)
+    assert film.pixels.dtype == np.uint16 and np.array_equal(film.pixels, RAMP)
+    assert (film.spacing_mm, film.source, film.view) == ((0.2, 0.1), "DICOM", "PA")
+
+
+@pytest.mark.parametrize("syntax", ["RLE", "JPEG lossless", "JPEG-LS", "JPEG 2000"])
+@pytest.mark.parametrize("kind", ["12 bits", "16 bits", "8 bits", "signed"])
+def test_lossless_syntaxes_keep_stored_values(tmp_path, syntax, kind):
+    bits, top, dtype = {"12 bits": (12, 4095, np.uint16), "16 bits": (16, 65535, np.uint16),
+                        "8 bits": (8, 255, np.uint8), "signed": (16, 4095, np.int16)}[kind]
+    stored = make.ramp(top=top, dtype=dtype) - (1000 if kind == "signed" else 0)
+    path = make.compress(make.save(tmp_path / "film.dcm", make.dataset(stored, bits)), syntax)
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
+    film = radiograph.read(path)
+    assert np.array_equal(film.pixels, stored.astype(np.int64) - min(0, int(stored.min())))
+
+
+@pytest.mark.parametrize("syntax", ["JPEG baseline", "JPEG extended"])
+def test_lossy_jpeg(tmp_path, syntax):
+    bits, top, dtype = (8, 255, np.uint8) if syntax == "JPEG baseline" else (12, 4095, np.uint16)
+    stored = make.ramp(96, 96, top, dtype)
+    path = make.compress(make.save(tmp_path / "film.dcm", make.dataset(stored, bits)), syntax)
+    assert np.abs(radiograph.read(path).pixels.astype(int) - stored).max() <= 0.02 * top
+
+
+def test_without_preamble_or_meta_header(tmp_path):
+    for syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
+        whole = make.save(tmp_path / "whole.dcm", make.dataset(RAMP), syntax=syntax).read_bytes()
+        with_meta = tmp_path / "a"
+        with_meta.write_bytes(whole[132:])
+        assert np.array_equal(radiograph.read(with_meta).pixels, RAMP)
+        bare = tmp_path / "b"
+        bare.write_bytes(whole[whole.index(b"\x08\0\x16\0"):])
+        assert np.array_equal(radiograph.read(bare).pixels, RAMP)
+
+
+def test_monochrome1_is_inverted(tmp_path):
+    assert np.array_equal(read(tmp_path, make.dataset(RAMP, photometric="MONOCHROME1")).pixels, 4095 - RAMP)
+
+
+def test_signed_with_rescale(tmp_path):
+    stored = (RAMP.astype(np.int16) - 2000)
+    film = read(tmp_path, make.dataset(stored, 16, RescaleSlope="2", RescaleIntercept="4000"))
+    assert np.array_equal(film.pixels, stored * 2 + 4000)
+
+
+def test_negative_slope_inverts(tmp_path):
+    film = read(tmp_path, make.dataset(RAMP, RescaleSlope="-1", RescaleIntercept="4095"))
+    assert np.array_equal(film.pixels, 4095 - RAMP)
+
+
+def test_bits_above_the_stored_ones_are_ignored(tmp_path):
+    overlay = RAMP | np.where(np.eye(48, 64, dtype=bool), 0xF000, 0).astype(np.uint16)
+    assert np.array_equal(read(tmp_path, make.dataset(overlay)).pixels, RAMP)
+    shifted = make.dataset(RAMP << 4, HighBit=15)
+    assert np.array_equal(read(tmp_path, shifted).pixels, RAMP)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(centre=st.integers(200, 3800), width=st.integers(300, 9000), signed=st.booleans(), inverted=st.booleans(),
+       function=st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"]), slope=st.sampled_from([0.25, 1.0, 3.7]),
+       intercept=st.sampled_from([-1024.0, 0.0, 17.5]))
+def test_display_follows_pydicom(tmp_path, centre, width, signed, inverted, function, slope, intercept):
+    stored = RAMP.astype(np.int16) - 1500 if signed else RAMP
+    shown = np.array([stored.min(), stored.max()]) * slope + intercept
+    ds = make.dataset(stored, 16 if signed else 12, "MONOCHROME1" if inverted else "MONOCHROME2",
+                      RescaleSlope=slope, RescaleIntercept=intercept, VOILUTFunction=function,
+                      WindowCenter=float(shown[0] + centre / 4095 * (shown[1] - shown[0])), WindowWidth=width * slope)
+    with np.errstate(over="ignore"):
+        reference = apply_voi_lut(apply_modality_lut(stored, ds), ds)
+    assert follows(read(tmp_path, ds).pixels, reference, rising=not inverted)
+
+
+@pytest.mark.parametrize("which", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_look_up_tables(tmp_path, which):
+    entries = np.rint(65535 * (np.arange(3000) / 2999) ** 2).astype(int)
+    ds = make.dataset(RAMP, **{which: make.lut(500, entries)}, WindowCenter=7, WindowWidth=2)
+    reference = entries[np.clip(RAMP.astype(int) - 500, 0, 2999)]
+    assert np.array_equal(read(tmp_path, ds).pixels, reference)
+
+
+@pytest.mark.parametrize("centre,width", [(2000, 0), (2000, -5), (2000, 1), (90000, 100), (-5000, 50),
+                                          ("", ""), ([90000, 80000], [5, 5])])
+def test_absurd_windows_are_ignored(tmp_path, centre, width):
+    assert np.array_equal(read(tmp_path, make.dataset(RAMP, WindowCenter=centre, WindowWidth=width)).pixels, RAMP)
+
+
+def test_the_first_window_that_makes_sense_is_used(tmp_path):
+    film = read(tmp_path, make.dataset(RAMP, WindowCenter=[90000, 1000], WindowWidth=[5, 1001]))
+    reference = np.clip((RAMP - 999.5) / 1000 + 0.5, 0, 1)
+    assert follows(film.pixels, reference)
+
+
+@pytest.mark.parametrize("header", [{"RescaleSlope": "0"}, {"VOILUTSequence": make.lut(0, [5] * 4096)}])
+def test_tables_that_leave_one_level_are_ignored(tmp_path, header):
+    assert np.array_equal(read(tmp_path, make.dataset(RAMP, **header)).pixels, RAMP)
+
+
+def test_a_window_wider_than_16_bits_merges_no_levels(tmp_path):
+    stored = make.ramp(256, 256, 65535)
+    film = read(tmp_path, make.dataset(stored, 16, WindowCenter=100000, WindowWidth=1000000))
+    assert follows(film.pixels, stored.astype(float))
+
+
+def test_32_bits_keep_order(tmp_path):
+    stored = make.ramp(top=2**31, dtype=np.uint32)
+    assert follows(read(tmp_path, make.dataset(stored, 32)).pixels, stored.astype(float))
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_stays_out_of_the_histogram(tmp_path, photometric):
+    stored = RAMP.copy()
+    stored[:12] = 4095
+    stored[12, :9] = 4090
+    film = read(tmp_path, make.dataset(stored, 12, photometric, PixelPaddingValue=4095, PixelPaddingRangeLimit=4090))
+    padding = stored >= 4090
+    assert padding.mean() > 0.25 and np.array_equal(film.pixels == 0, padding)
+    reference = stored[~padding].astype(int)
+    assert follows(film.pixels[~padding], reference.astype(float), rising=photometric == "MONOCHROME2")
+    equalised = radiograph.preprocess(film.pixels)
+    assert (equalised[padding] == 0).all()
+    assert abs(np.square(equalised[~padding] / 255).mean() - 0.5) < 0.01  # uniform over the picture alone
+
+
+def test_negative_padding_written_as_unsigned(tmp_path):
+    stored = RAMP.astype(np.int16)
+    stored[:12] = -2000
+    ds = make.dataset(stored, 16)
+    ds.add_new("PixelPaddingValue", "US", 65536 - 2000)
+    assert np.array_equal(read(tmp_path, ds).pixels == 0, stored == -2000)
+
+
+def test_padding_everywhere_is_no_padding(tmp_path):
+    ds = make.dataset(RAMP, PixelPaddingValue=0, PixelPaddingRangeLimit=4095)
+    assert np.array_equal(read(tmp_path, ds).pixels, RAMP)
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_colour_becomes_grey(tmp_path, photometric):
+    grey = make.ramp(top=255, dtype=np.uint8)
+    colour = np.dstack([grey] * 3) if photometric == "RGB" else np.dstack([grey, np.full((48, 64, 2), 128, np.uint8)])
+    film = read(tmp_path, make.dataset(colour, 8, photometric))
+    assert film.pixels.dtype == np.uint8 and np.abs(film.pixels.astype(int) - grey).max() <= 1
+
+
+@pytest.mark.parametrize("header,expected", [
+    ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.143, 0.144]}, (0.143, 0.144)),
+    ({"PixelSpacing": [1e9, 1]}, None), ({"PixelSpacing": [0.1]}, None), ({}, None)])
+def test_spacing_is_sane_or_unknown(tmp_path, header, expected):
+    assert read(tmp_path, make.dataset(RAMP, **header)).spacing_mm == expected
+
+
+def stored(orientation):
+    """A frontal film that hangs as it should, RAMP, as a file stores it whose rows and columns run to `orientation`.
+
+    By the meaning of the two letters alone: each stored pixel lies so far to the left and to the feet of the patient.
+    """
+    steps = {"L": (0, 1), "R": (0, -1), "F": (1, 0), "H": (-1, 0)}
+    along_row, along_column = (np.array(steps[letter]) for letter in orientation)
+    width, height = (RAMP.shape[np.flatnonzero(step)[0]] for step in (along_row, along_column))
+    first = np.array([RAMP.shape[axis] - 1 if -1 in (along_row[axis], along_column[axis]) else 0 for axis in (0, 1)])
+    pixels = np.empty((height, width), np.uint16)
+    for row in range(height):
+        for column in range(width):
+            pixels[row, column] = RAMP[tuple(first + row * along_column + column * along_row)]
+    return pixels
+
+
+@pytest.mark.parametrize("orientation", ["LF", "RF", "LH", "RH", "FL", "FR", "HL", "HR"])
+@pytest.mark.parametrize("syntax", [None, "JPEG 2000"])
+def test_a_frontal_film_hangs_as_it_should_however_it_is_stored(tmp_path, orientation, syntax):
+    pixels = stored(orientation)
+    assert (pixels.shape != RAMP.shape) == (orientation[0] in "HF")
+    assert np.array_equal(pixels, RAMP) == (orientation == "LF")
+    lying = [0.1, 0.2] if orientation[0] in "HF" else [0.2, 0.1]
+    ds = make.dataset(pixels, PatientOrientation=list(orientation), ViewPosition="PA", PixelSpacing=lying)
+    ds.FieldOfViewHorizontalFlip = "YES"  # made before the pixels were stored
+    path = make.save(tmp_path / "film.dcm", ds)
+    film = radiograph.read(make.compress(path, syntax) if syntax else path)
+    assert np.array_equal(film.pixels, RAMP) and film.spacing_mm == (0.2, 0.1)
+    assert film.pixels.flags.c_contiguous  # torch takes no other strides
+
+
+@pytest.mark.parametrize("told,turned", [
+    ({"ViewPosition": "AP"}, True), ({}, True), ({"ViewPosition": "LLD"}, True), ({"ViewPosition": "CHEST"}, True),
+    ({"ViewPosition": "LL"}, False), ({"ViewPosition": "RLO"}, False), ({"ViewPosition": "LATERAL"}, False),
+    ({"PatientOrientation": ""}, False), ({"PatientOrientation": "R"}, False),
+    ({"PatientOrientation": ["R", "F", "H"]}, False), ({"PatientOrientation": ["R", ""]}, False),
+    ({"PatientOrientation": ["R", "L"]}, False), ({"PatientOrientation": ["RH", "F"]}, False),
+    ({"PatientOrientation": ["P", "F"]}, False), ({"PatientOrientation": ["R", "P"]}, False),
+])
+def test_only_a_plain_orientation_of_a_frontal_film_turns_it(tmp_path, told, turned):
+    film = read(tmp_path, make.dataset(RAMP, **{"PatientOrientation": ["R", "F"]} | told))
+    assert np.array_equal(film.pixels, RAMP[:, ::-1] if turned else RAMP)
+
+
+def test_padding_turns_with_its_film(tmp_path):
+    pixels = RAMP.copy()
+    pixels[:, :9] = 4095
+    film = read(tmp_path, make.dataset(pixels, PatientOrientation=["R", "H"], PixelPaddingValue=4095))
+    assert np.array_equal(film.pixels == 0, pixels[::-1, ::-1] == 4095)
+
+
+def test_colour_turns_too(tmp_path):
+    grey = make.ramp(top=255, dtype=np.uint8)
+    film = read(tmp_path, make.dataset(np.dstack([grey] * 3), 8, "RGB", PatientOrientation=["R", "F"]))
+    assert np.abs(film.pixels.astype(int) - grey[:, ::-1]).max() <= 1
+
+
+def test_refusals_say_why(tmp_path):
+    two_frames = make.dataset(np.vstack([RAMP, RAMP]), NumberOfFrames=2, Rows=48)
+    report = make.dataset(RAMP, Modality="SR")
+    empty = make.dataset(RAMP)
+    del empty.PixelData
+    short = make.dataset(RAMP)
+    short.PixelData = short.PixelData[:100]
+    directory = make.dataset(RAMP)
+    directory.DirectoryRecordSequence = []
+    floats = make.dataset(RAMP)
+    del floats.PixelData
+    floats.FloatPixelData = RAMP.astype("f4").tobytes()
+    for ds, words in ((two_frames, "2 frames"), (report, "a report"), (empty, "without pixels"),
+                      (short, "truncated: 100 of 6144"), (directory, "DICOMDIR"), (floats, "floating point"),
+                      (make.dataset(RAMP, PhotometricInterpretation=""), "PhotometricInterpretation"),
+                      (make.dataset(RAMP, SamplesPerPixel=4), "4 channels"),
+                      (make.dataset(RAMP * 0), "one grey level"), (make.dataset(RAMP[:1, :1]), "1 x 1 pixels")):
+        with pytest.raises(Unreadable, match=words) as caught:
+            read(tmp_path, ds)
+        assert str(tmp_path / "film.dcm") in str(caught.value)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_the_pixel_limit_comes_before_decoding(tmp_path, syntax):
+    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP, Rows=40000, Columns=40000), syntax=syntax)
+    with pytest.raises(Unreadable, match="40000 x 40000 pixels are more than the limit of 67,108,864"):
+        radiograph.read(path)
+
+
+def test_unknown_compression_names_the_remedy(tmp_path):
+    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP))
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"))
+    with pytest.raises(Unreadable, match="something unknown.*export the file uncompressed"):
+        radiograph.read(path)
+
+
+def test_no_patient_data_anywhere(tmp_path, capfd, caplog):
+    """Headers that make parsers complain, with the patient's data where they would be quoted."""
+    whole = make.save(tmp_path / "film.dcm", make.dataset(RAMP, ViewPosition="SECRVP", RescaleSlope="1.000",
+                                                          WindowCenter="2047", WindowWidth="4095")).read_bytes()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        said = []
+        for old, new in ((b"1.000 ", b"Secret"), (b"2047", b"SECR"), (b"19991231", b"Secret^P"),
+                         (b"MONOCHROME2", b"SecretSecre"), (b"CR", b"Se"), (b"CS\x0c\0MONO", b"QQ\x0c\0MONO")):
+            (tmp_path / "film.dcm").write_bytes(whole.replace(old, new))
+            try:
+                said.append(repr(radiograph.read(tmp_path / "film.dcm")))
+            except Unreadable as error:
+                said.append(str(error))
+        out = capfd.readouterr()
+    for text in (*said, *map(str, warned), out.out, out.err, caplog.text):
+        assert "secret" not in text.lower() and "SECR" not in text and "19991231" not in text
+
+
+def test_plain_files_start_no_worker(tmp_path):
+    decode.stop()
+    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP))
+    assert dicom.is_uncompressed(path)
+    radiograph.read(path)
+    assert decode._worker is None

@@ -1,0 +1,69 @@
+"""Pictures: files that open, shapes, colours where they belong, and inputs that must not break them."""
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from cxr.figures import plots
+
+
+def log_rows(n):
+    return [{"epoch": e, "train_loss": 1 / e, "val_loss": 1.2 / e, "learning_rate": 1e-4 * e, "seconds": 3.5,
+             "note": "text", "val_jaccard_heart": 1 - 1 / e, "val_jaccard_lungs_mean": 1 - 0.5 / e}
+            for e in range(1, n + 1)]
+
+
+def read(path):
+    picture = cv2.imread(str(path))
+    assert picture is not None and picture.std() > 5  # it opens, and something is drawn
+    return picture
+
+
+@pytest.mark.parametrize("log", [
+    log_rows(40), log_rows(1), [{"epoch": 0}],
+    [{"epoch": 1, "train_loss": 0.5, "val_loss": None}, {"epoch": 2, "train_loss": float("nan"), "val_loss": 0.4}],
+    [{"epoch": 3, "train_loss": 0.0, "val_loss": -1.0, "val_jaccard": 0.3}],
+])
+def test_learning_curves(tmp_path, log):
+    plots.learning_curves(log, tmp_path / "curves.png")
+    assert read(tmp_path / "curves.png").shape[1] == 1500
+
+
+def test_learning_curves_of_nothing(tmp_path):
+    with pytest.raises(ValueError, match="no epoch"):
+        plots.learning_curves([], tmp_path / "curves.png")
+
+
+def test_box_plot(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.random((30, 3)), columns=["jaccard_left", "jaccard_lungs_mean", "$x_1$ <b>"])
+    table.iloc[:10, 0], table["empty"], table["case"] = np.nan, np.nan, "a"
+    plots.box_plot(table, ["jaccard_left", "jaccard_lungs_mean"], tmp_path / "a.png", "JSRT, $ 20", "Jaccard $")
+    plots.box_plot(table, ["$x_1$ <b>", "empty"], tmp_path / "b.png", "title", "value")
+    plots.box_plot(table, ["jaccard_left", "jaccard_lungs_mean"], tmp_path / "c.png", "JSRT, $ 20", "Jaccard $")
+    read(tmp_path / "b.png")
+    assert np.array_equal(read(tmp_path / "a.png"), read(tmp_path / "c.png"))
+    with pytest.raises(KeyError):
+        plots.box_plot(table, ["misspelt"], tmp_path / "d.png", "title", "value")
+
+
+def test_pyplot_stays_unloaded():
+    code = "import sys; from cxr.figures import plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_contact_sheet():
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    pictures = [np.full(shape, c, np.uint8) for shape, c in zip([(50, 40, 3), (200, 300, 3), (80, 80, 3)], colours,
+                                                                strict=True)]
+    sheet = plots.contact_sheet(pictures, ["first – ä", "a" * 400, "two\nlines"], columns=2, height=100)
+    assert sheet.dtype == np.uint8 and sheet.ndim == 3
+    centres = [np.argwhere((sheet == c).all(-1)).mean(0) for c in colours]
+    assert centres[0][0] == centres[1][0] < centres[2][0]  # two in the first row, one in the second
+    assert centres[0][1] == centres[2][1] < centres[1][1]
+    with pytest.raises(ValueError, match="captions"):
+        plots.contact_sheet(pictures, ["one"], 2)

@@ -1,0 +1,90 @@
+"""Settings and files that no result could follow from: one sentence, and nothing lost or left behind."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT, TINY
+
+from cxr.settings import config
+from segmentation import header, inference, masks_csv, segment
+
+SEGMENT = "segmentation/inference.py"
+
+
+@pytest.mark.parametrize("word,told", [
+    ("num_batch_test=0", "num_batch_test=0 is too small; give 1 or more."),
+    ("num_batch_test=-1", "num_batch_test=-1 is too small"),
+    ("resize_height=10", "resize_height=10 is too small; give 32 or more."),
+    ("gamma=-1.0", "gamma=-1.0 is no exponent above 0"),
+    ("image_dtype=int8", "image_dtype='int8' is unknown; it is float32 or uint8."),
+    ("decision=[1.0,0.0,1.0,1.0]", "is not 4 factors above 0"),
+])
+def test_values_that_give_no_mask_stop_before_anything_is_written(films, tmp_path, call, word, told):
+    done = call(SEGMENT, "-i", films / "cohort", "-o", tmp_path / "out", word)
+    assert done.code == 1 and told in done.err and len(done.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+    if word != "num_batch_test=0":
+        return
+    done = call("segmentation/train.py", f"dir_data_root={films}", f"dir_checkpoint={tmp_path / 'ck'}", word)
+    assert done.code == 1 and told in done.err and not (tmp_path / "ck").exists()
+
+
+def test_a_mistyped_scaling_loses_no_prediction(split_pairs, tmp_path, call):
+    words = ["-i", split_pairs / "test" / "virus", "-o", tmp_path, "device=cpu", "img_size=128", "patch_size=32",
+             "repeat=2", f"file_weights={ROOT / 'weights' / 'phantom.safetensors'}"]
+    assert call("classification/inference.py", *words).code == 0
+    before = (tmp_path / "predictions.csv").read_bytes()
+    done = call("classification/inference.py", *words, "--overwrite", "input_scaling=foo")
+    assert done.code == 1 and "input_scaling='foo' is unknown; it is auto or" in done.err
+    assert (tmp_path / "predictions.csv").read_bytes() == before
+    assert call("classification/inference.py", *words).code == 0
+
+
+def test_a_seed_below_zero_is_refused(capsys):
+    for words in (["seed=-1"], ["split_seed=-407"]):
+        with pytest.raises(SystemExit) as end:
+            config.load(header, words)
+        assert end.value.code == 2 and "takes a whole number from 0 on" in capsys.readouterr().err
+
+
+def test_a_name_too_long_for_its_outputs_stops_nothing_else(trained, films, tmp_path, call):
+    film = next((films / "JSRT").iterdir())
+    (tmp_path / "in").mkdir()
+    shutil.copy(film, tmp_path / "in" / f"{'m' * 246}.png")
+    shutil.copy(film, tmp_path / "in" / "zz.png")
+    done = call(SEGMENT, "-i", tmp_path / "in", "-o", tmp_path / "out", *TINY,
+                f"file_weights={trained.run / 'best.pt'}")
+    rows = pd.read_csv(tmp_path / "out" / "masks.csv", keep_default_na=False)
+    assert done.code == 1 and "its name is too long" in done.out
+    assert rows.status.tolist()[0] == "failed" and rows.case.tolist()[1] == "zz" and rows.status[1] != "failed"
+    assert sorted(p.name for p in (tmp_path / "out" / "in").iterdir()) == sorted(
+        f"zz{end}" for end in (".image.npy", ".mask.npy", ".labels.npy", ".overlay.png"))
+
+
+def test_a_network_that_gives_no_number_fails_the_case(films, tmp_path):
+    settings = config.load(header, [])[0]
+    film = next((films / "JSRT").iterdir())
+    job = masks_csv.Job(film, "a", "case", tmp_path / "a")
+    row = inference.finish(job, segment.prepare(film, settings), torch.full((4, 8, 8), torch.nan), settings)
+    assert row["status"] == "failed" and "the network gives no number; try precision=32-true." in row["reason"]
+    assert not (tmp_path / "a").exists()
+
+
+def test_an_overlay_that_cannot_be_written_is_no_success(films, tmp_path):
+    settings = config.load(header, [])[0]
+    film = next((films / "JSRT").iterdir())
+    job = masks_csv.Job(film, "a", "case", tmp_path / "a")
+    (tmp_path / "a" / f"case{masks_csv.OVERLAY}").mkdir(parents=True)  # a folder where the picture should be
+    p = torch.zeros(4, 8, 8)
+    p[0], p[2, 2:6, 5:7], p[3, 2:6, 1:3] = 0.5, 1.0, 1.0
+    with pytest.raises(OSError, match="overlay.png could not be written"):
+        inference.finish(job, segment.prepare(film, settings), p, settings)
+
+
+def test_names_lose_the_suffix_of_any_format_that_is_read():
+    for suffix in (".webp", ".j2k", ".JPE", ".jfif", ".dcm", ".IMG"):
+        assert masks_csv.case_name(Path(f"a.b{suffix}")) == "a.b"
+    assert masks_csv.case_name(Path("1.2.840.10008")) == "1.2.840.10008"

@@ -1,0 +1,173 @@
+"""evaluate.py on the synthetic set: tables, groups, box plots, and distances in pixels at 1024 and in mm."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY
+from lightning_fabric import Fabric
+
+from cxr.settings import config
+from segmentation import dataset, evaluate, header
+from segmentation import weights as weight_files
+
+EVALUATE = "segmentation/evaluate.py"
+
+
+@pytest.fixture(scope="module")
+def weights(trained):
+    return [*TINY, f"file_weights={trained.run / 'best.pt'}"]
+
+
+def measure(cases, words):
+    """evaluate.measure() with the real network on the CPU."""
+    settings = config.load(header, words)[0]
+    model, settings, _ = weight_files.open_network(weight_files.find_weights(settings)[0], settings)
+    return evaluate.measure(cases, model, settings, Fabric(accelerator="cpu"))
+
+
+def test_the_synthetic_set(trained, films, tmp_path, call):
+    """12 cases: 9 trained on, 2 chose the weights, 1 is clean; the authors' test is the last two kinds together."""
+    done = call(EVALUATE, *trained.words, "test_name=whole", "-o", tmp_path)
+    assert done.code == 0, done.err
+    order = np.random.RandomState(407)
+    cases = [case.name for case in dataset.jsrt(films)]
+    order.shuffle(cases)
+    rows = pd.read_csv(tmp_path / "metrics.csv")
+    assert list(rows.case) == cases[9:]
+    assert rows.columns[0] == "case"
+    for organ in ("left", "right", "heart", "lungs_mean", "lungs_union"):
+        assert rows[f"jaccard_{organ}"].between(0, 1).all() and rows[f"dice_{organ}"].between(0, 1).all()
+        assert f"hausdorff95_{organ}" in rows and f"surface_{organ}" in rows
+    np.testing.assert_allclose(rows.jaccard_lungs_mean, (rows.jaccard_left + rows.jaccard_right) / 2)
+    assert rows.jaccard_lungs_union.max() > 0.2  # a network of seconds, yet it has learnt
+
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    assert list(summary.columns) == ["group", "metric", "n", "mean", "sd", "low", "high", "median"]
+    summary = summary.set_index(["group", "metric"])
+    normal = [case for case in cases[9:] if case.startswith("JPCNN")]
+    assert summary.loc[("authors' test", "jaccard_heart"), "n"] == 3
+    assert summary.loc[("clean test", "jaccard_heart"), "n"] == 1
+    assert ("authors' normals", "jaccard_heart") in summary.index or not normal
+    whole = summary.loc[("authors' test", "jaccard_lungs_union")]
+    assert whole["mean"] == pytest.approx(rows.jaccard_lungs_union.mean())
+    assert whole["sd"] == pytest.approx(rows.jaccard_lungs_union.std())
+    assert whole["low"] <= whole["mean"] <= whole["high"]
+    clean = summary.loc[("clean test", "jaccard_left"), "mean"]
+    assert clean == pytest.approx(rows.set_index("case").jaccard_left[cases[11]])
+    plots = {path.name for path in tmp_path.glob("*.png")}
+    assert {"jaccard_clean_test.png", "jaccard_authors__test.png"} <= plots
+    assert f"Wrote {tmp_path}" in done.out.splitlines()[-1]
+
+
+def test_chosen_cases_and_the_default_folder(trained, films, tmp_path, call):
+    shutil.copytree(trained.run, tmp_path / "whole")
+    parts = dataset.official_split(dataset.jsrt(films))
+    wanted = {parts["test"][0].name, parts["val"][1].name}
+    (tmp_path / "two.txt").write_text("\n\n".join(wanted))
+    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole"]
+    done = call(EVALUATE, *words, "--cases", tmp_path / "two.txt")
+    assert done.code == 0 and "2 cases" in done.out and "the best of the run whole" in done.out
+    out = tmp_path / "whole" / "evaluation" / "jsrt"
+    assert set(pd.read_csv(out / "metrics.csv").case) == wanted
+    assert set(pd.read_csv(out / "summary.csv").group) == {"two"}
+
+    (tmp_path / "two.txt").write_text(f"{wanted.pop()}\nJPCLN999\n")
+    done = call(EVALUATE, *words, "--cases", tmp_path / "two.txt")
+    assert done.code == 1 and "cases that are not in the set: JPCLN999" in done.err
+    assert "is no file" in call(EVALUATE, *words, "--cases", tmp_path / "none.txt").err
+
+
+def label_folder(films, where, labels_of):
+    """Two films of the set and a label image of each, by name."""
+    (where / "images").mkdir(parents=True)
+    (where / "masks").mkdir()
+    for film in sorted((films / "JSRT").iterdir())[:2]:
+        shutil.copy(film, where / "images" / film.name)
+        cv2.imwrite(str(where / "masks" / f"{film.stem}.png"), labels_of(film))
+    return where / "images", where / "masks"
+
+
+def own_labels(films, weights, tmp_path, call):
+    out = tmp_path / "pairs"
+    assert call("segmentation/inference.py", "-i", films / "JSRT", "-o", out, *weights, "overlays=False").code == 0
+    return {path.name.removesuffix(".labels.npy"): np.load(path) for path in (out / "JSRT").glob("*.labels.npy")}
+
+
+def test_what_the_network_says_itself_is_a_perfect_truth(films, weights, tmp_path, call):
+    own = own_labels(films, weights, tmp_path, call)
+    assert all((labels > 0).any() for labels in own.values())
+    images, masks = label_folder(films, tmp_path, lambda film: own[film.stem])
+    rows, faults = measure(dataset.image_folder(images, masks), weights)
+    assert faults == [] and len(rows) == 2
+    for row in rows:
+        scores = {name: value for name, value in row.items() if name.startswith(("jaccard", "dice"))}
+        for name, value in scores.items():
+            assert value == 1 or np.isnan(value), name  # NaN where an organ is in neither
+        assert any(value == 1 for value in scores.values())
+        distances = [value for name, value in row.items() if name.startswith(("hausdorff", "surface"))]
+        assert np.nanmax(distances) == 0
+
+
+def test_distances_are_pixels_at_1024_and_mm_where_spacing_is_known(films, weights, tmp_path, call, monkeypatch):
+    """The truth is the network's own mask, one row lower: on a film of 128 a pixel is 8 of an image of 1024."""
+    own = own_labels(films, weights, tmp_path, call)
+    images, masks = label_folder(films, tmp_path, lambda film: np.roll(own[film.stem], 1, axis=0))
+    rows, _ = measure(dataset.image_folder(images, masks), weights)
+    reach = [row["hausdorff_lungs_union"] for row in rows]
+    assert np.nanmax(reach) >= 8 and all(np.isnan(value) or value >= 8 for value in reach)
+    assert not any("mm" in name for row in rows for name in row)
+    # Nothing but the spacing is added: the films as PNG tell none.
+    prepare = evaluate.segment.prepare
+
+    def known(path, settings):
+        item = prepare(path, settings)
+        return type(item)(item.image, item.box, item.small, (0.5, 0.5))
+
+    monkeypatch.setattr(evaluate.segment, "prepare", known)
+    for row, plain in zip(measure(dataset.image_folder(images, masks), weights)[0], rows, strict=True):
+        for name in [name for name in plain if name.startswith(("hausdorff", "surface"))]:
+            assert row[f"{name}_mm"] == pytest.approx(plain[name] / 8 * 0.5, nan_ok=True)
+
+
+@pytest.mark.parametrize("kind", ["labels", "lungs"])
+def test_any_images_with_any_masks(films, weights, tmp_path, call, kind):
+    out = tmp_path / "out"
+    images = films / "cohort" / "normal"
+    masks = films / "masks" / "normal"
+    if kind == "lungs":
+        masks = tmp_path / "lungs"
+        masks.mkdir()
+        for path in (films / "masks" / "normal").iterdir():
+            cv2.imwrite(str(masks / path.name), np.where(cv2.imread(str(path), -1) >= 2, 255, 0).astype(np.uint8))
+    done = call(EVALUATE, "-i", images, "-m", masks, "-o", out, *weights)
+    assert done.code == 0, done.err
+    rows = pd.read_csv(out / "metrics.csv")
+    assert list(rows.case) == [path.stem for path in sorted(images.iterdir())]
+    assert ("jaccard_heart" in rows) == (kind == "labels") and "jaccard_lungs_union" in rows
+    assert set(pd.read_csv(out / "summary.csv").group) == {"all"}
+
+
+def test_a_faulty_case_is_told_and_the_others_are_measured(films, weights, tmp_path, call):
+    images, masks = label_folder(films, tmp_path, lambda film: np.full((128, 128), 3, np.uint8))
+    (images / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    (images / "lone.png").write_bytes(next(images.glob("JPC*")).read_bytes())
+    cv2.imwrite(str(masks / "bad.png"), np.full((128, 128), 3, np.uint8))
+    done = call(EVALUATE, "-i", images, "-m", masks, "-o", tmp_path / "out", *weights)
+    assert done.code == 1 and len(pd.read_csv(tmp_path / "out" / "metrics.csv")) == 2
+    failed = [line for line in done.out.splitlines() if line.startswith("failed: ")]
+    assert len(failed) == 2 and "bad.png" in failed[0] and "lone.png does not exist" in failed[1]
+
+
+@pytest.mark.parametrize("words,code,told", [
+    (["-i", "nowhere"], 2, "-i and -m belong together"),
+    (["-i", "nowhere", "-m", "nowhere"], 1, "nowhere does not exist"),
+    (["--set", "montgomery"], 1, "MontgomerySet/CXR_png does not exist"),
+    (["dir_data_root=nowhere"], 1, "make_phantom.py"),
+])
+def test_what_cannot_start_says_why(films, weights, tmp_path, call, words, code, told):
+    done = call(EVALUATE, f"dir_data_root={films}", *weights, *words, "-o", tmp_path / "out")
+    assert done.code == code and told in done.err
+    assert not (tmp_path / "out").exists()

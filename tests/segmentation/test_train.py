@@ -1,0 +1,220 @@
+"""Training: killed and started again it gives the same weights bit for bit; what it refuses it says in a sentence."""
+
+import json
+import random
+import shutil
+import signal
+
+import pytest
+import torch
+from conftest import EPOCHS, ROOT, TINY, TRAINING, run
+from killed_runs import KILLER, assert_same_run, kill_after, load, same
+
+from cxr.settings import config
+from segmentation import dataset, fcdensenet, header
+
+TRAIN = "segmentation/train.py"
+# Two processes with the project's own pieces: a step of each on its own batch, then what the first has for gradients.
+GRADIENTS = """
+import sys
+from pathlib import Path
+sys.path[0] = sys.argv.pop(1)
+import torch
+from cxr.run import engine
+from cxr.settings import config
+from segmentation import dataset, fcdensenet, header, train
+folder = Path(sys.argv.pop(1))
+settings, _ = config.load(header)
+fabric = engine.launch("cpu")
+torch.manual_seed(0)
+model = fcdensenet.build(settings.net_label, dropout=0)
+if fabric.is_global_zero:
+    torch.save(model.state_dict(), folder / "start.pt")
+model, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), 0.0))
+films = dataset.Radiographs(dataset.jsrt(Path(settings.dir_data_root))[:4], settings)
+loss = train.train_one_epoch(fabric, settings, model, None, optimizer, films, 1)
+gradients = {name: p.grad for name, p in model.module.named_parameters()}
+torch.save({"gradients": gradients, "loss": loss}, folder / f"process{fabric.global_rank}.pt")
+"""
+
+
+def test_what_a_run_leaves(trained):
+    assert {p.name for p in trained.run.iterdir()} == {"best.pt", "last.pt", "log.jsonl", "header.json", "curves.png",
+                                                       "tensorboard"}
+    rows = [json.loads(line) for line in (trained.run / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
+    assert {"train_loss", "val_loss", "val_score", "val_jaccard_heart", "val_jaccard_left", "val_jaccard_right",
+            "val_jaccard_lungs", "learning_rate", "seconds"} <= set(rows[0])
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 3 and rows[-1]["val_jaccard_lungs"] > 0.2
+    saved = json.loads((trained.run / "header.json").read_text())
+    assert saved["epoch_max"] == EPOCHS and saved["net_label"] == "fcdensenet56" and saved["augment"] is True
+    assert (trained.run / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    events = (trained.run / "tensorboard").glob("events.out.tfevents.*")
+    assert b"val_score" in b"".join(path.read_bytes() for path in events)
+    last_line = trained.done.stdout.splitlines()[-1]
+    assert last_line.startswith(f"Wrote {trained.run}. Next: python segmentation/")
+
+
+def test_checkpoints_hold_tensors_and_plain_types_only(trained):
+    def plain(value):
+        if isinstance(value, dict):
+            return all(isinstance(key, (str, int)) and plain(item) for key, item in value.items())
+        if isinstance(value, (list, tuple)):
+            return all(map(plain, value))
+        return type(value) in (torch.Tensor, int, float, str, bool, type(None))
+
+    last, best = load(trained.run / "last.pt"), load(trained.run / "best.pt")
+    assert plain(last) and plain(best)
+    assert last["epoch"] == EPOCHS and last["settings"]["test_name"] == "whole"
+    rows = [json.loads(line) for line in (trained.run / "log.jsonl").read_text().splitlines()]
+    assert best["best"] == last["best"] == max(row["val_score"] for row in rows)
+    assert last["best_epoch"] == best["epoch"] == max(rows, key=lambda row: row["val_score"])["epoch"]
+    assert {"model", "optimizer", "averaged"} <= set(last)
+    fcdensenet.build("fcdensenet56").load_state_dict(best["model"])
+
+
+def test_killed_and_started_again_gives_the_same_weights(trained, tmp_path):
+    """Killed with best.pt of an epoch written and last.pt not, then at moments of chance, with other worker counts."""
+    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=killed"]
+    killer = tmp_path / "killer.py"
+    killer.write_text(KILLER)
+    folder = tmp_path / "killed"
+    # epoch_max may grow.
+    # start: log; epoch 1: log, best, last; epoch 2: log, then best or last
+    dead = run(killer, 6, ROOT / TRAIN, *words, "epoch_max=2")
+    assert dead.returncode == -signal.SIGKILL, dead.stderr
+    assert load(folder / "last.pt")["epoch"] == 1 and len((folder / "log.jsonl").read_text().splitlines()) == 2
+
+    moment = random.uniform(0, 3)
+    print(f"killed {moment:.2f} s after its start")
+    kill_after(TRAIN, words, folder / "header.json", moment)
+    done = run(TRAIN, *words, "num_workers=1")
+    assert done.returncode == 0, done.stderr
+    assert_same_run(trained.run, folder)
+    assert "epoch 1:" not in done.stdout  # it went on, and did not begin again
+
+
+def test_another_seed_gives_other_weights(trained, tmp_path, call):
+    """Else the test above would prove nothing."""
+    done = call(TRAIN, *trained.words, f"dir_checkpoint={tmp_path}", "test_name=a", "epoch_max=1", "seed=408")
+    assert done.code == 0
+    assert not same(load(tmp_path / "a" / "best.pt")["model"], load(trained.run / "best.pt")["model"])
+
+
+def test_other_settings_are_refused_by_name(trained, call):
+    before = {path: path.stat().st_mtime_ns for path in trained.run.rglob("*")}
+    done = call(TRAIN, *trained.words, "test_name=whole", "learning_rate=1e-5", "gamma=1.0", "num_workers=2")
+    assert done.code == 1
+    for told in ("learning_rate: 0.001 -> 1e-05", "gamma: 0.5 -> 1.0", "test_name=whole-2", "restart=True"):
+        assert told in done.err
+    assert "num_workers" not in done.err and "Traceback" not in done.err
+    assert {path: path.stat().st_mtime_ns for path in trained.run.rglob("*")} == before
+
+
+def test_a_finished_run_says_so(trained, call):
+    before = (trained.run / "last.pt").stat().st_mtime_ns
+    done = call(TRAIN, *trained.words, "test_name=whole")
+    assert done.code == 0 and f"{trained.run} is finished: {EPOCHS} epochs, best score 0." in done.out
+    assert (trained.run / "last.pt").stat().st_mtime_ns == before
+
+
+def test_restart_throws_the_old_run_away_and_nothing_else(trained, tmp_path, call):
+    shutil.copytree(trained.run, tmp_path / "old")
+    (tmp_path / "old" / "mine.txt").write_text("notes")
+    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=old", "epoch_max=1", "gamma=1.0", "restart=True"]
+    assert call(TRAIN, *words).code == 0
+    assert len((tmp_path / "old" / "log.jsonl").read_text().splitlines()) == 1
+    assert load(tmp_path / "old" / "last.pt")["epoch"] == 1 and (tmp_path / "old" / "mine.txt").exists()
+    assert len(list((tmp_path / "old" / "tensorboard").iterdir())) == 1
+
+
+@pytest.mark.parametrize("num_train,told", [(9, "the loss is nan in epoch 1, batch 2;"),
+                                            (3, "the validation loss is nan after epoch 1;")])
+def test_a_loss_that_is_no_number_stops(films, tmp_path, call, num_train, told):
+    """A step of 1e30 leaves weights that no forward pass survives; they must not be kept either."""
+    done = call(TRAIN, *TRAINING, f"dir_data_root={films}", f"dir_checkpoint={tmp_path}", "test_name=broken",
+                "learning_rate=1e30", "average=0", f"num_train={num_train}")
+    assert done.code == 1 and told in done.err and "learning_rate below 1e+30" in done.err
+    assert not (tmp_path / "broken" / "last.pt").exists() and not (tmp_path / "broken" / "best.pt").exists()
+
+
+def test_patience_stops_early_and_for_good(trained, tmp_path, call):
+    shutil.copytree(trained.run, tmp_path / "whole")
+    unbeatable = load(trained.run / "last.pt") | {"best": 2.0, "best_epoch": EPOCHS - 1}
+    torch.save(unbeatable, tmp_path / "whole" / "last.pt")
+    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole", "epoch_max=40", "patience=2"]
+    best = (tmp_path / "whole" / "best.pt").read_bytes()
+    done = call(TRAIN, *words)
+    assert done.code == 0 and "No better validation score for 2 epochs: stopped early." in done.out
+    assert load(tmp_path / "whole" / "last.pt")["epoch"] == EPOCHS + 1
+    assert (tmp_path / "whole" / "best.pt").read_bytes() == best
+    done = call(TRAIN, *words)
+    assert done.code == 0 and f"is finished: {EPOCHS + 1} epochs, best score 2.0" in done.out
+
+
+@pytest.mark.parametrize("words,told", [
+    (["dir_data_root=nowhere"], "make_phantom.py"),
+    (["net_label=unet"], "no network 'unet'"),
+    (["file_weights=missing.pt"], "missing.pt does not exist"),
+    (["dir_images=nowhere"], "needs dir_masks"),
+    (["dir_images=nowhere", "dir_masks=nowhere"], "nowhere does not exist"),
+    (["schedule=cosine"], "schedule='cosine' is unknown"),
+])
+def test_what_cannot_start_says_why(films, tmp_path, call, words, told):
+    here = [f"dir_data_root={films}", f"dir_checkpoint={tmp_path}", "test_name=a", "num_train=2"]
+    done = call(TRAIN, *TINY, *here, *words)
+    assert done.code == 1 and told in done.err and "Traceback" not in done.err
+
+
+def test_a_damaged_checkpoint_says_what_to_do(trained, tmp_path, call):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "last.pt").write_bytes((trained.run / "last.pt").read_bytes()[:-90_000])
+    done = call(TRAIN, *trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole")
+    assert done.code == 1 and "last.pt cannot be read as a checkpoint" in done.err and "restart=True" in done.err
+
+
+def test_weights_of_another_run_start_one(trained, tmp_path, call):
+    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=next", f"file_weights={trained.run / 'best.pt'}"]
+    done = call(TRAIN, *words, "net_label=fcdensenet67")
+    assert done.code == 1 and "best.pt holds fcdensenet56, not net_label=fcdensenet67" in done.err
+    assert call(TRAIN, *words, "epoch_max=1", "learning_rate=1e-12", "average=0").code == 0
+    one, other = load(tmp_path / "next" / "best.pt")["model"], load(trained.run / "best.pt")["model"]
+    torch.testing.assert_close(one["finalConv.weight"], other["finalConv.weight"], atol=1e-9, rtol=0)
+
+
+def test_two_processes_give_the_gradients_of_their_batches_accumulated(films, tmp_path):
+    (tmp_path / "gradients.py").write_text(GRADIENTS)
+    words = [*TINY, "num_batch_train=2", f"dir_data_root={films}"]
+    done = run(tmp_path / "gradients.py", ROOT, tmp_path, *words, processes=2)
+    assert done.returncode == 0, done.stderr
+
+    settings = config.load(header, words)[0]
+    items = dataset.Radiographs(dataset.jsrt(films)[:4], settings)
+    model = fcdensenet.build("fcdensenet56", dropout=0)
+    model.load_state_dict(load(tmp_path / "start.pt"))
+    weight, losses = torch.tensor(settings.class_weights), []
+    for rank in range(2):
+        sampler = torch.utils.data.DistributedSampler(items, 2, rank, seed=settings.seed)
+        sampler.set_epoch(1)
+        images, targets = (torch.stack(part) for part in zip(*[items[i] for i in sampler], strict=True))
+        losses.append(torch.nn.functional.nll_loss(model(images), targets, weight))
+        (losses[-1] / 2).backward()
+    for rank in range(2):
+        found = load(tmp_path / f"process{rank}.pt")
+        assert found["loss"] == pytest.approx(losses[rank].item(), rel=1e-5)
+        for name, parameter in model.named_parameters():
+            scale = parameter.grad.abs().max().item()
+            torch.testing.assert_close(found["gradients"][name], parameter.grad, atol=1e-4 * scale + 1e-7, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_killed_and_started_again_give_the_same_weights(films, tmp_path):
+    words = [*TRAINING, f"dir_data_root={films}", f"dir_checkpoint={tmp_path}", "epoch_max=2"]
+    done = run(TRAIN, *words, "test_name=whole", processes=2)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "killer.py").write_text(KILLER)
+    dead = run(tmp_path / "killer.py", 6, ROOT / TRAIN, *words, "test_name=killed", processes=2)
+    assert dead.returncode != 0 and load(tmp_path / "killed" / "last.pt")["epoch"] == 1
+    done = run(TRAIN, *words, "test_name=killed", processes=2)
+    assert done.returncode == 0 and "epoch 1:" not in done.stdout, done.stderr
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
