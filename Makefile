@@ -35,6 +35,7 @@ test: lint
 
 lint: .venv/.installed
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
 
 # Beside the published procedure: about half an hour on a quiet machine. BENCH="-i FOLDER --stages network"
 bench: .venv/.installed

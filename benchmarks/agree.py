@@ -76,9 +76,11 @@ def masks(films: list[Path], plain: Path, project: Path, exact: bool):
         theirs = pairs.load(plain, film.stem, allow_empty=True)[1]
         both, either = both + (theirs & mask).sum(), either + (theirs | mask).sum()
     share = float(equal / pixels)
-    words = (f"labels and masks equal in {100 * share:.4f} % of pixels; cleaning changed "
-             f"{100 * moved / max(organs, 1):.1f} % of the organs; Jaccard {both / max(either, 1):.4f} with the plain "
-             "lung masks, which are enlarged by nearest neighbour and not cleaned")
+    words = (
+        f"labels and masks equal in {100 * share:.4f} % of pixels; cleaning changed "
+        f"{100 * moved / max(organs, 1):.1f} % of the organs; Jaccard {both / max(either, 1):.4f} with the plain "
+        "lung masks, which are enlarged by nearest neighbour and not cleaned"
+    )
     return words, share >= (0.99999 if exact else 0.999)
 
 

@@ -116,11 +116,16 @@ def bench(options, size: Size, output: Path) -> dict:
         each["floor_s"] = work.floor(*each.pop("amount"), measured, "bf16" in each["setting"])
     packages = ("torch", "torchvision", "numpy", "opencv-python-headless")
     return {
-        "machine": machine(options.device), "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "load": [*load, os.getloadavg()[0]], "rates": measured, "size": dataclasses.asdict(size),
+        "machine": machine(options.device),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "load": [*load, os.getloadavg()[0]],
+        "rates": measured,
+        "size": dataclasses.asdict(size),
         "data": f"{len(films)} radiographs of {options.input.name if options.input else 'a phantom'}, {net_label}",
         "versions": ", ".join(f"{name} {version(name)}" for name in packages),
-        "rows": made, "losses": losses, "waits": waits,
+        "rows": made,
+        "losses": losses,
+        "waits": waits,
     }
 
 
@@ -129,12 +134,22 @@ def prepare(films: list[Path], options, size: Size, output: Path) -> dict:
     classifier, net_label, scaling = inputs.classifier_weights(options.classifier, output)
     folder = inputs.pair(films[0], output, size.side)
     return {
-        "film": str(films[0]), "films": [str(film) for film in films[:2]],
+        "film": str(films[0]),
+        "films": [str(film) for film in films[:2]],
         "weights": str(inputs.segmentation_weights(options.segmentation, output)),
-        "size": size.network, "class_weights": header.class_weights, "learning_rate": header.learning_rate,
-        "classifier": str(classifier), "net_label": net_label, "scaling": scaling, "folder": str(folder),
-        "case": inputs.CASE, "device": options.device,
-        "side": size.side, "patch": size.patch, "output": str(output / "maps"), "target": 0,
+        "size": size.network,
+        "class_weights": header.class_weights,
+        "learning_rate": header.learning_rate,
+        "classifier": str(classifier),
+        "net_label": net_label,
+        "scaling": scaling,
+        "folder": str(folder),
+        "case": inputs.CASE,
+        "device": options.device,
+        "side": size.side,
+        "patch": size.patch,
+        "output": str(output / "maps"),
+        "target": 0,
         "centres": project_side.centres(folder, inputs.CASE, size.side, size.repeat).tolist(),
     }
 
@@ -161,8 +176,17 @@ def inference(films: list[Path], weights: str, both: dict, size: Size, output: P
             shutil.rmtree(places[side], ignore_errors=True)
             words = ["-m", "benchmarks.plain_segment", *films, "--weights", weights, "--size", size.network]
             if side != "plain":
-                words = ["segmentation/inference.py", "-i", *films, f"file_weights={weights}", "crop_border=False",
-                         f"device={device}", f"resize_height={size.network}", f"resize_width={size.network}", *settings]
+                words = [
+                    "segmentation/inference.py",
+                    "-i",
+                    *films,
+                    f"file_weights={weights}",
+                    "crop_border=False",
+                    f"device={device}",
+                    f"resize_height={size.network}",
+                    f"resize_width={size.network}",
+                    *settings,
+                ]
             seconds, peak = sides.process([*words, "-o", places[side]], output / f"{side}.log")
             found[side]["seconds"].append(seconds)
             found[side]["peak_bytes"] = max(peak, found[side]["peak_bytes"])
@@ -185,8 +209,10 @@ def wait(options, size: Size, output: Path, classifier: str) -> dict:
     phantom = output / f"phantom-{size.film}-{size.films}"
     log = output / "waits.log"
     large = inputs.pair(next((phantom / "JSRT").iterdir()), output / "large", size.film)
-    sides.process(["-m", "benchmarks.waits", phantom, large, classifier, 2 if options.short else 8,
-                   size.network, options.device], log)
+    sides.process(
+        ["-m", "benchmarks.waits", phantom, large, classifier, 2 if options.short else 8, size.network, options.device],
+        log,
+    )
     return json.loads(log.read_text().splitlines()[-1])
 
 

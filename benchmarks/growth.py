@@ -44,10 +44,27 @@ def main() -> None:
             os.link(film, films / f"case{i:06}{film.suffix}")
             for end in (pairs.IMAGE, pairs.MASK):
                 os.link(pair / f"{inputs.CASE}{end}", cases / f"case{i:06}{end}")
-        first = ["segmentation/inference.py", "-i", films, "-o", made, f"resize_height={NETWORK}",
-                 f"resize_width={NETWORK}", "num_batch_test=8"]
-        second = ["classification/inference.py", "-i", cases, "-o", made, f"file_weights={classifier}",
-                  f"img_size={FILM}", "patch_size=64", f"repeat={PATCHES}"]
+        first = [
+            "segmentation/inference.py",
+            "-i",
+            films,
+            "-o",
+            made,
+            f"resize_height={NETWORK}",
+            f"resize_width={NETWORK}",
+            "num_batch_test=8",
+        ]
+        second = [
+            "classification/inference.py",
+            "-i",
+            cases,
+            "-o",
+            made,
+            f"file_weights={classifier}",
+            f"img_size={FILM}",
+            "patch_size=64",
+            f"repeat={PATCHES}",
+        ]
         for words in (first, second):
             before = os.times()
             seconds, peak = sides.process(words, output / "log")
@@ -55,8 +72,16 @@ def main() -> None:
             busy = after.children_user + after.children_system - before.children_user - before.children_system
             busy = busy or seconds  # where the system does not tell it
             written = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
-            rows.append({"script": words[0], "cases": count, "seconds": seconds, "busy": busy, "bytes": written,
-                         "peak_bytes": peak})
+            rows.append(
+                {
+                    "script": words[0],
+                    "cases": count,
+                    "seconds": seconds,
+                    "busy": busy,
+                    "bytes": written,
+                    "peak_bytes": peak,
+                }
+            )
             shutil.rmtree(made)
         for folder in (films, cases):
             shutil.rmtree(folder)
@@ -85,26 +110,38 @@ def growing(rows: list[dict]) -> list[str]:
         for before, row in zip(own[1:], own[2:], strict=False):
             for name, names in (("seconds", ("seconds_more", "busy_more")), ("bytes", ("bytes_more",))):
                 if all(row[each] > MORE * before[each] for each in names):
-                    found.append(f"{script}: {name} a further case grow from {before[names[0]]:.4g} to "
-                                 f"{row[names[0]]:.4g} at {row['cases']} cases.")
+                    found.append(
+                        f"{script}: {name} a further case grow from {before[names[0]]:.4g} to "
+                        f"{row[names[0]]:.4g} at {row['cases']} cases."
+                    )
         if own[-1]["peak_bytes"] > MORE * own[0]["peak_bytes"]:
-            found.append(f"{script}: memory grows from {own[0]['peak_bytes'] / 1e9:.2f} GB to "
-                         f"{own[-1]['peak_bytes'] / 1e9:.2f} GB.")
+            found.append(
+                f"{script}: memory grows from {own[0]['peak_bytes'] / 1e9:.2f} GB to "
+                f"{own[-1]['peak_bytes'] / 1e9:.2f} GB."
+            )
     return found
 
 
 def markdown(rows: list[dict]) -> str:
     """A row a run: its seconds, seconds by the clock, processor seconds and bytes of each case more than in the run
     before, and the process's greatest memory."""
-    heads = ("script", "cases", "seconds", "seconds a further case", "of processors", "bytes a further case",
-             "peak memory")
+    heads = (
+        "script",
+        "cases",
+        "seconds",
+        "seconds a further case",
+        "of processors",
+        "bytes a further case",
+        "peak memory",
+    )
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in sorted(rows, key=lambda row: row["script"], reverse=True):
         each = " | | "
         if "seconds_more" in row:
             each = f"{row['seconds_more']:.4f} | {row['busy_more']:.4f} | {row['bytes_more']:,.0f}"
-        lines.append(f"| {row['script']} | {row['cases']} | {row['seconds']:.1f} | {each} | "
-                     f"{row['peak_bytes'] / 1e9:.2f} GB |")
+        lines.append(
+            f"| {row['script']} | {row['cases']} | {row['seconds']:.1f} | {each} | {row['peak_bytes'] / 1e9:.2f} GB |"
+        )
     return "\n".join(lines)
 
 

@@ -38,8 +38,9 @@ OUTSIDE = "outside torch"
 
 def main() -> None:
     parser = arguments_of_both(__doc__)
-    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], default=["network"], metavar="STAGE",
-                        help=", ".join(STAGES))
+    parser.add_argument(
+        "stages", nargs="*", choices=[*STAGES, []], default=["network"], metavar="STAGE", help=", ".join(STAGES)
+    )
     options = parser.parse_args()
     size = SHORT if options.short else Size()
     output = options.output.absolute()
@@ -102,8 +103,10 @@ def markdown(found: dict[str, dict[str, float]]) -> str:
     names = sorted(found["plain"], key=lambda name: -max(values[name] for values in found.values()))
     for name in names:
         if any(values[name] > 0.005 * total[side] for side, values in found.items()):
-            cells = [f"{table.told(values[name])} ({100 * values[name] / total[side]:.0f} %)"
-                     for side, values in found.items()]
+            cells = [
+                f"{table.told(values[name])} ({100 * values[name] / total[side]:.0f} %)"
+                for side, values in found.items()
+            ]
             lines.append(f"| {name} | {' | '.join(cells)} |")
     lines.append(f"| **together** | {' | '.join(table.told(value) for value in total.values())} |")
     return "\n".join(lines)

@@ -63,9 +63,17 @@ class InOrder(torch.utils.data.Dataset):
 
 
 def step(weights, films, size, learning_rate, device, settings, **_):
-    words = [f"device={device}", f"resize_height={size}", f"resize_width={size}", "crop_border=False",
-             f"file_weights={weights}",
-             "dropout=0.2", f"num_batch_train={len(films)}", f"learning_rate={learning_rate}", *settings]
+    words = [
+        f"device={device}",
+        f"resize_height={size}",
+        f"resize_width={size}",
+        "crop_border=False",
+        f"file_weights={weights}",
+        "dropout=0.2",
+        f"num_batch_train={len(films)}",
+        f"learning_rate={learning_rate}",
+        *settings,
+    ]
     settings = config.load(first, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
     model = train.new_network(settings, fresh=True)

@@ -1,6 +1,6 @@
 """What the machine can do, measured: the rate of its convolutions and the bandwidth of its memory.
 
-    python -m benchmarks.rates
+python -m benchmarks.rates
 """
 
 import time

@@ -85,8 +85,14 @@ def _watch(pid: int, peak: list[int], over: threading.Event) -> None:
 
 def _start(request: dict, log: Path) -> subprocess.Popen:
     with open(log, "w") as file:
-        worker = subprocess.Popen([sys.executable, "-m", "benchmarks.worker"], cwd=ROOT, stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, stderr=file, text=True)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+        )
     worker.stdin.write(json.dumps(request) + "\n")
     worker.stdin.flush()
     return worker

@@ -1,15 +1,25 @@
 """The benchmark's results as a table.
 
-    python -m benchmarks.table output/benchmark/bench.json                          print it
-    python -m benchmarks.table output/benchmark/bench.json docs/performance.md      put it between the marks there
+python -m benchmarks.table output/benchmark/bench.json                          print it
+python -m benchmarks.table output/benchmark/bench.json docs/performance.md      put it between the marks there
 """
 
 import json
 import sys
 from pathlib import Path
 
-HEAD = ("stage", "size of work", "plain", "project", "ratio (median, spread)", "wanted", "floor", "share of it",
-        "peak memory", "results")
+HEAD = (
+    "stage",
+    "size of work",
+    "plain",
+    "project",
+    "ratio (median, spread)",
+    "wanted",
+    "floor",
+    "share of it",
+    "peak memory",
+    "results",
+)
 WAIT = 0.05  # share of its time that a training may wait for data
 MARKS = "<!-- table -->", "<!-- end of table -->"
 
@@ -26,9 +36,20 @@ def rows(found: dict) -> list[tuple]:
         judged = ""
         if wish := row.get("wanted_share"):
             judged = f" (wanted {100 * wish:.0f} %: {'met' if share >= wish else 'missed'})"
-        lines.append((f"{row['stage']}, {row['setting']}", row["work"], told(row["plain_s"]), told(row["project_s"]),
-                      f"{middle:.2f} ({low:.2f} to {high:.2f})", wanted, told(row["floor_s"]),
-                      f"{100 * share:.0f} %{judged}", memory, f"{verdict}: {row['results']}"))
+        lines.append(
+            (
+                f"{row['stage']}, {row['setting']}",
+                row["work"],
+                told(row["plain_s"]),
+                told(row["project_s"]),
+                f"{middle:.2f} ({low:.2f} to {high:.2f})",
+                wanted,
+                told(row["floor_s"]),
+                f"{100 * share:.0f} %{judged}",
+                memory,
+                f"{verdict}: {row['results']}",
+            )
+        )
     return lines
 
 
@@ -44,7 +65,10 @@ def markdown(found: dict) -> str:
         f"{found['machine']}, {rates['threads']} threads; {found['date']}; load {found['load'][0]:.1f} before the run "
         f"and {found['load'][1]:.1f} after it; {found['data']}.",
         f"Measured in the same run: convolution {rates['gflops']:.0f} GFLOP/s, memory {rates['gbytes']:.1f} GB/s. "
-        f"{found['versions']}.", "", "| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD),
+        f"{found['versions']}.",
+        "",
+        "| " + " | ".join(HEAD) + " |",
+        "|" + "---|" * len(HEAD),
     ]
     lines += ["| " + " | ".join(row) + " |" for row in rows(found)]
     if found["losses"]:

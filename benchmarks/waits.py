@@ -1,6 +1,6 @@
 """How much of a training's time the step waits for data, in both stages.
 
-    python -m benchmarks.waits PHANTOM PAIR CLASSIFIER STEPS SIZE DEVICE       prints JSON: {stage: share}
+python -m benchmarks.waits PHANTOM PAIR CLASSIFIER STEPS SIZE DEVICE       prints JSON: {stage: share}
 """
 
 import json

@@ -40,8 +40,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", metavar="FOLDER", help="pairs, a folder a class or none (default: dir_pairs)")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: biomarkers in the folder of pairs")
-    parser.add_argument("--within-source", action="store_true",
-                        help="compare in every source by itself as well: diseases there, and not hospitals")
+    parser.add_argument(
+        "--within-source",
+        action="store_true",
+        help="compare in every source by itself as well: diseases there, and not hospitals",
+    )
     parser.add_argument("--unflagged", action="store_true", help="compare only cases whose mask nothing speaks against")
     parser.add_argument("--pictures", action="store_true", help="draw both widths on every radiograph")
     parser.add_argument("--overwrite", action="store_true", help="measure every case again")
@@ -59,8 +62,10 @@ def main() -> None:
         films = known.films(root, settings)
         people, notes = known.people(cases, [root], settings)
         if options.unflagged and films is None:
-            raise ValueError(f"--unflagged needs masks.csv, and there is none beside {root}; segment with "
-                             "segmentation/inference.py, or leave the flag out.")
+            raise ValueError(
+                f"--unflagged needs masks.csv, and there is none beside {root}; segment with "
+                "segmentation/inference.py, or leave the flag out."
+            )
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"classification/biomarkers.py: {error}")
     if own:
@@ -91,10 +96,14 @@ def main() -> None:
     for reason in table.reason[table.status == "failed"]:
         print(f"failed: {reason}")
     counts = {status: int((table.status == status).sum()) for status in ("ok", "flagged", "failed")}
-    print(f"\n{counts['ok']} ok, {counts['flagged']} flagged, {counts['failed']} failed ({len(done)} were measured "
-          "before).")
-    print(f"Wrote {output}: {', '.join(written)}{', pictures' if pictures else ''}. Next: look at the box plots, then "
-          "python classification/split.py")
+    print(
+        f"\n{counts['ok']} ok, {counts['flagged']} flagged, {counts['failed']} failed ({len(done)} were measured "
+        "before)."
+    )
+    print(
+        f"Wrote {output}: {', '.join(written)}{', pictures' if pictures else ''}. Next: look at the box plots, then "
+        "python classification/split.py"
+    )
     sys.exit(1 if counts["failed"] else 0)
 
 
@@ -104,8 +113,9 @@ def finished(file: Path, cases: list[dataset.Case], settings, overwrite: bool, p
     A case is measured again if it failed, if its pair is newer than the table, and, where pictures are wanted, if it
     has none. All are if the settings differ from biomarkers.json, which is written anew.
     """
-    made = max((path.stat().st_mtime for path in [file, *file.parent.glob("biomarkers.*.jsonl")] if path.exists()),
-               default=0)
+    made = max(
+        (path.stat().st_mtime for path in [file, *file.parent.glob("biomarkers.*.jsonl")] if path.exists()), default=0
+    )
     told, now = file.with_suffix(".json"), {name: getattr(settings, name) for name in DECISIVE}
     try:
         same = json.loads(told.read_text()) == now
@@ -153,13 +163,15 @@ def picture_file(pictures: Path, case: dataset.Case) -> Path:
 
 def complete(rows: pd.DataFrame, cases, names, people, films) -> pd.DataFrame:
     """biomarkers.csv: a row a case of today, with what other tables know of it now."""
-    about = pd.DataFrame({
-        "case": [case.case for case in cases],
-        "folder": [case.folder for case in cases],
-        "label": ["" if case.label is None else names[case.label] for case in cases],
-        "patient": [patient for patient, _ in people],
-        "source": [source for _, source in people],
-    })
+    about = pd.DataFrame(
+        {
+            "case": [case.case for case in cases],
+            "folder": [case.folder for case in cases],
+            "label": ["" if case.label is None else names[case.label] for case in cases],
+            "patient": [patient for patient, _ in people],
+            "source": [source for _, source in people],
+        }
+    )
     rows = rows.drop(columns=["label", "patient", "source"], errors="ignore")
     table = about.merge(rows, on=["folder", "case"]).reindex(columns=ABOUT + measures.COLUMNS)
     found = table.to_dict("records")

@@ -5,7 +5,10 @@ dir_pairs = "output"  # folders of pairs, written by segmentation/inference.py: 
 dir_split = "data/split"  # {train,val,test}/<folder>/, made by split.py or by hand
 file_metadata = "metadata.xls"  # the patients: the published cohort's, or a .csv (case or path, class, patient)
 classes = [
-    "normal", "bacterial=bacteria", "tuberculosis=Tuberculosis", "viral=virus+COVID-19"
+    "normal",
+    "bacterial=bacteria",
+    "tuberculosis=Tuberculosis",
+    "viral=virus+COVID-19",
 ]  # CLASS, CLASS=FOLDER or CLASS=FOLDER+FOLDER, as many folders as belong to it; [] takes each folder as a class
 
 # Split

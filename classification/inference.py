@@ -30,8 +30,19 @@ from cxr.run import engine, journal, runreport
 from cxr.settings import config
 
 # What decides a prediction, and what computes it
-DECISIVE = ("approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat",
-            "vote", "sampling", "seed")
+DECISIVE = (
+    "approach",
+    "precision",
+    "img_size",
+    "resolution",
+    "patch_size",
+    "input_scaling",
+    "classes",
+    "repeat",
+    "vote",
+    "sampling",
+    "seed",
+)
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")
 MEASURED = ("metrics.json", "confusion.png", "roc.png", "reliability.png")
 

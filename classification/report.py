@@ -36,13 +36,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", metavar="FOLDER", help="predictions (default: dir_save/test_name)")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the folder of predictions")
-    parser.add_argument("--pairs", nargs="+", metavar="FOLDER", help="folders of pairs (default: those predicted, as "
-                        "metrics.json tells, else dir_split/test, else dir_pairs)")
+    parser.add_argument(
+        "--pairs",
+        nargs="+",
+        metavar="FOLDER",
+        help="folders of pairs (default: those predicted, as metrics.json tells, else dir_split/test, else dir_pairs)",
+    )
     parser.add_argument("--maps", metavar="FOLDER", help="of visualize_cnn.py (default: cams in the predictions)")
-    parser.add_argument("--biomarkers", metavar="FILE", help="biomarkers.csv (default: in the folder biomarkers of the "
-                        "pairs, of the folder above, or of dir_pairs)")
-    parser.add_argument("--embed", type=int, default=EMBED, metavar="N",
-                        help=f"hold the pictures of up to N cases in the page itself (default: {EMBED})")
+    parser.add_argument(
+        "--biomarkers",
+        metavar="FILE",
+        help="biomarkers.csv (default: in the folder biomarkers of the pairs, of the folder above, or of dir_pairs)",
+    )
+    parser.add_argument(
+        "--embed",
+        type=int,
+        default=EMBED,
+        metavar="N",
+        help=f"hold the pictures of up to N cases in the page itself (default: {EMBED})",
+    )
     settings, options = config.load(header, parser=parser)
     folder = Path(options.input or Path(settings.dir_save) / settings.test_name).absolute()
     output = Path(options.output or folder / "report.html").absolute()
@@ -62,15 +74,18 @@ def main() -> None:
     drawn = list(tqdm(jobs, "cases", len(cases)))
     lost = sum("film" not in picture and case["status"] == "ok" for case, picture in zip(cases, drawn, strict=True))
     if lost:
-        content["notes"].append(f"{lost} predicted cases have no radiograph to show; --pairs names the folders of "
-                                "their pairs")
+        content["notes"].append(
+            f"{lost} predicted cases have no radiograph to show; --pairs names the folders of their pairs"
+        )
     thumbs = [picture.pop("thumb", None) for picture in drawn]  # they stand in the table, the others in the view
     render.write(output, content | {"pictures": drawn, "thumbs": thumbs, "linked": linked})
     for note in content["notes"]:
         print(f"Note: {note}.")
     where = f"their pictures in {beside}, to be kept beside it" if linked else "their pictures within"
-    print(f"Wrote {output}: {len(cases)} cases, {output.stat().st_size / 1e6:.1f} MB, {where}. Next: open it in a "
-          "browser.")
+    print(
+        f"Wrote {output}: {len(cases)} cases, {output.stat().st_size / 1e6:.1f} MB, {where}. Next: open it in a "
+        "browser."
+    )
 
 
 def draw(cases, places, maps_of, beside: Path | None, threads: int) -> Iterator[dict]:

@@ -39,8 +39,25 @@ from cxr.run import engine, journal, runreport
 from cxr.settings import config
 
 TABLE = "scorecard.csv"
-DECISIVE = ("approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat",
-            "repeat_val", "vote", "sampling", "seed", "method", "scores", "steps", "draws", "lesions")
+DECISIVE = (
+    "approach",
+    "precision",
+    "img_size",
+    "resolution",
+    "patch_size",
+    "input_scaling",
+    "classes",
+    "repeat",
+    "repeat_val",
+    "vote",
+    "sampling",
+    "seed",
+    "method",
+    "scores",
+    "steps",
+    "draws",
+    "lesions",
+)
 ALWAYS = ("seed",)  # draws the maps that know nothing, whatever the approach
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "lightning-fabric")
 _TEXT = ("case", "folder", "patient", "label", "predicted", "status", "reason")
@@ -53,10 +70,17 @@ def main() -> None:
     parser.add_argument("-l", "--lesions", metavar="LESIONS", help="folder of the lesions' masks")
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
     parser.add_argument("--method", default="gradcam", choices=grad_cam.METHODS, help="as in visualize_cnn.py")
-    parser.add_argument("--scores", nargs="+", default=list(casescore.SCORES), choices=casescore.SCORES,
-                        metavar="SCORE", help="some of those above (default: all)")
-    parser.add_argument("--steps", type=int, default=6, help="parts in which the lung is blanked (6); each asks "
-                        "repeat_val patches")
+    parser.add_argument(
+        "--scores",
+        nargs="+",
+        default=list(casescore.SCORES),
+        choices=casescore.SCORES,
+        metavar="SCORE",
+        help="some of those above (default: all)",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=6, help="parts in which the lung is blanked (6); each asks repeat_val patches"
+    )
     parser.add_argument("--draws", type=int, default=8, help="random maps whose lesion scores are averaged (8)")
     parser.add_argument("--overwrite", action="store_true", help="score finished cases again")
     settings, options = config.load(header, parser=parser)
@@ -73,10 +97,17 @@ def main() -> None:
         weights, which = find_weights(settings)
         model, settings, names, cases, notes = batch.begin(weights, inputs, settings, DECISIVE, ALWAYS)
         patients, unknown = predictions.patients(cases, inputs, settings)
-        settings = batch.with_options(settings, method=options.method, scores=sorted(options.scores),
-                                        steps=options.steps, draws=options.draws, lesions=str(lesions or ""))
-        changed = batch.differs(output, settings, weights, options.overwrite,
-                                  batch.decisive(settings, DECISIVE, ALWAYS))
+        settings = batch.with_options(
+            settings,
+            method=options.method,
+            scores=sorted(options.scores),
+            steps=options.steps,
+            draws=options.draws,
+            lesions=str(lesions or ""),
+        )
+        changed = batch.differs(
+            output, settings, weights, options.overwrite, batch.decisive(settings, DECISIVE, ALWAYS)
+        )
     except ValueError as error:
         sys.exit(f"classification/scorecard.py: {error}")
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
@@ -95,8 +126,11 @@ def main() -> None:
     done = set()
     if table.exists():
         rows = journal.read(table, _TEXT)
-        done = {key for key, status in zip(zip(rows.folder, rows.case, strict=True), rows.status, strict=True)
-                if status != "failed"}
+        done = {
+            key
+            for key, status in zip(zip(rows.folder, rows.case, strict=True), rows.status, strict=True)
+            if status != "failed"
+        }
     mine = [c for c in cases[fabric.global_rank :: fabric.world_size] if (c.folder, c.case) not in done]
     # Drawn on the CPU, before they are moved, so that every device gets the same ones.
     networks = criteria.randomised(model, settings.seed) if mine and "layers" in options.scores else {}
@@ -115,12 +149,16 @@ def main() -> None:
     counts = {status: int((rows.status == status).sum()) for status in ("ok", "wrong", "failed")}
     for reason in rows.reason[rows.status == "failed"]:
         print(f"failed: {reason}")
-    print(f"{counts['ok']} scored, {counts['wrong']} classified wrongly, {counts['failed']} failed "
-          f"({len(done & keys)} were finished before).")
+    print(
+        f"{counts['ok']} scored, {counts['wrong']} classified wrongly, {counts['failed']} failed "
+        f"({len(done & keys)} were finished before)."
+    )
     written = summary.write(rows, names, counts, output, settings.seed)
     runreport.write(output / "report.json", settings, fabric, weights, PACKAGES, counts, time.perf_counter() - start)
-    print(f"Wrote {output}: {', '.join([TABLE, *written, 'report.json'])}. Next: look at scorecard.png, then at the "
-          "maps that python classification/visualize_cnn.py draws.")
+    print(
+        f"Wrote {output}: {', '.join([TABLE, *written, 'report.json'])}. Next: look at scorecard.png, then at the "
+        "maps that python classification/visualize_cnn.py draws."
+    )
     sys.exit(1 if counts["failed"] else 0)
 
 

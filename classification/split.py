@@ -92,11 +92,15 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
     made_with = {name: config.as_dict(settings)[name] for name in DECISIVE}
     changed = parts.differences(root, splits, made_with) if kind == "made" else []
     if changed and not options.overwrite:
-        raise BadData(f"{root} holds another split ({'; '.join(changed)}): name another folder with dir_split, or "
-                      "replace it with --overwrite.")
+        raise BadData(
+            f"{root} holds another split ({'; '.join(changed)}): name another folder with dir_split, or "
+            "replace it with --overwrite."
+        )
     if changed and parts.strangers(root):
-        raise BadData(f"{root} holds files that are not the split's, as {parts.strangers(root)[0]}; take them away "
-                      "before it is overwritten.")
+        raise BadData(
+            f"{root} holds files that are not the split's, as {parts.strangers(root)[0]}; take them away "
+            "before it is overwritten."
+        )
     fresh = bool(changed) or kind == "absent"
     copied = parts.write(root, splits, made_with, left_out) if fresh else 0
 
@@ -106,8 +110,10 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
     print_joined(rows, settings)
     print_unknown(rows, settings)
     if rows.flagged.any():
-        print(f"{rows.flagged.sum()} pairs are flagged in masks.csv and were kept: look at their overlays, and remove "
-              "the pairs whose mask is wrong.")
+        print(
+            f"{rows.flagged.sum()} pairs are flagged in masks.csv and were kept: look at their overlays, and remove "
+            "the pairs whose mask is wrong."
+        )
     print_left_out(left_out, "left out")
     if copied:
         print(f"{copied} files were copied, since the disk of {root} takes no hard links to {settings.dir_pairs}.")
@@ -125,12 +131,14 @@ def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.D
     names, index = dataset.class_map(settings.classes, {case.folder for case in cases})
     masks = {(row.folder, row.case): row for row in survey.masks_table(source).itertuples()}
     failed = [c for c in cases if (c.folder, c.case) in masks and masks[c.folder, c.case].status == "failed"]
-    stale = [(c.case, c.folder, "failed", f"{masks[c.folder, c.case].reason} The pair is older than that.")
-             for c in failed]
+    stale = [
+        (c.case, c.folder, "failed", f"{masks[c.folder, c.case].reason} The pair is older than that.") for c in failed
+    ]
     cases = sorted(set(cases) - set(failed))
     rows, left_out = survey.survey(cases, table, settings.duplicate_distance, settings.num_workers)
-    rows["flagged"] = [key in masks and masks[key].status == "flagged"
-                       for key in zip(rows.folder, rows.case, strict=True)]
+    rows["flagged"] = [
+        key in masks and masks[key].status == "flagged" for key in zip(rows.folder, rows.case, strict=True)
+    ]
     present = {folder.casefold() for folder in rows.folder}
     absent = [folder for folder in index if folder.casefold() not in present]
     if absent:
@@ -156,8 +164,10 @@ def divide_rows(rows: pd.DataFrame, names: list[str], settings) -> dict[str, pd.
         what = "patients (near-duplicates count as one)" if by_patient else "images"
         few = [f"{names[label]} has {count}" for label, count in small.classes.items()]
         reason = ", ".join(few) or "patients with images of several classes leave no way to do that"
-        raise BadData(f"every class needs {small.needs} {what}, to be in every part: {reason}; add images, or merge "
-                      "or leave out the class in classes of header.py.") from None
+        raise BadData(
+            f"every class needs {small.needs} {what}, to be in every part: {reason}; add images, or merge "
+            "or leave out the class in classes of header.py."
+        ) from None
     part = np.array(parts.PARTS)
     keys = [f"fold{i + 1}" for i in range(len(drawn))] if settings.folds else [""]
     return {key: rows.assign(part=part[one[groups]]) for key, one in zip(keys, drawn, strict=True)}
@@ -171,8 +181,10 @@ def print_notes(table: pd.DataFrame) -> None:
 def print_unknown(rows: pd.DataFrame, settings) -> None:
     unknown = int(rows.patient.str.startswith(survey.UNKNOWN).sum())
     if unknown:
-        print(f"Note: {unknown} of {len(rows)} images are not in {settings.file_metadata}: each counts as a patient of "
-              "its own. If patients repeat, name a table with file_metadata=FILE.csv (columns case, class, patient).")
+        print(
+            f"Note: {unknown} of {len(rows)} images are not in {settings.file_metadata}: each counts as a patient of "
+            "its own. If patients repeat, name a table with file_metadata=FILE.csv (columns case, class, patient)."
+        )
 
 
 def print_joined(rows: pd.DataFrame, settings) -> None:
@@ -180,8 +192,10 @@ def print_joined(rows: pd.DataFrame, settings) -> None:
     size = rows.groupby("film")["case"].transform("size")
     if not (size > 1).any():
         return
-    print(f"{(size > 1).sum()} images have a near-duplicate (perceptual hashes differ in {settings.duplicate_distance} "
-          "bits of 256 at most).")
+    print(
+        f"{(size > 1).sum()} images have a near-duplicate (perceptual hashes differ in {settings.duplicate_distance} "
+        "bits of 256 at most)."
+    )
     for _, film in rows[rows.groupby("film")["label"].transform("nunique") > 1].groupby("film"):
         names = ", ".join(f"{row.folder}/{row.case}" for row in film.head(4).itertuples())
         print(f"Warning: near-duplicates in several classes: {names}.")
@@ -198,8 +212,10 @@ def print_shared(rows: pd.DataFrame, settings) -> None:
     """For a split by image, how many test images are not new to the training."""
     if settings.split_by == "image":
         tested = int((rows.part == "test").sum())
-        print(f"Split by image: {check.shared(rows, 'patient')} of {tested} test images share a patient with training, "
-              f"{check.shared(rows, 'film')} have a near-duplicate there.")
+        print(
+            f"Split by image: {check.shared(rows, 'patient')} of {tested} test images share a patient with training, "
+            f"{check.shared(rows, 'film')} have a near-duplicate there."
+        )
 
 
 if __name__ == "__main__":

@@ -32,8 +32,21 @@ from cxr.run import engine, journal, runreport
 from cxr.settings import config
 
 # What decides a map, and what computes it
-DECISIVE = ("approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat",
-            "vote", "sampling", "seed", "target", "method")
+DECISIVE = (
+    "approach",
+    "precision",
+    "img_size",
+    "resolution",
+    "patch_size",
+    "input_scaling",
+    "classes",
+    "repeat",
+    "vote",
+    "sampling",
+    "seed",
+    "target",
+    "method",
+)
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric", "opencv-python-headless")
 BEHIND = 2  # cases at most that the network is ahead of their files
 
@@ -43,14 +56,20 @@ def main() -> None:
     parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: cams in dir_save/test_name")
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
-    parser.add_argument("--target", default="predicted", metavar="CLASS",
-                        help="predicted (default), all, or the name of a class")
-    parser.add_argument("--method", default="gradcam", choices=grad_cam.METHODS,
-                        help="hirescam weights each position by its own gradient (Draelos and Carin 2020); the same as "
-                             "gradcam where global pooling and one linear layer end the network (ResNet, DenseNet, "
-                             "EfficientNet-Lite), another map for vgg11_bn and the SqueezeNets")
-    parser.add_argument("--coverage", action="store_true",
-                        help=f"write <case>{maps.COVERAGE} as well: how many patches cover a pixel")
+    parser.add_argument(
+        "--target", default="predicted", metavar="CLASS", help="predicted (default), all, or the name of a class"
+    )
+    parser.add_argument(
+        "--method",
+        default="gradcam",
+        choices=grad_cam.METHODS,
+        help="hirescam weights each position by its own gradient (Draelos and Carin 2020); the same as "
+        "gradcam where global pooling and one linear layer end the network (ResNet, DenseNet, "
+        "EfficientNet-Lite), another map for vgg11_bn and the SqueezeNets",
+    )
+    parser.add_argument(
+        "--coverage", action="store_true", help=f"write <case>{maps.COVERAGE} as well: how many patches cover a pixel"
+    )
     parser.add_argument("--overwrite", action="store_true", help="map finished cases again")
     settings, options = config.load(header, parser=parser)
     start = time.perf_counter()
@@ -61,8 +80,10 @@ def main() -> None:
         weights, which = find_weights(settings)
         model, settings, names, cases, notes = batch.begin(weights, inputs, settings, DECISIVE)
         if options.target not in ("predicted", "all", *names):
-            raise ValueError(f"--target {options.target} is no class of these weights; give one of "
-                             f"{', '.join(names)}, or predicted, or all.")
+            raise ValueError(
+                f"--target {options.target} is no class of these weights; give one of "
+                f"{', '.join(names)}, or predicted, or all."
+            )
         settings = batch.with_options(settings, target=options.target, method=options.method)
         changed = batch.differs(output, settings, weights, options.overwrite, batch.decisive(settings, DECISIVE))
     except ValueError as error:
@@ -95,8 +116,10 @@ def main() -> None:
     for reason in rows.reason[rows.status == "failed"]:
         print(f"failed: {reason}")
     print(f"{counts['ok']} ok, {counts['failed']} failed ({len(done & keys)} were finished before).")
-    print(f"Wrote {output}: a map and a picture a case, {maps.TABLE}, report.json. Next: look at the pictures, then "
-          "let python classification/scorecard.py say what the maps are worth.")
+    print(
+        f"Wrote {output}: a map and a picture a case, {maps.TABLE}, report.json. Next: look at the pictures, then "
+        "let python classification/scorecard.py say what the maps are worth."
+    )
     sys.exit(1 if counts["failed"] else 0)
 
 

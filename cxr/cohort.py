@@ -4,6 +4,7 @@ A patient is known by source *and* id, because every source counts from 1. Where
 Cohen's collection has a column for it, the Kermany set tells it in file names (its `patientid` in the published table
 is a row number), Montgomery and JSRT have one radiograph a patient.
 """
+
 import csv
 import os
 import re
@@ -13,12 +14,24 @@ import pandas as pd
 import xlrd
 
 # How metadata.xls spells a class, and the folder its radiographs lie in; any other class is a folder's own name.
-FOLDER_OF_CLASS = {"Normal": "normal", "bacteria": "bacteria", "TB": "Tuberculosis", "Virus": "virus",
-                   "COVID-19": "COVID-19"}
+FOLDER_OF_CLASS = {
+    "Normal": "normal",
+    "bacteria": "bacteria",
+    "TB": "Tuberculosis",
+    "Virus": "virus",
+    "COVID-19": "COVID-19",
+}
 COLUMNS = ("case", "class", "patient", "source", "file", "view", "sex", "age", "offset", "finding", "license")
 
-_SET_OF_SOURCE = {"cohen": "Cohen et al", "cohen et al": "Cohen et al", "kermany": "CoronaHack",
-                  "coronahack": "CoronaHack", "jsrt": "JSRT", "montgomery": "NLM(MC)", "nlm(mc)": "NLM(MC)"}
+_SET_OF_SOURCE = {
+    "cohen": "Cohen et al",
+    "cohen et al": "Cohen et al",
+    "kermany": "CoronaHack",
+    "coronahack": "CoronaHack",
+    "jsrt": "JSRT",
+    "montgomery": "NLM(MC)",
+    "nlm(mc)": "NLM(MC)",
+}
 _OTHER_NAMES = {"file": "filename", "patient_id": "patientid"}
 _SUFFIXES = {".img", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".jp2"}
 _KERMANY = re.compile(r"(person\d+)_|(NORMAL2-IM-\d+)(?!\d)|(IM-\d+)(?!\d)|((?:NORMAL|BACTERIA|VIRUS)-\d+)-\d+", re.I)
@@ -65,8 +78,10 @@ def read(path):
     absent = sum(row["file"] == "" for row in rows) if paths else 0
     notes = []
     if alone:
-        notes.append(f"{path.name} tells no patient for {alone} of {len(rows)} radiographs: each of these counts as a "
-                     "patient of its own")
+        notes.append(
+            f"{path.name} tells no patient for {alone} of {len(rows)} radiographs: each of these counts as a "
+            "patient of its own"
+        )
     if absent:
         notes.append(f"{path.name} has {absent} of {len(rows)} rows without a path: radiographs that are not there")
     frame = pd.DataFrame({name: [row[name] for row in rows] for name in COLUMNS}, dtype=str)
@@ -110,8 +125,9 @@ def _row(place, cells, default_source):
         row[column] = _whole(row[column])
     for what in ("case", "class"):
         if any(character in row[what] for character in "/\\\0") or row[what] in (".", ".."):
-            raise BadTable(f"{place}: {row[what]!r} cannot be the name of a {what}, which names files and folders; "
-                           "rename it.")
+            raise BadTable(
+                f"{place}: {row[what]!r} cannot be the name of a {what}, which names files and folders; rename it."
+            )
     if not row["case"]:
         raise BadTable(f"{place} names no radiograph; fill in its file name, or delete the row.")
     row["patient"] = _whole(row["patient"]) or _patient(known_set(row["source"]), name, cells.get("patientid", ""))
@@ -152,8 +168,10 @@ def _join_films(path, rows):
         film = row["case"].lower() if _UUID.fullmatch(row["case"]) else (row["case"], row["class"])
         other = films.setdefault(film, row)
         if other["source"] == row["source"] and other["patient"] != row["patient"]:
-            raise BadTable(f"{path} has two rows for {row['case']} with the patients {other['patient']} and "
-                           f"{row['patient']}; correct one, or give the cases different names in a column case.")
+            raise BadTable(
+                f"{path} has two rows for {row['case']} with the patients {other['patient']} and "
+                f"{row['patient']}; correct one, or give the cases different names in a column case."
+            )
         taken_for[root(row["patient"])] = root(other["patient"])
     for row in rows:
         row["patient"] = root(row["patient"])
@@ -161,8 +179,10 @@ def _join_films(path, rows):
 
 def _check_names(place, names):
     if not {"case", "path", "filename"} & set(names):
-        raise BadTable(f"{place} has none of the columns case, path and filename, but {', '.join(names) or 'nothing'}; "
-                       "name one so, and separate columns by commas.")
+        raise BadTable(
+            f"{place} has none of the columns case, path and filename, but {', '.join(names) or 'nothing'}; "
+            "name one so, and separate columns by commas."
+        )
     twice = {name for name in names if name and names.count(name) > 1}
     if twice:
         raise BadTable(f"{place} has the column {min(twice)} twice; delete or rename one.")
@@ -179,8 +199,10 @@ def _text(path):
     rows = [(number, line) for number, line in enumerate(lines[1:], 2) if any(line)]
     for number, line in rows:
         if len(line) > len(names):
-            raise BadTable(f"{path}, row {number} has {len(line)} cells for {len(names)} columns; put cells that hold "
-                           "a comma in quotes.")
+            raise BadTable(
+                f"{path}, row {number} has {len(line)} cells for {len(names)} columns; put cells that hold "
+                "a comma in quotes."
+            )
         line += [""] * (len(names) - len(line))
     return [(str(path), "", names, rows)]
 
@@ -193,9 +215,16 @@ def _workbook(path):
         sheets = [(sheet.name, [[_cell(cell) for cell in sheet.row(i)] for i in range(sheet.nrows)]) for sheet in book]
     except Exception as error:  # a broken workbook makes xlrd raise whatever it stumbles over
         raise BadTable(f"{path} is not a workbook that can be read ({error}); save it as .csv.") from error
-    return [(f"{path}, sheet {name}", name, lines[0],
-             [(number, line) for number, line in enumerate(lines[1:], 2) if any(line)])
-            for name, lines in sheets if lines]
+    return [
+        (
+            f"{path}, sheet {name}",
+            name,
+            lines[0],
+            [(number, line) for number, line in enumerate(lines[1:], 2) if any(line)],
+        )
+        for name, lines in sheets
+        if lines
+    ]
 
 
 def _cell(cell):

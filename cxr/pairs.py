@@ -5,6 +5,7 @@ them, optional, `<case>.labels.npy` (H, W) uint8 with 0 background, 1 heart, 2 l
 A case name may hold dots. Files are written under a temporary name and renamed, the image last, so that a run killed
 at any moment leaves no half pair that looks whole (a power failure is another matter: nothing is fsynced).
 """
+
 import os
 from pathlib import Path
 from tokenize import TokenError
@@ -28,16 +29,19 @@ def check(case, image, mask, allow_empty=False):
     """Raise BadPair unless image and mask are 2-D, of one shape, finite, image in 0..255, mask >= 0 and not empty."""
     for name, array in (("image", image), ("mask", mask)):
         if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "buif":
-            raise BadPair(f"{case}: the {name} must be a 2-D array of numbers, not {array.dtype} of shape "
-                          f"{array.shape}; write the pair again with segmentation/inference.py.")
+            raise BadPair(
+                f"{case}: the {name} must be a 2-D array of numbers, not {array.dtype} of shape "
+                f"{array.shape}; write the pair again with segmentation/inference.py."
+            )
     if image.shape != mask.shape:
         raise BadPair(f"{case}: image {image.shape} and mask {mask.shape} differ in shape; write the pair again.")
     low, high = float(image.min()), float(image.max())  # NaN and infinity show in one of the two
     if not np.isfinite([low, high]).all():
         raise BadPair(f"{case}: the image holds values that are not finite; write the pair again.")
     if low < -SLACK or high > 255 + SLACK:
-        raise BadPair(f"{case}: the image ranges over {low:g} to {high:g}, not within 0..255; save it after "
-                      "preprocessing.")
+        raise BadPair(
+            f"{case}: the image ranges over {low:g} to {high:g}, not within 0..255; save it after preprocessing."
+        )
     low, high = float(mask.min()), float(mask.max())
     if not np.isfinite([low, high]).all() or low < 0:
         raise BadPair(f"{case}: the mask holds values below 0 or not finite; write the pair again.")
@@ -127,7 +131,7 @@ def _names(folder):
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}; write pairs there with segmentation/inference.py.")
     names = [entry.name for entry in os.scandir(folder)]
-    return tuple({name[:-len(end)] for name in names if name.endswith(end) and name != end} for end in (IMAGE, MASK))
+    return tuple({name[: -len(end)] for name in names if name.endswith(end) and name != end} for end in (IMAGE, MASK))
 
 
 def _read(folder, case, end):
@@ -143,8 +147,10 @@ def _read(folder, case, end):
 
 def _checked_labels(case, labels, shape):
     if labels.ndim != 2 or labels.shape != shape or labels.dtype.kind not in "buif":
-        raise BadPair(f"{case}: the label map must be a 2-D array of the image's shape {shape}, not {labels.dtype} "
-                      f"of shape {labels.shape}; write the pair again.")
+        raise BadPair(
+            f"{case}: the label map must be a 2-D array of the image's shape {shape}, not {labels.dtype} "
+            f"of shape {labels.shape}; write the pair again."
+        )
     whole = labels.astype(np.uint8)
     if labels.size and (labels.min() < 0 or labels.max() > LABEL_MAX or (whole != labels).any()):
         raise BadPair(f"{case}: the label map holds values other than 0, 1, 2 and 3; write the pair again.")

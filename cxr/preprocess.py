@@ -1,4 +1,5 @@
 """Histogram equalisation and gamma, the same for every source of radiographs (Oh et al. 2020, section II)."""
+
 import cv2
 import numpy as np
 
@@ -63,8 +64,12 @@ def content_box(pixels):
         if not any(cuts):
             break
     # Back on the full grid, rounded outwards.
-    return (max(top * step - step + 1, 0), height if bottom == image.shape[0] else min(bottom * step, height),
-            max(left * step - step + 1, 0), width if right == image.shape[1] else min(right * step, width))
+    return (
+        max(top * step - step + 1, 0),
+        height if bottom == image.shape[0] else min(bottom * step, height),
+        max(left * step - step + 1, 0),
+        width if right == image.shape[1] else min(right * step, width),
+    )
 
 
 def _as_bytes(pixels):

@@ -11,6 +11,7 @@ systems differ a symbolic one, where there are none a copy. A file that is alrea
 OUTPUT/arrange.csv has a row for each row of the table, with what became of it. Everything missing, ambiguous or in the
 way is printed as well, and the exit code is then 1. Run again when more is downloaded: what is there stays.
 """
+
 import argparse
 import filecmp
 import os
@@ -35,10 +36,16 @@ FAULTS = ("missing", "ambiguous", "conflict")
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", type=Path, default=[], metavar="FOLDER", help="downloaded sets")
-    parser.add_argument("--metadata", type=Path, default=ROOT / "metadata.xls", metavar="TABLE",
-                        help="an .xls like metadata.xls, or a .csv (metadata.xls)")
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "data", metavar="FOLDER",
-                        help="where the class folders go (data)")
+    parser.add_argument(
+        "--metadata",
+        type=Path,
+        default=ROOT / "metadata.xls",
+        metavar="TABLE",
+        help="an .xls like metadata.xls, or a .csv (metadata.xls)",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=ROOT / "data", metavar="FOLDER", help="where the class folders go (data)"
+    )
     parser.add_argument("--copy", action="store_true", help="copy the files instead of linking them")
     args = parser.parse_args()
     try:
@@ -60,8 +67,10 @@ def arrange(metadata, inputs, output, copy=False):
     for note in cases.attrs["notes"]:
         print(f"Note: {note}.")
     if (cases["class"] == "").any():
-        raise cohort.BadTable(f"{metadata} tells no class for {cases.case[cases['class'] == ''].iloc[0]}; add a column "
-                              "class, the name of the folder that the radiograph shall lie in.")
+        raise cohort.BadTable(
+            f"{metadata} tells no class for {cases.case[cases['class'] == ''].iloc[0]}; add a column "
+            "class, the name of the folder that the radiograph shall lie in."
+        )
     for folder in inputs:
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder}; name one that holds downloaded radiographs with -i.")
@@ -76,8 +85,18 @@ def arrange(metadata, inputs, output, copy=False):
         else:
             files = downloads.by_name(case["file"], case["source"], found)
         status, reason, file = place(case, files, output / case["class"], there, copy)
-        rows.append({"case": case["case"], "status": status, "reason": reason, "class": case["class"],
-                     "patient": case["patient"], "source": case["source"], "file": case["file"], "found": file})
+        rows.append(
+            {
+                "case": case["case"],
+                "status": status,
+                "reason": reason,
+                "class": case["class"],
+                "patient": case["patient"],
+                "source": case["source"],
+                "file": case["file"],
+                "found": file,
+            }
+        )
     table = pd.DataFrame(rows)
     output.mkdir(parents=True, exist_ok=True)
     unfinished = output / "arrange.csv.part"
@@ -104,13 +123,16 @@ def place(case, files, folder, there, copy):
     if row and row["patient"] == case["patient"] and row["source"] != case["source"]:
         return "same film", f"as {row['file']} of {row['source']}", str(first)
     if old and not same(old, first):
-        reason = (f"{row['file']} has the same name; give the cases different names in a column case" if row
-                  else f"{old} is another file, or a link to one that is gone; move it away")
+        reason = (
+            f"{row['file']} has the same name; give the cases different names in a column case"
+            if row
+            else f"{old} is another file, or a link to one that is gone; move it away"
+        )
         return "conflict", reason, str(first)
     if old:
         there[folder][case["case"].lower()] = old, case
         return "present", "", str(first)
-    target = folder / (case["case"] + first.name[len(cohort.case_of(first.name)):])
+    target = folder / (case["case"] + first.name[len(cohort.case_of(first.name)) :])
     how = link(first, target, copy)
     there[folder][case["case"].lower()] = target, case
     return how, "", str(first)
@@ -166,8 +188,10 @@ def report(table, output, metadata=ROOT / "metadata.xls"):
         others = {folder.casefold() for folder in folders} - known_folders()
         words = [f"file_metadata={metadata}", *["classes=[]"] * bool(others)]
         command += ", then python classification/split.py " + shlex.join(words)
-    print(f"What became of each row is in {output / 'arrange.csv'}; next: "
-          + (command if folders else "python data/arrange.py -i DOWNLOADS with the folders that hold the radiographs"))
+    print(
+        f"What became of each row is in {output / 'arrange.csv'}; next: "
+        + (command if folders else "python data/arrange.py -i DOWNLOADS with the folders that hold the radiographs")
+    )
 
 
 if __name__ == "__main__":

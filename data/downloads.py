@@ -1,4 +1,5 @@
 """Find the radiographs of a table in downloaded sets, in the folders and under the suffixes these come with."""
+
 import os
 import re
 from pathlib import Path
@@ -46,8 +47,11 @@ def by_name(name, source, found):
     own set comes before one in a folder that tells nothing; then one of exactly that name before another suffix.
     """
     known = cohort.known_set(source)
-    candidates = [(file, owner) for file, owner in found.get(cohort.case_of(name).lower(), [])
-                  if owner in (known, None) or not source]
+    candidates = [
+        (file, owner)
+        for file, owner in found.get(cohort.case_of(name).lower(), [])
+        if owner in (known, None) or not source
+    ]
     files = [file for file, owner in candidates if owner and owner == known] or [file for file, _ in candidates]
     return [file for file in files if file.name.lower() == name.lower()] or files
 

@@ -7,6 +7,7 @@ COHORT.csv has the columns of metadata.xls, and may have others, which are left 
 offset, sex, age, finding, Class, view, license. One sheet a source, one row an image; the same table gives the same
 bytes. Needs xlwt, as the tests do; to read metadata.xls, use cxr/cohort.py.
 """
+
 import argparse
 import csv
 import os
@@ -35,8 +36,10 @@ def main():
         patients = cohort.read(args.output).patient.nunique()
     except (OSError, ValueError) as error:
         sys.exit(f"data/make_metadata.py: {error}")
-    print(f"Wrote {len(rows)} images of {patients} patients from {len({row['source'] for row in rows})} sources to "
-          f"{args.output}; next: python data/arrange.py -i DOWNLOADS")
+    print(
+        f"Wrote {len(rows)} images of {patients} patients from {len({row['source'] for row in rows})} sources to "
+        f"{args.output}; next: python data/arrange.py -i DOWNLOADS"
+    )
 
 
 def read_facts(path):

@@ -19,6 +19,7 @@ What is written under the folder given by -o:
 Everything is drawn; no part of it is, or was made from, a radiograph of a person. Draws are keyed by (seed, case): the
 same seed gives the same bytes, and more cases change none of those before. A film's left and right are the patient's.
 """
+
 import argparse
 import json
 import os
@@ -42,34 +43,67 @@ def parse_arguments(words=None):
     """The command line as a namespace; wrong values end with argparse's sentence and exit code 2."""
     root = Path(__file__).resolve().parents[1]
     summary, _, layout = __doc__.partition("\n")
-    parser = argparse.ArgumentParser(description=summary, epilog=layout,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--out", type=Path, default=root / "data" / "phantom",
-                        help="folder to write; new, empty, or an earlier phantom, which is replaced (data/phantom)")
-    parser.add_argument("--jsrt", type=int, default=None, metavar="N",
-                        help=f"JSRT-like films with SCR masks, 0 to 247 (40; {TINY_JSRT} with --tiny)")
-    parser.add_argument("--per-class", type=int, default=8, metavar="N",
-                        help="images in each of the five class folders (8)")
-    parser.add_argument("--size", type=int, default=None, metavar="PIXELS",
-                        help="side of the JSRT-like films, 128 to 2048; below 2048 they are 16-bit PNG copies; the "
-                             "cohort's films have a shorter side of 0.7 to 1 times this, by hospital, or of 1024 where "
-                             f"this is more (2048; {TINY_SIZE} with --tiny)")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=layout, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=root / "data" / "phantom",
+        help="folder to write; new, empty, or an earlier phantom, which is replaced (data/phantom)",
+    )
+    parser.add_argument(
+        "--jsrt",
+        type=int,
+        default=None,
+        metavar="N",
+        help=f"JSRT-like films with SCR masks, 0 to 247 (40; {TINY_JSRT} with --tiny)",
+    )
+    parser.add_argument(
+        "--per-class", type=int, default=8, metavar="N", help="images in each of the five class folders (8)"
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=None,
+        metavar="PIXELS",
+        help="side of the JSRT-like films, 128 to 2048; below 2048 they are 16-bit PNG copies; the "
+        "cohort's films have a shorter side of 0.7 to 1 times this, by hospital, or of 1024 where "
+        f"this is more (2048; {TINY_SIZE} with --tiny)",
+    )
     parser.add_argument("--seed", type=int, default=407, help="of every draw; 0 or more (407)")
-    parser.add_argument("--tiny", action="store_true",
-                        help=f"a set for tests: {TINY_JSRT} JSRT-like films, --size {TINY_SIZE}")
-    parser.add_argument("--lateral", type=int, default=0, metavar="N",
-                        help="lateral films of the first N patients, the classes in turn (0)")
-    parser.add_argument("--confounded", action="store_true",
-                        help="tie hospital to class, one each, as public cohorts nearly do (off: all send all)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N",
-                        help="processes (one a processor)")
+    parser.add_argument(
+        "--tiny", action="store_true", help=f"a set for tests: {TINY_JSRT} JSRT-like films, --size {TINY_SIZE}"
+    )
+    parser.add_argument(
+        "--lateral",
+        type=int,
+        default=0,
+        metavar="N",
+        help="lateral films of the first N patients, the classes in turn (0)",
+    )
+    parser.add_argument(
+        "--confounded",
+        action="store_true",
+        help="tie hospital to class, one each, as public cohorts nearly do (off: all send all)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (one a processor)"
+    )
     args = parser.parse_args(words)
     if args.jsrt is None:
         args.jsrt = TINY_JSRT if args.tiny else 40
     if args.size is None:
         args.size = TINY_SIZE if args.tiny else 2048
-    limits = (("jsrt", 0, 247), ("per_class", 0, 900), ("size", 128, 2048), ("seed", 0, 2 ** 63), ("lateral", 0, 4500),
-              ("workers", 1, 1024))
+    limits = (
+        ("jsrt", 0, 247),
+        ("per_class", 0, 900),
+        ("size", 128, 2048),
+        ("seed", 0, 2**63),
+        ("lateral", 0, 4500),
+        ("workers", 1, 1024),
+    )
     for name, low, high in limits:
         if not low <= getattr(args, name) <= high:
             parser.error(f"--{name.replace('_', '-')} must lie between {low} and {high}, not {getattr(args, name)}.")
@@ -78,8 +112,11 @@ def parse_arguments(words=None):
 
 def plan(args):
     """All cases in order, as namespaces of data.thorax.cases."""
-    cohort = [case for folder in cases.CLASSES
-              for case in cases.plan_class(folder, args.per_class, args.size, args.seed, args.confounded)]
+    cohort = [
+        case
+        for folder in cases.CLASSES
+        for case in cases.plan_class(folder, args.per_class, args.size, args.seed, args.confounded)
+    ]
     return cases.plan_jsrt(args.jsrt, args.size) + cohort + cases.plan_laterals(cohort, args.lateral)
 
 
@@ -140,8 +177,10 @@ def main():
     except (FileExistsError, NotADirectoryError) as error:
         sys.exit(str(error))
     counts = ", ".join(f"{sum(case.set == part for case in todo)} in {part}/" for part in ("JSRT", "cohort", "lateral"))
-    print(f"Wrote {counts} with masks to {args.out} in {time.perf_counter() - start:.1f} s; "
-          f"next: python segmentation/train.py dir_data_root={args.out}")
+    print(
+        f"Wrote {counts} with masks to {args.out} in {time.perf_counter() - start:.1f} s; "
+        f"next: python segmentation/train.py dir_data_root={args.out}"
+    )
 
 
 if __name__ == "__main__":

@@ -7,14 +7,36 @@ from cxr.shifts import copies, exposure, geometry, objects, opacities
 from segmentation.masks import HEART, LEFT, RIGHT
 
 # Each with the range that its strength is drawn from: as far as the shift suite goes, or a little less
-_OPACITIES = ((opacities.consolidate, 0.05, 0.6), (opacities.haze, 0.2, 0.95), (opacities.effuse, 0.05, 0.6),
-              (opacities.collapse, 0.1, 0.5), (opacities.white_out, 0.2, 1.0))
-_OBJECTS = ((objects.collimate, 0.02, 0.15), (objects.border, 0.02, 0.1), (objects.letter, 0.015, 0.05),
-            (objects.leads, 1, 6), (objects.tubes, 1, 3.99), (objects.pacemaker, 0.2, 0.6))
-_COPIES = ((copies.resample, 160, 400), (copies.jpeg, 20, 80), (copies.unsharp, 0.3, 4), (copies.enhance_edges, 0.5, 4),
-           (copies.enhance_edges, 0.5, 4), (copies.blur, 0.0005, 0.004), (copies.noise, 0.005, 0.07))
-_EXPOSURES = ((exposure.narrow_window, 0.01, 0.15), (exposure.burn_out, 0.02, 0.25), (exposure.gamma, 0.5, 2),
-              (exposure.local_contrast, 1, 8))
+_OPACITIES = (
+    (opacities.consolidate, 0.05, 0.6),
+    (opacities.haze, 0.2, 0.95),
+    (opacities.effuse, 0.05, 0.6),
+    (opacities.collapse, 0.1, 0.5),
+    (opacities.white_out, 0.2, 1.0),
+)
+_OBJECTS = (
+    (objects.collimate, 0.02, 0.15),
+    (objects.border, 0.02, 0.1),
+    (objects.letter, 0.015, 0.05),
+    (objects.leads, 1, 6),
+    (objects.tubes, 1, 3.99),
+    (objects.pacemaker, 0.2, 0.6),
+)
+_COPIES = (
+    (copies.resample, 160, 400),
+    (copies.jpeg, 20, 80),
+    (copies.unsharp, 0.3, 4),
+    (copies.enhance_edges, 0.5, 4),
+    (copies.enhance_edges, 0.5, 4),
+    (copies.blur, 0.0005, 0.004),
+    (copies.noise, 0.005, 0.07),
+)
+_EXPOSURES = (
+    (exposure.narrow_window, 0.01, 0.15),
+    (exposure.burn_out, 0.02, 0.25),
+    (exposure.gamma, 0.5, 2),
+    (exposure.local_contrast, 1, 8),
+)
 
 
 def augment(image: np.ndarray, labels: np.ndarray, settings, rng: np.random.Generator):

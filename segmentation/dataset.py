@@ -164,8 +164,10 @@ def load(case: Case, settings, augmented: bool = False) -> tuple:
     organs = truth(case)
     if not {"left", "right"} <= set(organs):
         known = ", ".join(organs)
-        raise BadData(f"{case.image} needs masks of left and right lung, best of the heart too, for training, not only "
-                      f"of {known}.")
+        raise BadData(
+            f"{case.image} needs masks of left and right lung, best of the heart too, for training, not only "
+            f"of {known}."
+        )
     known = [organ for organ in ORGANS if organ in organs]
     for organ in known:
         if not organs[organ].any():

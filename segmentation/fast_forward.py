@@ -24,8 +24,9 @@ def prepare(model: FCDenseNet, settings, device: torch.device) -> Callable[[Tens
     model.to(device)
     if settings.backend == "openvino":
         if settings.compile:
-            raise backends.NoBackend(f"compile={settings.compile} is for backend=torch; openvino compiles by itself: "
-                                     "give one of the two.")
+            raise backends.NoBackend(
+                f"compile={settings.compile} is for backend=torch; openvino compiles by itself: give one of the two."
+            )
         example = torch.zeros(1, model.firstconv.in_channels, settings.resize_height, settings.resize_width)
         return backends.openvino(model, example, settings.precision, device)
     if settings.backend != "torch":

@@ -4,7 +4,6 @@ A plain module that knows nothing of settings. Submodules bear the names that th
 uses, so that checkpoints trained with it load as they are (`load_official`).
 """
 
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -32,8 +32,18 @@ from segmentation import fast_forward, header, masks, masks_csv, segment
 from segmentation import weights as weight_files
 
 # What decides a mask, and what reads, computes and writes it
-DECISIVE = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision", "mirror",
-            "backend", "precision", "image_dtype")
+DECISIVE = (
+    "gamma",
+    "equalise",
+    "crop_border",
+    "resize_height",
+    "resize_width",
+    "decision",
+    "mirror",
+    "backend",
+    "precision",
+    "image_dtype",
+)
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm", "lightning-fabric")
 AT_ONCE = 4  # batches at most, each of which takes some hundred megabytes
 

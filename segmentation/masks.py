@@ -3,6 +3,7 @@
 Label maps are (H, W) uint8: 0 background, 1 heart, 2 left lung, 3 right lung. Left and right are the patient's, so
 the left lung lies on the right of the image.
 """
+
 import math
 
 import cv2
@@ -47,8 +48,14 @@ def measures(labels, spacing_mm=None):
     heart = _width(labels == HEART)
     thorax = _width(labels >= LEFT) if areas[LEFT] and areas[RIGHT] else math.nan
     row, column = (math.nan, math.nan) if spacing_mm is None else np.broadcast_to(spacing_mm, 2).astype(float)
-    result = {"area_left": float(areas[LEFT]), "area_right": float(areas[RIGHT]), "area_heart": float(areas[HEART]),
-              "heart_width": heart, "thorax_width": thorax, "ctr": heart / thorax}
+    result = {
+        "area_left": float(areas[LEFT]),
+        "area_right": float(areas[RIGHT]),
+        "area_heart": float(areas[HEART]),
+        "heart_width": heart,
+        "thorax_width": thorax,
+        "ctr": heart / thorax,
+    }
     for name in ("area_left", "area_right", "area_heart"):
         result[f"{name}_mm2"] = float(result[name] * row * column)
     for name in ("heart_width", "thorax_width"):
@@ -85,8 +92,12 @@ def quality(before, labels, margin=None):
     for organ, name in NAMES.items():
         pieces = _pieces(before == organ)[2]
         if len(pieces):
-            _limit(reasons, f"fragmented {name}, share outside its largest piece", 1 - pieces.max() / pieces.sum(),
-                   (0, fragments))
+            _limit(
+                reasons,
+                f"fragmented {name}, share outside its largest piece",
+                1 - pieces.max() / pieces.sum(),
+                (0, fragments),
+            )
 
     lung = labels >= LEFT
     _limit(reasons, "lungs cut by the border, share of it", _frame(lung).mean(), (0, on_border))

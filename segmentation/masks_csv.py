@@ -15,8 +15,23 @@ MASKS = "masks.csv"
 OVERLAY = ".overlay.png"
 _TEXT = ("case", "folder", "file", "status", "reason")
 # Only these are cut off a name: a DICOM file called 1.2.840.10008 keeps its last number.
-_SUFFIXES = {".img", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".jp2",
-             ".j2k", ".jpe", ".jfif", ".webp"}
+_SUFFIXES = {
+    ".img",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".tif",
+    ".tiff",
+    ".bmp",
+    ".gif",
+    ".dcm",
+    ".dicom",
+    ".jp2",
+    ".j2k",
+    ".jpe",
+    ".jfif",
+    ".webp",
+}
 
 
 class BadInput(ValueError):

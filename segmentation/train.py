@@ -176,9 +176,7 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
         images, targets = images.to(fabric.device, non_blocking=True), targets.to(fabric.device, non_blocking=True)
         loss = validation.cross_entropy(model(images).float(), targets, weight)
         if not torch.isfinite(loss):
-            raise engine.BadRun(
-                f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}"
-            )
+            raise engine.BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
@@ -203,10 +201,13 @@ def decide(fabric, settings, run: Path) -> None:
         raise engine.BadRun(str(error)) from error
     val_set = dataset.Radiographs(find_data(settings)["val"], settings)
     factors = class_factors.fit(
-        lambda images: weight_files.probabilities(model, images.to(fabric.device)).cpu(), val_set)
+        lambda images: weight_files.probabilities(model, images.to(fabric.device)).cpu(), val_set
+    )
     engine.save(best | {"decision": factors}, run / "best.pt")
-    fabric.print(f"Chosen on validation: the probabilities of background and heart count {factors[0]:g} and "
-                 f"{factors[1]:g} times before the arg-max (decision of header.py).")
+    fabric.print(
+        f"Chosen on validation: the probabilities of background and heart count {factors[0]:g} and "
+        f"{factors[1]:g} times before the arg-max (decision of header.py)."
+    )
 
 
 def run_hint(settings) -> str:

@@ -15,8 +15,15 @@ from segmentation.masks import HEART, LEFT, RIGHT
 
 _OF_TRAINING = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision")
 # The least that each makes sense with; five halvings leave one feature of 32 pixels
-_LEAST = {"resize_height": 32, "resize_width": 32, "num_batch_test": 1, "num_batch_train": 1, "epoch_max": 1,
-          "num_train": 0, "num_workers": 0}
+_LEAST = {
+    "resize_height": 32,
+    "resize_width": 32,
+    "num_batch_test": 1,
+    "num_batch_train": 1,
+    "epoch_max": 1,
+    "num_train": 0,
+    "num_workers": 0,
+}
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "segmentation.safetensors"
 
 

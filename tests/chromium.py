@@ -14,8 +14,18 @@ from pathlib import Path
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 120  # seconds to wait for an answer, on a machine under load
-KEYS = {"Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, ""), "ArrowLeft": (37, ""), "ArrowUp": (38, ""),
-        "ArrowRight": (39, ""), "ArrowDown": (40, ""), "Home": (36, ""), "End": (35, ""), " ": (32, " ")}
+KEYS = {
+    "Enter": (13, "\r"),
+    "Escape": (27, ""),
+    "Tab": (9, ""),
+    "ArrowLeft": (37, ""),
+    "ArrowUp": (38, ""),
+    "ArrowRight": (39, ""),
+    "ArrowDown": (40, ""),
+    "Home": (36, ""),
+    "End": (35, ""),
+    " ": (32, " "),
+}
 
 
 def find() -> str | None:
@@ -29,9 +39,20 @@ class Browser:
     def __init__(self, program: str, profile: Path):
         theirs, self._send = os.pipe()
         self._receive, answers = os.pipe()
-        words = [program, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}", "--no-sandbox",
-                 "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-                 "--hide-scrollbars", "--force-color-profile=srgb", "about:blank"]
+        words = [
+            program,
+            "--headless=new",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--hide-scrollbars",
+            "--force-color-profile=srgb",
+            "about:blank",
+        ]
         # 3 and 4 are where Chromium reads and writes; first out of the way, should a pipe be one of them.
         high = [os.dup(theirs), os.dup(answers)]
         moves = [(os.POSIX_SPAWN_DUP2, high[0], 3), (os.POSIX_SPAWN_DUP2, high[1], 4)]
@@ -73,8 +94,13 @@ class Browser:
 
     def open(self, address: str, width=1400, height=1000, dark=False, scale=1) -> None:
         """Show a page, in a window of this size in CSS pixels, and wait until it is loaded."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale,
-                  mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 600,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url="about:blank")  # or only the part behind # would change
@@ -141,7 +167,7 @@ class Browser:
         message |= {"sessionId": self._session} if self._session else {}
         held = json.dumps(message).encode() + b"\0"
         while held:
-            held = held[os.write(self._send, held):]
+            held = held[os.write(self._send, held) :]
         return self._number
 
     def _read(self) -> dict:

@@ -21,14 +21,37 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = ["net_label=fcdensenet56", "resize_height=32", "resize_width=32", "device=cpu"]
 # What teaches it something in seconds, with every random draw there is: dropout, order, augmentation
 EPOCHS = 8
-TRAINING = [*TINY, "num_batch_train=3", "learning_rate=1e-3", f"epoch_max={EPOCHS}", "dropout=0.05", "average=0.3",
-            "augment=True", "rotation=5", "scale=0.05", "shift=0.02", "opacity=0.1"]
+TRAINING = [
+    *TINY,
+    "num_batch_train=3",
+    "learning_rate=1e-3",
+    f"epoch_max={EPOCHS}",
+    "dropout=0.05",
+    "average=0.3",
+    "augment=True",
+    "rotation=5",
+    "scale=0.05",
+    "shift=0.02",
+    "opacity=0.1",
+]
 
 # The same for stage 2: a network that learns in seconds by patches a quarter of the image, with every random draw
-CLASSIFYING = ["classes=['normal','bacterial=bacteria','viral=virus+COVID-19']", "net_label=resnet18",
-               "pretrained=none", "device=cpu", "img_size=96", "patch_size=48", "num_batch_train=8",
-               "num_batch_test=8", "repeat=9", "repeat_val=5", "num_patches=2", "learning_rate=3e-4",
-               "weight_decay=1e-4", "lambda_l1=1e-7"]
+CLASSIFYING = [
+    "classes=['normal','bacterial=bacteria','viral=virus+COVID-19']",
+    "net_label=resnet18",
+    "pretrained=none",
+    "device=cpu",
+    "img_size=96",
+    "patch_size=48",
+    "num_batch_train=8",
+    "num_batch_test=8",
+    "repeat=9",
+    "repeat_val=5",
+    "num_patches=2",
+    "learning_rate=3e-4",
+    "weight_decay=1e-4",
+    "lambda_l1=1e-7",
+]
 CLASSIFYING_EPOCHS = 4
 
 

@@ -1,4 +1,5 @@
 """Writes small DICOM files for the tests: a synthetic picture under any header, plain or compressed."""
+
 import gdcm
 import numpy as np
 import pydicom

@@ -56,8 +56,14 @@ def assert_same_run(one, other):
 def kill_after(script, words, path, seconds):
     """Start a training, and kill it with its children some seconds after it has written `path` anew."""
     path.unlink(missing_ok=True)
-    process = subprocess.Popen(command(script, *words), env=environment(), cwd=ROOT, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command(script, *words),
+        env=environment(),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     while not path.exists() and process.poll() is None:
         time.sleep(0.02)
     time.sleep(seconds)

@@ -72,8 +72,12 @@ def add_rows(tables, case, tally, i, target, root, settings, classes):
 
 def write_tables(root, tables, settings, classes):
     """The tables as .csv, metrics.json of the labelled cases, and a report.json beside predictions, cams and masks."""
-    places = {"predictions": root / "run", "cams": root / "run" / "cams", "masks": root / "pairs",
-              "biomarkers": root / "pairs" / "biomarkers"}
+    places = {
+        "predictions": root / "run",
+        "cams": root / "run" / "cams",
+        "masks": root / "pairs",
+        "biomarkers": root / "pairs" / "biomarkers",
+    }
     (places["biomarkers"]).mkdir()
     for name, rows in tables.items():
         pd.DataFrame(rows).convert_dtypes().to_csv(places[name] / f"{name}.csv", index=False)
@@ -82,10 +86,17 @@ def write_tables(root, tables, settings, classes):
     metrics = scores.classification(*predictions.columns(rows, classes)[:3], classes, rows.patient, resamples=50)
     metrics |= {"classes": classes, "input": [str(root / "pairs")], "failed": 1}
     (root / "run" / "metrics.json").write_text(json.dumps(metrics))
-    told = {"command": "classification/inference.py", "date": "2026-01-02T03:04:05+00:00", "seconds": 12.5,
-            "counts": {"ok": len(rows), "failed": 1}, "device": "cpu", "processes": 1,
-            "weights": {"file": "weights/mine.pt", "sha256": SHA}, "versions": {"python": "3.12", "torch": "2.13"},
-            "settings": config.as_dict(settings)}
+    told = {
+        "command": "classification/inference.py",
+        "date": "2026-01-02T03:04:05+00:00",
+        "seconds": 12.5,
+        "counts": {"ok": len(rows), "failed": 1},
+        "device": "cpu",
+        "processes": 1,
+        "weights": {"file": "weights/mine.pt", "sha256": SHA},
+        "versions": {"python": "3.12", "torch": "2.13"},
+        "settings": config.as_dict(settings),
+    }
     for place in (places["predictions"], places["cams"]):
         (place / "report.json").write_text(json.dumps(told))
     told = told | {"weights": {"file": "weights/lungs.pt", "sha256": SHA[::-1]}}

@@ -23,8 +23,23 @@ from weights import teach
 
 ROUND = 100  # steps between checkpoints
 # The settings of header.py that distil reads, beside those it sets itself
-TAKEN = {"classes", "img_size", "resolution", "patch_size", "copies", "contrast", "net_label", "seed",
-         "num_batch_train", "flip", "rotation", "device", "precision", "num_workers", "cache_gb"}
+TAKEN = {
+    "classes",
+    "img_size",
+    "resolution",
+    "patch_size",
+    "copies",
+    "contrast",
+    "net_label",
+    "seed",
+    "num_batch_train",
+    "flip",
+    "rotation",
+    "device",
+    "precision",
+    "num_workers",
+    "cache_gb",
+}
 
 
 def distil(options) -> None:
@@ -115,13 +130,15 @@ def teach_round(fabric, options, settings, model, network, teachers, optimizer, 
         for group in optimizer.param_groups:
             group["lr"] = options.rate * onecycle((begin + step) / options.steps)
         which, labels = torch.arange(len(batch.labels)), batch.labels.to(fabric.device)
-        cut = patch.cut(batch.images.to(fabric.device), which, batch.centres, settings.patch_size, batch.rotation,
-                          batch.flip)
+        cut = patch.cut(
+            batch.images.to(fabric.device), which, batch.centres, settings.patch_size, batch.rotation, batch.flip
+        )
         parts = teach.losses(model, network, teachers, cut, origin[labels], kind[labels], options.temperature)
         loss = parts["features"] + options.soft * parts["soft"] + options.labels * parts["labels"]
         if not torch.isfinite(loss):
-            raise engine.BadRun(f"the loss is {loss.item()} at step {begin + step + 1}; try a --rate below "
-                                f"{options.rate:g}.")
+            raise engine.BadRun(
+                f"the loss is {loss.item()} at step {begin + step + 1}; try a --rate below {options.rate:g}."
+            )
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()

@@ -36,25 +36,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("distil", help="teach a random network by others", description=distil.__doc__)
-    one.add_argument("--teacher", type=Path, action="append", required=True, metavar="FILE",
-                     help="weights of a network that teaches; may be repeated")
-    one.add_argument("--pairs", type=Path, action="append", required=True, metavar="FOLDER",
-                     help="pairs to teach on, in folders of classes or directly; may be repeated")
+    one.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="weights of a network that teaches; may be repeated",
+    )
+    one.add_argument(
+        "--pairs",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="FOLDER",
+        help="pairs to teach on, in folders of classes or directly; may be repeated",
+    )
     one.add_argument("--split", type=Path, required=True, metavar="FOLDER", help="folder with the split's split.csv")
     one.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="where checkpoint and student go")
     one.add_argument("--steps", type=int, default=3000, help="steps in all (default %(default)s)")
     one.add_argument("--rate", type=float, default=1e-3, help="highest learning rate of AdamW (default %(default)s)")
     one.add_argument("--temperature", type=float, default=2.0, help="that softens the labels (default %(default)s)")
     one.add_argument("--soft", type=float, default=1.0, help="weight of the soft labels (default %(default)s)")
-    one.add_argument("--labels", type=float, default=0.3, help="weight of the folders' classes, which a head for each "
-                     "--pairs learns; 0 leaves them out (default %(default)s)")
-    one.add_argument("settings", nargs="*", metavar="NAME=VALUE",
-                     help=f"settings of classification/header.py, of these: {', '.join(sorted(TAKEN))}")
+    one.add_argument(
+        "--labels",
+        type=float,
+        default=0.3,
+        help="weight of the folders' classes, which a head for each "
+        "--pairs learns; 0 leaves them out (default %(default)s)",
+    )
+    one.add_argument(
+        "settings",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help=f"settings of classification/header.py, of these: {', '.join(sorted(TAKEN))}",
+    )
     one.set_defaults(do=distil)
     two = commands.add_parser("export", help="write the weights that ship", description=export.__doc__)
     two.add_argument("checkpoint", type=Path, help="best.pt of a training of stage 2")
-    two.add_argument("-o", "--output", type=Path, default=weightfile.SHIPPED,
-                     help="the file to write (default: the one that ships)")
+    two.add_argument(
+        "-o", "--output", type=Path, default=weightfile.SHIPPED, help="the file to write (default: the one that ships)"
+    )
     two.add_argument("--overwrite", action="store_true", help="replace the file if it is there already")
     two.set_defaults(do=export)
     options = parser.parse_args()
@@ -68,8 +90,9 @@ def export(options) -> None:
     """Write a classifier's weights at half precision, with the settings of its training inside, and print the file's
     sha256 for the model card."""
     if options.output.exists() and not options.overwrite:
-        raise ValueError(f"{options.output} is there already: name another file with -o, or replace it with "
-                         "--overwrite.")
+        raise ValueError(
+            f"{options.output} is there already: name another file with -o, or replace it with --overwrite."
+        )
     name, state, saved = weightfile.read(options.checkpoint)
     if not saved["classes"]:
         raise ValueError(f"{options.checkpoint} does not tell its classes; give best.pt of classification/train.py.")

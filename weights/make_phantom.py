@@ -45,8 +45,10 @@ def main() -> None:
         sys.exit(f"weights/make_phantom.py: {options.folder} holds something; name a new folder.")
     counts = dict.fromkeys(cases.CLASSES, options.per_class)
     films = draw(options.folder, counts, options.size, options.seed, {"val": options.val}, "train", options.workers)
-    print(f"Wrote {len(films)} pairs to {options.folder / 'split'}. Next: python classification/train.py "
-          f"dir_split={options.folder / 'split'} and the other settings that --help tells.")
+    print(
+        f"Wrote {len(films)} pairs to {options.folder / 'split'}. Next: python classification/train.py "
+        f"dir_split={options.folder / 'split'} and the other settings that --help tells."
+    )
 
 
 def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[str, int], rest: str, workers=1) -> list:
@@ -57,8 +59,11 @@ def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[s
     them.
     """
     films = [film for folder, count in counts.items() for film in cases.plan_class(folder, count, size, seed)]
-    parts = [part for folder in counts
-             for part in divide([film.patient for film in films if film.folder == folder], first, rest)]
+    parts = [
+        part
+        for folder in counts
+        for part in divide([film.patient for film in films if film.folder == folder], first, rest)
+    ]
     root.mkdir(parents=True, exist_ok=True)
     rows = [f"{film.name},{film.folder},{film.patient},{film.hospital.name}" for film in films]
     (root / "patients.csv").write_text("\n".join(["case,class,patient,source", *rows]) + "\n")

@@ -56,9 +56,11 @@ def class_map(classes: Sequence[str], folders: Iterable[str]) -> tuple[list[str]
     loose = {folder.casefold(): index for folder, index in found.items()}
     unknown = [folder for folder in folders if folder not in found and folder.casefold() not in loose]
     if unknown:
-        raise BadData(f"no class takes the folders {', '.join(unknown)}; classes names the folders "
-                      f"{', '.join(found)}; add them to classes in header.py, take them away, or give 'classes=[]' "
-                      "for a class of each folder.")
+        raise BadData(
+            f"no class takes the folders {', '.join(unknown)}; classes names the folders "
+            f"{', '.join(found)}; add them to classes in header.py, take them away, or give 'classes=[]' "
+            "for a class of each folder."
+        )
     return names, found | {folder: found.get(folder, loose[folder.casefold()]) for folder in folders}
 
 
@@ -105,8 +107,9 @@ def find_cases(root: Path, classes: Sequence[str], labelled: bool | None = None)
     if direct and folders:
         raise BadData(f"{root} holds pairs directly and in folders ({', '.join(folders)}); give one or the other.")
     if not direct and not folders:
-        raise BadData(f"{root} holds no pairs, neither in folders nor directly; write them with "
-                      "segmentation/inference.py.")
+        raise BadData(
+            f"{root} holds no pairs, neither in folders nor directly; write them with segmentation/inference.py."
+        )
     if direct and labelled:
         raise BadData(f"{root} holds pairs directly, so that their class is not known; put them in a folder a class.")
     if direct:

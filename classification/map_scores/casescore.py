@@ -46,8 +46,7 @@ def score(model, networks: dict, case: Case, item, settings, names, device, lesi
     if "lesion" in settings.scores and lesion is not None and lesion.any():
         row |= lesion_scores(several, lesion, lung, coverage, settings.draws, rng)
     if "lung" in settings.scores:  # the noise has the map's own sum in the lung
-        row |= {f"mass_lung_{name}": criteria.mass(values, lung) for name, values in several.items()
-                if name != "noise"}
+        row |= {f"mass_lung_{name}": criteria.mass(values, lung) for name, values in several.items() if name != "noise"}
     if "deletion" in settings.scores:
         size = max(1, settings.patch_size // 16) if settings.approach != "global" else max(1, len(image) // 64)
         turns = {name: criteria.order(values, lung, size, rng) for name, values in several.items()}
@@ -81,8 +80,10 @@ def read_lesion(lesions: Path, case: Case, side: int) -> np.ndarray | None:
         mask = None
     shape = pairs.load(case.place, case.case)[1].shape
     if mask is None or mask.shape != shape:
-        raise ValueError(f"{case.folder}: {case.case}: {file} is no mask of {shape[0]} x {shape[1]} pixels like the "
-                         "pair; write it on the radiograph's grid.")
+        raise ValueError(
+            f"{case.folder}: {case.case}: {file} is no mask of {shape[0]} x {shape[1]} pixels like the "
+            "pair; write it on the radiograph's grid."
+        )
     soft = cv2.resize((mask > 0).astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
     return (soft >= min(0.5, float(soft.max()))).astype(np.uint8) if soft.any() else np.zeros((side, side), np.uint8)
 

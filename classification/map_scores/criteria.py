@@ -87,10 +87,18 @@ def agreement(model, item, settings, case: str, device, target: int, counts: lis
     for seed in (settings.seed, settings.seed + 1):
         other = config.Settings(values | {"seed": seed, "repeat": max(counts)})
         p, maps, places = grad_cam.patch_maps(model, *item, other, case, device, [target], settings.method)
-        found.append([grad_cam.combine(maps[:k], p[:k, [target]], places[:k], settings.patch_size, len(item[0]),
-                                       backbone.lattice(model)) for k in counts])  # fewer are the first of more
-    return [(a[0][0].cpu().numpy(), b[0][0].cpu().numpy(), a[1].cpu().numpy(), b[1].cpu().numpy())
-            for a, b in zip(*found, strict=True)]
+        found.append(
+            [
+                grad_cam.combine(
+                    maps[:k], p[:k, [target]], places[:k], settings.patch_size, len(item[0]), backbone.lattice(model)
+                )
+                for k in counts
+            ]
+        )  # fewer are the first of more
+    return [
+        (a[0][0].cpu().numpy(), b[0][0].cpu().numpy(), a[1].cpu().numpy(), b[1].cpu().numpy())
+        for a, b in zip(*found, strict=True)
+    ]
 
 
 def randomised(model: nn.Module, seed: int) -> dict[str, nn.Module]:
@@ -100,7 +108,7 @@ def randomised(model: nn.Module, seed: int) -> dict[str, nn.Module]:
     for name, share in (("last", 0.0), ("quarter", 0.25), ("half", 0.5), ("three_quarters", 0.75), ("all", 1.0)):
         other = copy.deepcopy(model)
         layers = [module for module in other.modules() if hasattr(module, "reset_parameters")]
-        for i, layer in enumerate(layers[-max(1, round(share * len(layers))):]):
+        for i, layer in enumerate(layers[-max(1, round(share * len(layers))) :]):
             engine.seed_torch(seed, "randomised", i)
             layer.reset_parameters()
         copies[name] = other.eval()

@@ -10,8 +10,12 @@ NULLS = ("centre", "lung", "coverage", "noise")
 
 def null_maps(saliency: np.ndarray, lung: np.ndarray, coverage: np.ndarray, rng) -> dict[str, np.ndarray]:
     """One null map of each kind for a saliency map; all are (side, side) float32."""
-    return {"centre": centre(lung), "lung": (lung > 0).astype(np.float32), "coverage": coverage.astype(np.float32),
-            "noise": noise(saliency, lung, coverage, rng)}
+    return {
+        "centre": centre(lung),
+        "lung": (lung > 0).astype(np.float32),
+        "coverage": coverage.astype(np.float32),
+        "noise": noise(saliency, lung, coverage, rng),
+    }
 
 
 def centre(lung: np.ndarray) -> np.ndarray:

@@ -13,10 +13,21 @@ from cxr.figures import plots
 FOCAL = 0.25  # of the lung: a class whose median lesion is smaller is focal
 RESAMPLES = 2000
 # Score, what it is called in the figure, and the sign that makes more of it better
-COMPARED = (("pointing", "Points into the lesion", 1), ("mass_lesion", "Share in the lesion", 1),
-            ("mass_lung", "Share in the lungs", 1), ("insertion", "Insertion", 1), ("deletion", "Deletion (less)", -1))
-LAYERS = (("none", "none"), ("last", "last\nlayer"), ("quarter", "last\nquarter"), ("half", "last\nhalf"),
-          ("three_quarters", "three\nquarters"), ("all", "all\nlayers"))
+COMPARED = (
+    ("pointing", "Points into the lesion", 1),
+    ("mass_lesion", "Share in the lesion", 1),
+    ("mass_lung", "Share in the lungs", 1),
+    ("insertion", "Insertion", 1),
+    ("deletion", "Deletion (less)", -1),
+)
+LAYERS = (
+    ("none", "none"),
+    ("last", "last\nlayer"),
+    ("quarter", "last\nquarter"),
+    ("half", "last\nhalf"),
+    ("three_quarters", "three\nquarters"),
+    ("all", "all\nlayers"),
+)
 COLOURS = dict(zip(NULLS, (plots.BLUE, plots.GREEN, plots.ORANGE, plots.VERMILLION), strict=True))
 
 
@@ -35,8 +46,13 @@ def write(rows: pd.DataFrame, names: list[str], counts: dict, output: Path, seed
         print(f"{group}: {about['cases']} cases, {about['patients']} patients")
         for score, title, _ in COMPARED:
             if score in about["compared"]:
-                print(f"  {title:<24}" + f"{about['compared'][score]['mean']:6.3f}" + "".join(
-                    f"   {null} {_signed(gap)}" for null, gap in about["compared"][score]["better_than"].items()))
+                print(
+                    f"  {title:<24}"
+                    + f"{about['compared'][score]['mean']:6.3f}"
+                    + "".join(
+                        f"   {null} {_signed(gap)}" for null, gap in about["compared"][score]["better_than"].items()
+                    )
+                )
     return ["scorecard.json", "scorecard.png"]
 
 
@@ -58,8 +74,11 @@ def summarise(rows: pd.DataFrame, names: list[str], seed: int) -> dict:
     rows = rows[rows.status == "ok"]
     groups = {"all": rows, "focal": rows[rows.known.isin(focal)], "diffuse": rows[rows.known.isin(diffuse)]}
     groups |= {f"class {name}": rows[rows.known == name] for name in names}
-    return {"focal": focal, "median_lesion_fraction": {name: round(float(typical[name]), 4) for name in typical.index},
-            "groups": {name: _group(some, seed) for name, some in groups.items() if len(some)}}
+    return {
+        "focal": focal,
+        "median_lesion_fraction": {name: round(float(typical[name]), 4) for name in typical.index},
+        "groups": {name: _group(some, seed) for name, some in groups.items() if len(some)},
+    }
 
 
 def interval(values, patients, seed: int) -> dict:
@@ -85,8 +104,11 @@ def _group(rows: pd.DataFrame, seed: int) -> dict:
     for score, _, sign in COMPARED:
         own = f"{score}_saliency"
         if own in rows and rows[own].notna().any():
-            gaps = {null: interval(sign * (rows[own] - rows[f"{score}_{null}"]), patients, seed)
-                    for null in NULLS if f"{score}_{null}" in rows}
+            gaps = {
+                null: interval(sign * (rows[own] - rows[f"{score}_{null}"]), patients, seed)
+                for null in NULLS
+                if f"{score}_{null}" in rows
+            }
             compared[score] = {"mean": float(rows[own].mean()), "better_than": gaps}
     for column in rows:
         if column.startswith("agreement_") and rows[column].notna().any():
@@ -95,8 +117,13 @@ def _group(rows: pd.DataFrame, seed: int) -> dict:
         elif column.startswith("similarity_") and rows[column].notna().any():
             layers[column.removeprefix("similarity_")] = interval(rows[column], patients, seed)
     agreement = dict(sorted(agreement.items(), key=lambda pair: int(pair[0])))
-    return {"cases": len(rows), "patients": int(patients.nunique()), "compared": compared, "agreement": agreement,
-            "layers": layers}
+    return {
+        "cases": len(rows),
+        "patients": int(patients.nunique()),
+        "compared": compared,
+        "agreement": agreement,
+        "layers": layers,
+    }
 
 
 def _signed(gap: dict) -> str:
@@ -152,8 +179,14 @@ def _draw_differences(axes, groups: dict) -> None:
                 y = line + (n - 1.5) * 0.19 + (side - 0.5 * (len(shown) - 1)) * 0.07
                 if gap["low"] is not None:
                     axes.plot([gap["low"], gap["high"]], [y, y], color=COLOURS[null], linewidth=1.4)
-                axes.plot(gap["value"], y, "o", markersize=5, color=COLOURS[null],
-                          markerfacecolor=COLOURS[null] if filled else "white")
+                axes.plot(
+                    gap["value"],
+                    y,
+                    "o",
+                    markersize=5,
+                    color=COLOURS[null],
+                    markerfacecolor=COLOURS[null] if filled else "white",
+                )
     for null in NULLS:
         axes.plot([], [], "o-", color=COLOURS[null], markersize=5, label=null)
     axes.axvline(0, color=plots.QUIET, linewidth=0.9)
@@ -161,8 +194,12 @@ def _draw_differences(axes, groups: dict) -> None:
     axes.set_ylim(max(len(scores), 1) - 0.4, -0.6)
     marks = " and ".join(f"{group} classes ({'filled' if filled else 'hollow'})" for group, filled in shown)
     axes.set_xlabel("Mean difference to the null map, above 0 is better", color=plots.INK)
-    axes.set_title(f"Saliency against maps that know nothing:\n{marks if shown[0][0] != 'all' else 'all cases'}",
-                   loc="left", color=plots.INK, fontsize=11)
+    axes.set_title(
+        f"Saliency against maps that know nothing:\n{marks if shown[0][0] != 'all' else 'all cases'}",
+        loc="left",
+        color=plots.INK,
+        fontsize=11,
+    )
     axes.legend(frameon=False, fontsize=8, labelcolor=plots.INK, loc="best", ncols=2)
 
 
@@ -170,9 +207,16 @@ def _draw_line(axes, places: list, abouts: list, label: str, colour: str) -> Non
     known = [(x, about) for x, about in zip(places, abouts, strict=True) if about and about["value"] is not None]
     if not known:
         return
-    axes.plot([x for x, _ in known], [about["value"] for _, about in known], "o-", color=colour, markersize=4,
-              label=label)
+    axes.plot(
+        [x for x, _ in known], [about["value"] for _, about in known], "o-", color=colour, markersize=4, label=label
+    )
     bounded = [(x, about) for x, about in known if about["low"] is not None]
     if bounded:
-        axes.fill_between([x for x, _ in bounded], [a["low"] for _, a in bounded], [a["high"] for _, a in bounded],
-                          color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(
+            [x for x, _ in bounded],
+            [a["low"] for _, a in bounded],
+            [a["high"] for _, a in bounded],
+            color=colour,
+            alpha=0.15,
+            linewidth=0,
+        )

@@ -13,9 +13,10 @@ def remarks(table, wanted, unflagged):
     notes = []
     flagged = int((table.status == "flagged").sum())
     if flagged:
-        notes.append(f"{flagged} cases have a flagged mask and are "
-                     + ("left out of the comparisons" if unflagged else
-                        "compared all the same; --unflagged leaves them out"))
+        notes.append(
+            f"{flagged} cases have a flagged mask and are "
+            + ("left out of the comparisons" if unflagged else "compared all the same; --unflagged leaves them out")
+        )
     measured = table[table.status != "failed"]
     for name, what in (("left_right_ratio", "left and right"), ("ctr", "a cardiothoracic ratio")):
         missing = int(measured[name].isna().sum())
@@ -25,8 +26,12 @@ def remarks(table, wanted, unflagged):
         notes.append("the cases have no class, so that nothing is compared; put them in a folder a class")
         return notes
     sources = wanted[(wanted.label != "") & (wanted.source != "")].groupby("label").source.agg(set)
-    alone = [f"{a} and {b}" for i, a in enumerate(sources.index) for b in sources.index[i + 1:]
-             if not sources[a] & sources[b]]
+    alone = [
+        f"{a} and {b}"
+        for i, a in enumerate(sources.index)
+        for b in sources.index[i + 1 :]
+        if not sources[a] & sources[b]
+    ]
     if alone:
         notes.append(f"no source holds both {', nor '.join(alone)}: these differ in hospital as well as in disease")
     return notes

@@ -31,9 +31,24 @@ MARKERS = {
     "spread_within": "Spread within patches",
     "ctr": "Cardiothoracic ratio",
 }
-COLUMNS = ["area_lungs", "area_left", "area_right", "area_lungs_mm2", "area_left_mm2", "area_right_mm2",
-           "lung_fraction", "left_right_ratio", "lung_aspect", "lung_mean", "lung_sd", "spread_between",
-           "spread_within", "heart_width", "thorax_width", "ctr"]
+COLUMNS = [
+    "area_lungs",
+    "area_left",
+    "area_right",
+    "area_lungs_mm2",
+    "area_left_mm2",
+    "area_right_mm2",
+    "lung_fraction",
+    "left_right_ratio",
+    "lung_aspect",
+    "lung_mean",
+    "lung_sd",
+    "spread_between",
+    "spread_within",
+    "heart_width",
+    "thorax_width",
+    "ctr",
+]
 
 
 def measure(image, mask, labels, settings, rng):
@@ -51,13 +66,19 @@ def measure(image, mask, labels, settings, rng):
     Raises ValueError for labels of another shape than the image.
     """
     if labels is not None and labels.shape != image.shape:
-        raise ValueError(f"the label map {labels.shape} and the image {image.shape} differ in shape; write the pair "
-                         "again with segmentation/inference.py.")
+        raise ValueError(
+            f"the label map {labels.shape} and the image {image.shape} differ in shape; write the pair "
+            "again with segmentation/inference.py."
+        )
     grey = image[mask > 0].astype(np.float64)
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    row = {"area_lungs": float(len(grey)), "lung_fraction": len(grey) / mask.size,
-           "lung_aspect": float(np.ptp(rows) + 1) / float(np.ptp(columns) + 1),
-           "lung_mean": float(grey.mean()), "lung_sd": float(grey.std())}
+    row = {
+        "area_lungs": float(len(grey)),
+        "lung_fraction": len(grey) / mask.size,
+        "lung_aspect": float(np.ptp(rows) + 1) / float(np.ptp(columns) + 1),
+        "lung_mean": float(grey.mean()),
+        "lung_sd": float(grey.std()),
+    }
     row |= spread(image, mask, settings, rng)
     found = masks.measures(np.zeros_like(mask) if labels is None else labels)
     if labels is None:

@@ -17,9 +17,17 @@ from cxr.run import engine
 from cxr.settings import config
 
 # The last layer of each network, which is drawn anew for other classes
-_LAST = {"resnet18": "fc", "resnet34": "fc", "resnet50": "fc", "densenet121": "classifier", "vgg11_bn": "classifier.6",
-         "squeezenet1_0": "classifier.1", "squeezenet1_1": "classifier.1", "efficientnet_lite0": "classifier",
-         "efficientnet_lite2": "classifier"}
+_LAST = {
+    "resnet18": "fc",
+    "resnet34": "fc",
+    "resnet50": "fc",
+    "densenet121": "classifier",
+    "vgg11_bn": "classifier.6",
+    "squeezenet1_0": "classifier.1",
+    "squeezenet1_1": "classifier.1",
+    "efficientnet_lite0": "classifier",
+    "efficientnet_lite2": "classifier",
+}
 NETWORKS = tuple(_LAST)
 SCALINGS = ("imagenet", "lite", "raw")
 _OF_TRAINING = ("approach", "img_size", "patch_size", "resolution")
@@ -93,8 +101,12 @@ def lattice(model: nn.Module) -> tuple[int, float]:
     """
     if isinstance(model, torchvision.models.SqueezeNet):
         return 16, 14.0 + model.features[0].kernel_size[0] // 2
-    kinds = ((torchvision.models.ResNet, (32, 0.0)), (torchvision.models.DenseNet, (32, 14.0)),
-             (torchvision.models.VGG, (32, 15.5)), (lite.EfficientNetLite, (lite.STRIDE, 31.0)))
+    kinds = (
+        (torchvision.models.ResNet, (32, 0.0)),
+        (torchvision.models.DenseNet, (32, 14.0)),
+        (torchvision.models.VGG, (32, 15.5)),
+        (lite.EfficientNetLite, (lite.STRIDE, 31.0)),
+    )
     return next(grid for kind, grid in kinds if isinstance(model, kind))
 
 
@@ -203,8 +215,10 @@ def open_classifier(path: Path, settings) -> tuple[nn.Module, config.Settings, l
     if not known:
         raise ValueError(f"{path} holds {name} without its last layer, which train.py can start from by file_weights.")
     if len(names) != known:
-        raise ValueError(f"{path} knows {known} classes, and classes names {len(names)} ({', '.join(names)}); give "
-                         "classes=[...] in the order of its training.")
+        raise ValueError(
+            f"{path} knows {known} classes, and classes names {len(names)} ({', '.join(names)}); give "
+            "classes=[...] in the order of its training."
+        )
     if used.net_label != name:
         raise ValueError(f"{path} holds {name}, not net_label={used.net_label}; leave net_label out.")
     model = build(name, known)

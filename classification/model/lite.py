@@ -16,10 +16,24 @@ from torchvision.ops import Conv2dNormActivation
 
 # expansion, channels, blocks, stride of the first block, kernel
 VARIANTS = {
-    "efficientnet_lite0": ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
-                           (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)),
-    "efficientnet_lite2": ((1, 16, 1, 1, 3), (6, 24, 3, 2, 3), (6, 48, 3, 2, 5), (6, 88, 4, 2, 3), (6, 120, 4, 1, 5),
-                           (6, 208, 5, 2, 5), (6, 352, 1, 1, 3)),
+    "efficientnet_lite0": (
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 40, 2, 2, 5),
+        (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5),
+        (6, 192, 4, 2, 5),
+        (6, 320, 1, 1, 3),
+    ),
+    "efficientnet_lite2": (
+        (1, 16, 1, 1, 3),
+        (6, 24, 3, 2, 3),
+        (6, 48, 3, 2, 5),
+        (6, 88, 4, 2, 3),
+        (6, 120, 4, 1, 5),
+        (6, 208, 5, 2, 5),
+        (6, 352, 1, 1, 3),
+    ),
 }
 STEM, HEAD = 32, 1280
 STRIDE = 32  # pixels between two features
@@ -41,7 +55,12 @@ class SamePad(nn.Module):
 def convolution(width: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1, activate=True) -> nn.Module:
     """Convolution, batch normalisation and, unless told otherwise, ReLU6. One of stride 2 expects a SamePad before."""
     return Conv2dNormActivation(
-        width, out, kernel, stride, None if stride == 1 else 0, groups,
+        width,
+        out,
+        kernel,
+        stride,
+        None if stride == 1 else 0,
+        groups,
         norm_layer=lambda channels: nn.BatchNorm2d(channels, eps=1e-3),
         activation_layer=nn.ReLU6 if activate else None,
     )
@@ -113,8 +132,14 @@ def convert(state: dict) -> dict:
 
 def _renamed(key: str, blocks: int) -> str:
     outside = {"_conv_stem": "1.0", "_bn0": "1.1", "_conv_head": f"{blocks + 2}.0", "_bn1": f"{blocks + 2}.1"}
-    inside = {"_expand_conv": "expand.0", "_bn0": "expand.1", "_depthwise_conv": "depthwise.0", "_bn1": "depthwise.1",
-              "_project_conv": "project.0", "_bn2": "project.1"}
+    inside = {
+        "_expand_conv": "expand.0",
+        "_bn0": "expand.1",
+        "_depthwise_conv": "depthwise.0",
+        "_bn1": "depthwise.1",
+        "_project_conv": "project.0",
+        "_bn2": "project.1",
+    }
     match = re.fullmatch(r"(?:_blocks\.(\d+)\.)?(_\w+)\.(\w+)", key)
     if match and match[1] is None and match[2] == "_fc":
         return f"classifier.{match[3]}"

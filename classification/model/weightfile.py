@@ -18,7 +18,8 @@ _MARKS = {
     "resnet34": (("layer3.5.conv2.weight",), ("layer3.6.conv1.weight", "layer1.0.conv3.weight")),
     "resnet50": (("layer1.0.conv3.weight", "layer3.5.conv3.weight"), ("layer3.6.conv1.weight",)),
     "densenet121": (
-        ("features.denseblock4.denselayer16.conv1.weight",), ("features.denseblock4.denselayer17.conv1.weight",)
+        ("features.denseblock4.denselayer16.conv1.weight",),
+        ("features.denseblock4.denselayer17.conv1.weight",),
     ),
     "vgg11_bn": (("features.25.weight", "features.26.running_mean"), ("features.28.weight",)),
     "squeezenet1_0": (("features.8.squeeze.weight", "features.12.squeeze.weight"), ("features.6.squeeze.weight",)),

@@ -37,11 +37,15 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
 
     most = math.log(len(names)) if names else 0
     cases = findings.cases(rows, names, flags | masks, markers)
-    notes = [f"there {what}" for missing, what in (
-        (not has_maps, "are no maps; make them with classification/visualize_cnn.py"),
-        (not file, "is no biomarkers.csv; make it with classification/biomarkers.py"),
-        (not masks and not flags, "is no masks.csv that knows these cases, so their masks' quality is not known"),
-    ) if missing]
+    notes = [
+        f"there {what}"
+        for missing, what in (
+            (not has_maps, "are no maps; make them with classification/visualize_cnn.py"),
+            (not file, "is no biomarkers.csv; make it with classification/biomarkers.py"),
+            (not masks and not flags, "is no masks.csv that knows these cases, so their masks' quality is not known"),
+        )
+        if missing
+    ]
     notes += disagreements(made, mapped)
     told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
     content = {
@@ -73,8 +77,10 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
     if not metrics:
         notes.append("there is no metrics.json of these cases; classification/inference.py measures them once more")
     elif metrics["cases"] != len(rows):
-        notes.append(f"the metrics are of the {metrics['cases']} cases of the last run, the curves and the table of "
-                     f"{len(rows)}, those of earlier runs among them")
+        notes.append(
+            f"the metrics are of the {metrics['cases']} cases of the last run, the curves and the table of "
+            f"{len(rows)}, those of earlier runs among them"
+        )
     truth, _, p, _ = predictions.columns(rows, names)
     return {"metrics": metrics, "roc": curves.roc(truth, p, names), "reliability": curves.reliability(truth, p)}
 
@@ -90,5 +96,11 @@ def disagreements(made: dict | None, mapped: dict | None) -> list[str]:
     )
     idle = batch.IDLE.get(one["approach"], ())
     differ = [name for name in one if one[name] != other[name] and name not in idle]
-    return [f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; make "
-            "them again with classification/visualize_cnn.py --overwrite"] if differ else []
+    return (
+        [
+            f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; make "
+            "them again with classification/visualize_cnn.py --overwrite"
+        ]
+        if differ
+        else []
+    )

@@ -30,7 +30,12 @@ def reliability(truth: np.ndarray, p: np.ndarray) -> list[dict]:
     edges = np.linspace(0, 1, scores.BINS + 1)
     count, mean, right = scores.calibration(truth, p)
     return [
-        {"low": float(edges[b]), "high": float(edges[b + 1]), "count": int(count[b]), "mean": float(mean[b]),
-         "right": float(right[b])}
+        {
+            "low": float(edges[b]),
+            "high": float(edges[b + 1]),
+            "count": int(count[b]),
+            "mean": float(mean[b]),
+            "right": float(right[b]),
+        }
         for b in np.flatnonzero(count)
     ]

@@ -32,8 +32,10 @@ def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     good = rows[rows.status != "failed"]
     strange = sorted({*good.predicted, *good.label} - {*names, ""})
     if strange:
-        raise BadRun(f"{folder / predictions.TABLE} speaks of {', '.join(strange)}, but has no such column p_; write "
-                     "it again with classification/inference.py.")
+        raise BadRun(
+            f"{folder / predictions.TABLE} speaks of {', '.join(strange)}, but has no such column p_; write "
+            "it again with classification/inference.py."
+        )
     missing = [f"votes_{name}" for name in names if f"votes_{name}" not in rows]
     missing += [name for name in NUMBERS if names and name not in rows]
     if missing or not len(rows):

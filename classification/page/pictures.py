@@ -32,11 +32,11 @@ _ORGANS = {masks.HEART: "heart", masks.LEFT: "left", masks.RIGHT: "right"}
 def draw(case: Case | None, maps: Sequence[tuple[str, Path]], store: Callable[[str, bytes], str]) -> dict:
     """What the report shows of a case, with the addresses that `store` gives for a name's ending and its bytes.
 
-        film, thumb, width, height   of the radiograph; missing where it has no pair
-        outlines                     [organ, path of an SVG in tenths of the film's pixels]
-        maps                         [{name, peak, address}] of the classes, coloured from nought to the greatest
-                                     value of all maps of the case; peak is the class's own greatest value
-        told                         sentences on what cannot be shown
+    film, thumb, width, height   of the radiograph; missing where it has no pair
+    outlines                     [organ, path of an SVG in tenths of the film's pixels]
+    maps                         [{name, peak, address}] of the classes, coloured from nought to the greatest
+                                 value of all maps of the case; peak is the class's own greatest value
+    told                         sentences on what cannot be shown
     """
     if case is None:
         return {"told": ["The pair of this case was not found, so that its radiograph cannot be shown."], "maps": []}
@@ -44,8 +44,10 @@ def draw(case: Case | None, maps: Sequence[tuple[str, Path]], store: Callable[[s
         image, mask = pairs.load(case.place, case.case, allow_empty=True)
         labels = pairs.load_labels(case.place, case.case)
         if labels is not None and labels.shape != image.shape:
-            raise pairs.BadPair(f"{case.case}: the label map {labels.shape} and the image {image.shape} differ in "
-                                "shape; write the pair again.")
+            raise pairs.BadPair(
+                f"{case.case}: the label map {labels.shape} and the image {image.shape} differ in "
+                "shape; write the pair again."
+            )
     except pairs.BadPair as fault:
         return {"told": [str(fault)], "maps": []}
     held, (height, width) = film(image)
@@ -86,8 +88,11 @@ def outlines(labels: np.ndarray, size: tuple[int, int], named: bool) -> list[lis
             continue
         # A soft edge at twice the film's size, cut at its middle, so that the outline is no staircase.
         reduced = labels.shape[0] > 2 * size[0]
-        soft = cv2.resize(chosen.astype(np.float32), (2 * size[1], 2 * size[0]),
-                          interpolation=cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
+        soft = cv2.resize(
+            chosen.astype(np.float32),
+            (2 * size[1], 2 * size[0]),
+            interpolation=cv2.INTER_AREA if reduced else cv2.INTER_LINEAR,
+        )
         soft = cv2.GaussianBlur(soft, (0, 0), SMOOTH)
         lines = cv2.findContours((soft >= 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
         path = ""
@@ -109,11 +114,14 @@ def read_map(file: Path, shape: tuple[int, int]) -> np.ndarray:
         with open(file, "rb") as opened:
             values = np.lib.format.read_array(opened, allow_pickle=False)
     except (*pairs.BROKEN, OSError) as error:
-        raise ValueError(f"The map {file.name} cannot be read ({error}); make it again with "
-                         "classification/visualize_cnn.py.") from error
+        raise ValueError(
+            f"The map {file.name} cannot be read ({error}); make it again with classification/visualize_cnn.py."
+        ) from error
     if values.shape != shape or values.dtype.kind != "f" or not np.isfinite(values).all():
-        raise ValueError(f"The map {file.name} is no map of this radiograph; make it again with "
-                         "classification/visualize_cnn.py --overwrite.")
+        raise ValueError(
+            f"The map {file.name} is no map of this radiograph; make it again with "
+            "classification/visualize_cnn.py --overwrite."
+        )
     return values.astype(np.float32)
 
 

@@ -29,7 +29,9 @@ def write(file: Path, content: Mapping) -> None:
     )
     environment.filters |= {"data": data, "decimals": decimals, "anchor": anchor}
     stream = environment.get_template("report.html.jinja").stream(
-        content, script=Markup(script), style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        content,
+        script=Markup(script),
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         allowed=allowed,
     )
     fresh = file.with_name(file.name + ".part")

@@ -6,9 +6,15 @@ from cxr.shifts import copies, exposure
 
 # Each with the range that its strength is drawn from, and the power of the patch's share of the image by which that
 # range grows: sides shrink with the patch, blurs are measured by its side.
-_COPIES = ((copies.resample, 250, 900, 1), (copies.jpeg, 20, 80, 0), (copies.unsharp, 0.3, 4, 0),
-           (copies.enhance_edges, 0.3, 4, 0), (copies.blur, 0.0005, 0.004, -1), (copies.noise, 0.005, 0.07, 0),
-           (exposure.local_contrast, 1, 6, 0))
+_COPIES = (
+    (copies.resample, 250, 900, 1),
+    (copies.jpeg, 20, 80, 0),
+    (copies.unsharp, 0.3, 4, 0),
+    (copies.enhance_edges, 0.3, 4, 0),
+    (copies.blur, 0.0005, 0.004, -1),
+    (copies.noise, 0.005, 0.07, 0),
+    (exposure.local_contrast, 1, 6, 0),
+)
 
 
 def change(image: np.ndarray, settings, rng: np.random.Generator) -> np.ndarray:

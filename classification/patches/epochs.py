@@ -87,8 +87,9 @@ def place(lung: packed.Packed, settings, epoch: int, case: str, occurrence: int)
     return centre, settings.rotation * rng.uniform(-1, 1), rng.random() < settings.flip
 
 
-def batches(images, cases: list, settings, epoch: int, rank: int = 0, processes: int = 1,
-            pin: bool = False) -> Iterator[Batch]:
+def batches(
+    images, cases: list, settings, epoch: int, rank: int = 0, processes: int = 1, pin: bool = False
+) -> Iterator[Batch]:
     """The steps of an epoch, each made ready by threads while those before are trained on.
 
     images: dataset.Images whose first entries are `cases`; pin: into pinned memory, from which a GPU copies while it
@@ -100,8 +101,10 @@ def batches(images, cases: list, settings, epoch: int, rank: int = 0, processes:
 
     def prepare(step):
         items = images.packed_batch([index for index, _ in step])
-        drawn = [place(lung, settings, epoch, cases[index].case, occurrence)
-                 for (index, occurrence), (_, lung) in zip(step, items, strict=True)]
+        drawn = [
+            place(lung, settings, epoch, cases[index].case, occurrence)
+            for (index, occurrence), (_, lung) in zip(step, items, strict=True)
+        ]
         centres, turns, mirrored = zip(*drawn, strict=True)
         if settings.approach == "local":
             seen = [patch.window(image, *at, reach) for (image, _), at in zip(items, centres, strict=True)]
@@ -139,9 +142,11 @@ def check(cases: list, settings, model, processes: int = 1) -> None:
     each = -(-settings.num_patches * len(cases) // processes)
     single = min(map(len, steps(range(each), settings.num_batch_train))) == 1
     if single and side < 64 and backbone.head(model) is not None:
-        raise ValueError(f"num_batch_train={settings.num_batch_train} leaves a step with a single patch, and "
-                         f"{name}={side} a single feature of it, which batch normalisation cannot train on; give "
-                         f"another num_batch_train, as 8, or {name}=64 or more.")
+        raise ValueError(
+            f"num_batch_train={settings.num_batch_train} leaves a step with a single patch, and "
+            f"{name}={side} a single feature of it, which batch normalisation cannot train on; give "
+            f"another num_batch_train, as 8, or {name}=64 or more."
+        )
 
 
 def _ahead(function, items: Iterable, workers: int) -> Iterator:

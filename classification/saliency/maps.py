@@ -77,8 +77,9 @@ def files(case: Case, classes: list[str], target: str) -> list[str]:
     what is no letter, digit, - or _ written as % and hexadecimal digits, so that any class can name a file."""
     if target != "all":
         return [f"{case.case}{CAM}"]
-    escaped = [re.sub(r"[^\w-]", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name)
-               for name in classes]
+    escaped = [
+        re.sub(r"[^\w-]", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name) for name in classes
+    ]
     return [f"{case.case}.{name}{CAM}" for name in escaped]
 
 

@@ -31,14 +31,24 @@ def find_cases(root: Path, settings) -> tuple[pd.DataFrame, list[str]]:
     """The pairs of the three parts as rows of part and Case's fields, and the names of the classes. Raises BadData."""
     folders = {part: dataset.find_folders(root / part) for part in PARTS}
     names, index = dataset.class_map(settings.classes, sorted(set().union(*folders.values())))
-    rows = [(part, case, folder, root / part / folder, index[folder])
-            for part in PARTS for folder in folders[part] for case in pairs.find(root / part / folder)]
+    rows = [
+        (part, case, folder, root / part / folder, index[folder])
+        for part in PARTS
+        for folder in folders[part]
+        for case in pairs.find(root / part / folder)
+    ]
     frame = pd.DataFrame(rows, columns=["part", *Case._fields])
-    missing = [f"{part} has no {name}" for part in PARTS for i, name in enumerate(names)
-               if not ((frame.part == part) & (frame.label == i)).any()]
+    missing = [
+        f"{part} has no {name}"
+        for part in PARTS
+        for i, name in enumerate(names)
+        if not ((frame.part == part) & (frame.label == i)).any()
+    ]
     if missing:
-        raise BadData(f"{root} lacks classes: {', '.join(missing)}; put at least one pair of each class into each "
-                      "part, or leave the class out of classes in header.py.")
+        raise BadData(
+            f"{root} lacks classes: {', '.join(missing)}; put at least one pair of each class into each "
+            "part, or leave the class out of classes in header.py."
+        )
     return frame, names
 
 
@@ -52,8 +62,15 @@ def look_quickly(root: Path, settings, table: pd.DataFrame | None) -> list[str]:
     command += [f"file_metadata={settings.file_metadata}"] if "file_metadata" in settings._typed else []
     command += [f"classes={','.join(settings.classes) or '[]'}"] if "classes" in settings._typed else []
     there = [part for part in PARTS if (root / part).is_dir()]
-    rows = pd.DataFrame([(part, case, folder) for part in there for folder in dataset.find_folders(root / part)
-                         for case in pairs.find(root / part / folder)], columns=["part", "case", "folder"])
+    rows = pd.DataFrame(
+        [
+            (part, case, folder)
+            for part in there
+            for folder in dataset.find_folders(root / part)
+            for case in pairs.find(root / part / folder)
+        ],
+        columns=["part", "case", "folder"],
+    )
     better = ": results will look better than they are"
     if len(there) == len(PARTS):
         better += f"; `{shlex.join(command)}` tells more"
@@ -63,9 +80,11 @@ def look_quickly(root: Path, settings, table: pd.DataFrame | None) -> list[str]:
         known = rows[~rows.patient.str.startswith(survey.UNKNOWN)]
         found.append(_sentence(known, "patient", root, better))
         if len(known) < len(rows):
-            found.append(f"the patients of {len(rows) - len(known)} of the {len(rows)} images in {root} are not known, "
-                         "and so not whether they stand in two parts; name a table with file_metadata=FILE.csv "
-                         "(columns case, class, patient)")
+            found.append(
+                f"the patients of {len(rows) - len(known)} of the {len(rows)} images in {root} are not known, "
+                "and so not whether they stand in two parts; name a table with file_metadata=FILE.csv "
+                "(columns case, class, patient)"
+            )
     return [sentence for sentence in found if sentence]
 
 
@@ -87,15 +106,20 @@ def _spread(rows: pd.DataFrame, column: str) -> pd.Index:
 def crossings(rows: pd.DataFrame) -> list[str]:
     """A sentence for each way in which parts share what should be in one: names, patients, near-duplicates."""
     found, rows = [], rows.assign(name=rows.folder + "/" + rows.case)
-    kinds = (("name", "names", "the same name"), ("patient", "patients", "the same patient"),
-             ("film", "near-duplicates", "a near-duplicate"))
+    kinds = (
+        ("name", "names", "the same name"),
+        ("patient", "patients", "the same patient"),
+        ("film", "near-duplicates", "a near-duplicate"),
+    )
     for column, plural, same in kinds:
         several = _spread(rows, column)
         if len(several):
             first = rows[rows[column] == several[0]]
             examples = ", ".join(f"{row.part}/{row.folder}/{row.case}" for row in first.head(4).itertuples())
-            found.append(f"{len(several)} {plural} are in more than one part ({shared(rows, column)} test images have "
-                         f"{same} in training), for example {examples}")
+            found.append(
+                f"{len(several)} {plural} are in more than one part ({shared(rows, column)} test images have "
+                f"{same} in training), for example {examples}"
+            )
     return found
 
 

@@ -20,7 +20,7 @@ _ENDS = (pairs.IMAGE, pairs.MASK, pairs.LABELS)
 
 
 def state(root: Path) -> str:
-    """"absent" (or empty), "made" by write(), made by "hand", or "other": a folder that holds something else."""
+    """ "absent" (or empty), "made" by write(), made by "hand", or "other": a folder that holds something else."""
     root = Path(root)
     if not root.exists() or root.is_dir() and not any(root.iterdir()):
         return "absent"
@@ -87,8 +87,11 @@ def differences(root: Path, splits: Mapping[str, pd.DataFrame], made_with: dict)
     """In what the split in root differs from the one that write() would make there; nothing if it is the same."""
     try:
         earlier = json.loads((root / SETTINGS).read_text())
-        changed = [f"{name} {earlier.get(name)!r} -> {made_with[name]!r}" for name in made_with
-                   if earlier.get(name) != made_with[name]]
+        changed = [
+            f"{name} {earlier.get(name)!r} -> {made_with[name]!r}"
+            for name in made_with
+            if earlier.get(name) != made_with[name]
+        ]
     except (OSError, ValueError, AttributeError):
         changed = [f"its {SETTINGS} is damaged"]
     if changed:
@@ -113,8 +116,9 @@ def strangers(root: Path) -> list[Path]:
         known.add(name / RECORD)
         for row in read(one).itertuples() if (one / RECORD).is_file() else ():
             known |= {name / row.part / row.folder / (row.case + end) for end in _ENDS}
-    return sorted(path.relative_to(root) for path in root.rglob("*") if not path.is_dir()
-                  and path.relative_to(root) not in known)
+    return sorted(
+        path.relative_to(root) for path in root.rglob("*") if not path.is_dir() and path.relative_to(root) not in known
+    )
 
 
 def _fill(fresh, splits):

@@ -12,8 +12,10 @@ from cxr.run import runreport
 from cxr.settings import config
 
 # What only patches drawn from an image, or several answers to it, give a meaning
-IDLE = {"global": ("repeat", "repeat_val", "sampling", "seed", "vote"),
-        "dense": ("repeat", "repeat_val", "sampling", "seed")}
+IDLE = {
+    "global": ("repeat", "repeat_val", "sampling", "seed", "vote"),
+    "dense": ("repeat", "repeat_val", "sampling", "seed"),
+}
 
 
 def begin(weights: Path, inputs, settings, names, always=()):

@@ -16,8 +16,12 @@ LEAST = 32  # pixels a side, of which every network makes one feature at least
 
 def check(settings, model: nn.Module) -> None:
     """Raise ValueError with the remedy for settings that no prediction of this network could follow."""
-    known_of = {"approach": APPROACHES, "vote": VOTES, "sampling": patch.SAMPLING,
-                "input_scaling": ("auto", *backbone.SCALINGS)}
+    known_of = {
+        "approach": APPROACHES,
+        "vote": VOTES,
+        "sampling": patch.SAMPLING,
+        "input_scaling": ("auto", *backbone.SCALINGS),
+    }
     for name, known in known_of.items():
         if getattr(settings, name) not in known:
             raise ValueError(f"{name}={getattr(settings, name)!r} is unknown; it is {' or '.join(known)}.")
@@ -29,8 +33,10 @@ def check(settings, model: nn.Module) -> None:
     seen = {"local": ("img_size", "patch_size"), "global": ("patch_size",), "dense": ("img_size",)}
     for name in seen[settings.approach]:
         if getattr(settings, name) < LEAST:
-            raise ValueError(f"{name}={getattr(settings, name)} is too small for networks that halve an image five "
-                             f"times; give {LEAST} or more.")
+            raise ValueError(
+                f"{name}={getattr(settings, name)} is too small for networks that halve an image five "
+                f"times; give {LEAST} or more."
+            )
     if settings.approach == "dense" and backbone.head(model) is None:
         raise ValueError(
             f"approach=dense needs a network that ends in global pooling and one linear layer, which "

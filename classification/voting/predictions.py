@@ -70,8 +70,10 @@ def find(inputs: Iterable, folders: Mapping[str, int]) -> tuple[list[Case], list
     twice = [(key, places) for key, places in names.items() if len(places) > 1]
     if twice:
         (folder, case), places = twice[0]
-        raise BadInput(f"{len(twice)} cases would have one row for several pairs, for example {folder}/{case} in "
-                       f"{' and '.join(places[:3])}: predict these folders apart, with -o. Nothing was written.")
+        raise BadInput(
+            f"{len(twice)} cases would have one row for several pairs, for example {folder}/{case} in "
+            f"{' and '.join(places[:3])}: predict these folders apart, with -o. Nothing was written."
+        )
     notes = [f"these weights know no folder {_some(unknown)}: its cases have no label"] if unknown else []
     if passed_over:
         notes.append(f"passed over {_some(passed_over)}, results of other runs; give such a folder by itself")

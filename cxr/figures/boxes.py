@@ -41,12 +41,27 @@ def draw(panels, classes, path, title):
 
 
 def _box(axes, place, numbers, colour, rng):
-    axes.boxplot([numbers], positions=[place], widths=0.55, showfliers=False, patch_artist=True,
-                 boxprops={"facecolor": colour, "alpha": 0.25, "edgecolor": "none"},
-                 medianprops={"color": plots.INK, "linewidth": 1.6}, capprops={"color": plots.QUIET},
-                 whiskerprops={"color": plots.QUIET})
-    axes.plot(place + rng.uniform(-0.19, 0.19, len(numbers)), numbers, "o", markersize=2.6, color=colour, alpha=0.6,
-              markeredgewidth=0, zorder=3)
+    axes.boxplot(
+        [numbers],
+        positions=[place],
+        widths=0.55,
+        showfliers=False,
+        patch_artist=True,
+        boxprops={"facecolor": colour, "alpha": 0.25, "edgecolor": "none"},
+        medianprops={"color": plots.INK, "linewidth": 1.6},
+        capprops={"color": plots.QUIET},
+        whiskerprops={"color": plots.QUIET},
+    )
+    axes.plot(
+        place + rng.uniform(-0.19, 0.19, len(numbers)),
+        numbers,
+        "o",
+        markersize=2.6,
+        color=colour,
+        alpha=0.6,
+        markeredgewidth=0,
+        zorder=3,
+    )
 
 
 def _short(label):

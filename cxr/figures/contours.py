@@ -1,4 +1,5 @@
 """A radiograph with the outlines of its organs, as a picture. Without matplotlib, which takes a second to import."""
+
 import cv2
 import numpy as np
 
@@ -29,7 +30,7 @@ def overlay(image, labels, truth=None):
             for contour in _contours(truth == organ, size):
                 # white and black dashes in turn, seen on any grey and told from the three colours
                 for i, start in enumerate(range(0, len(contour), DASH)):
-                    dash, grey = contour[start:start + DASH + 1], 0 if i % 2 else 255
+                    dash, grey = contour[start : start + DASH + 1], 0 if i % 2 else 255
                     cv2.polylines(picture, [dash], False, (grey, grey, grey), 1, cv2.LINE_AA)
     return picture
 

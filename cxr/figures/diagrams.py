@@ -76,8 +76,16 @@ def roc(truth: np.ndarray, p: np.ndarray, names: list[str], path: Path, per_clas
     axes.set_title("Each class against the rest", loc="left", color=INK, fontsize=11)
     if drawn:
         told = "Area under the curve (95 % interval)" if per_class else None
-        legend = axes.legend(loc="lower right", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5,
-                             frameon=True, edgecolor="none", framealpha=0.85)
+        legend = axes.legend(
+            loc="lower right",
+            fontsize=8.5,
+            labelcolor=INK,
+            title=told,
+            title_fontsize=8.5,
+            frameon=True,
+            edgecolor="none",
+            framealpha=0.85,
+        )
         legend.get_title().set_color(QUIET)
     else:
         axes.text(0.5, 0.55, "no curve: all cases are of one class", ha="center", color=QUIET)
@@ -100,8 +108,14 @@ def reliability(truth: np.ndarray, p: np.ndarray, path: Path, ece: dict | None =
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), label="as it should be")
     axes.bar(edges[:-1][full], right[full], 1 / scores.BINS, align="edge", color=BLUE, alpha=0.22, linewidth=0)
     # The gap to the diagonal at the bin's own mean probability is what the calibration error adds up.
-    axes.vlines(top[full], np.minimum(top, right)[full], np.maximum(top, right)[full], color=VERMILLION, linewidth=1.4,
-                label="gap")
+    axes.vlines(
+        top[full],
+        np.minimum(top, right)[full],
+        np.maximum(top, right)[full],
+        color=VERMILLION,
+        linewidth=1.4,
+        label="gap",
+    )
     axes.plot(top[full], right[full], "o", color=BLUE, markersize=5, label="share of a bin", clip_on=False, zorder=4)
     below.bar(edges[:-1], count, 1 / scores.BINS, align="edge", color=BLUE, alpha=0.55, edgecolor="white")
     axes.set_xlim(0, 1)
@@ -115,8 +129,9 @@ def reliability(truth: np.ndarray, p: np.ndarray, path: Path, ece: dict | None =
     if ece and ece["value"] is not None:
         told = f"Calibration error {ece['value']:.3f}"
         told += "" if ece["low"] is None else f"\n95 % interval {ece['low']:.3f} to {ece['high']:.3f}"
-    legend = axes.legend(frameon=False, loc="upper left", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5,
-                         alignment="left")
+    legend = axes.legend(
+        frameon=False, loc="upper left", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5, alignment="left"
+    )
     legend.get_title().set_color(INK)
     figure.savefig(path, format="png")
 

@@ -3,6 +3,7 @@
 Drawn on matplotlib figures of their own (Agg, never pyplot), so that they work in any process and thread. Colours are
 Okabe and Ito's, which people with any colour vision tell apart.
 """
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -35,8 +36,11 @@ def learning_curves(log, path):
     grid = figure.add_gridspec(2, 2, height_ratios=(4, 1))
     loss, score = add_axes(figure, grid[0, 0], "Loss"), add_axes(figure, grid[:, 1], "Validation Jaccard")
     rate = add_axes(figure, grid[1, 0], "Learning\nrate", sharex=loss)
-    for axes, name, label, colour in ((loss, "train_loss", "training", SKY), (loss, "val_loss", "validation", BLUE),
-                                      (rate, "learning_rate", None, QUIET)):
+    for axes, name, label, colour in (
+        (loss, "train_loss", "training", SKY),
+        (loss, "val_loss", "validation", BLUE),
+        (rate, "learning_rate", None, QUIET),
+    ):
         _curve(axes, epoch, _numbers(table, name), label, colour)
     for name, values in scores.items():
         name = name.removeprefix("val_jaccard").strip("_").replace("_", " ") or "mean"
@@ -63,8 +67,17 @@ def learning_curves(log, path):
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     for axes in (loss, score):
         if axes.lines:
-            axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=5, labelcolor=INK, fontsize=9,
-                        borderpad=0.2, columnspacing=1.2, handlelength=1.4)
+            axes.legend(
+                frameon=False,
+                loc="lower left",
+                bbox_to_anchor=(0, 1),
+                ncols=5,
+                labelcolor=INK,
+                fontsize=9,
+                borderpad=0.2,
+                columnspacing=1.2,
+                handlelength=1.4,
+            )
     figure.savefig(path, format="png")
 
 
@@ -87,12 +100,27 @@ def box_plot(table, columns, path, title, ylabel):
     spare = [BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION]
     for i, (place, numbers) in enumerate(zip(places, values, strict=True)):
         colour = CURVES.get(names[i].replace("_", " "), spare[i % len(spare)])
-        axes.boxplot([numbers], positions=[place], widths=0.5, showfliers=False, patch_artist=True,
-                     boxprops={"facecolor": colour, "alpha": 0.25, "edgecolor": "none"},
-                     medianprops={"color": INK, "linewidth": 1.6}, capprops={"color": QUIET},
-                     whiskerprops={"color": QUIET})
-        axes.plot(place + rng.uniform(-0.17, 0.17, len(numbers)), numbers, "o", markersize=3.2, color=colour,
-                  alpha=0.65, markeredgewidth=0, zorder=3)
+        axes.boxplot(
+            [numbers],
+            positions=[place],
+            widths=0.5,
+            showfliers=False,
+            patch_artist=True,
+            boxprops={"facecolor": colour, "alpha": 0.25, "edgecolor": "none"},
+            medianprops={"color": INK, "linewidth": 1.6},
+            capprops={"color": QUIET},
+            whiskerprops={"color": QUIET},
+        )
+        axes.plot(
+            place + rng.uniform(-0.17, 0.17, len(numbers)),
+            numbers,
+            "o",
+            markersize=3.2,
+            color=colour,
+            alpha=0.65,
+            markeredgewidth=0,
+            zorder=3,
+        )
     ticks = [name.replace("_", "\n") + f"\nn = {len(v)}" for name, v in zip(names, values, strict=True)]
     axes.set_xticks(places, ticks, parse_math=False)
     axes.set_xlim(0.4, len(columns) + 0.6)
@@ -108,8 +136,10 @@ def contact_sheet(pictures, captions, columns, height=320):
     if not pictures or len(pictures) != len(captions):
         raise ValueError(f"{len(pictures)} pictures have {len(captions)} captions; give every picture one.")
     gap, line, font = 8, 24, ImageFont.truetype(findfont("DejaVu Sans"), 13)
-    scaled = [cv2.resize(p, (max(1, round(p.shape[1] * height / p.shape[0])), height), interpolation=cv2.INTER_AREA)
-              for p in pictures]
+    scaled = [
+        cv2.resize(p, (max(1, round(p.shape[1] * height / p.shape[0])), height), interpolation=cv2.INTER_AREA)
+        for p in pictures
+    ]
     width = max(p.shape[1] for p in scaled)
     columns = min(columns, len(scaled))
     rows = -(-len(scaled) // columns)
@@ -152,5 +182,12 @@ def _numbers(table, name):
 def _curve(axes, epoch, values, label, colour):
     known = values.notna()
     if known.any():
-        axes.plot(epoch[known], values[known], color=colour, label=label, linewidth=1.6,
-                  marker="o" if known.sum() < 12 else None, markersize=3)
+        axes.plot(
+            epoch[known],
+            values[known],
+            color=colour,
+            label=label,
+            linewidth=1.6,
+            marker="o" if known.sum() < 12 else None,
+            markersize=3,
+        )

@@ -5,6 +5,7 @@ Its death or silence becomes Unreadable and the next file gets a new worker.  Re
 reply with pixels is followed by their bytes: nothing the worker says is executed (as unpickling would).  The worker
 ends with its parent: at the end of its input, or by its own alarm where a decoder hangs.
 """
+
 import atexit
 import contextlib
 import json
@@ -108,16 +109,23 @@ def _running_worker():
         # Its standard error goes nowhere: decoders print what they find in headers, patients' names among it.
         # One thread, since thread pools reserve address space, which is limited there.
         environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        _worker = subprocess.Popen([sys.executable, "-m", "cxr.reading.decode"], cwd=root, env=environment,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        _worker = subprocess.Popen(
+            [sys.executable, "-m", "cxr.reading.decode"],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         alarm = threading.Timer(START_S, _worker.kill)
         alarm.start()
         ready = _worker.stdout.readline()
         alarm.cancel()
         if ready != b"ready\n":
             stop()
-            raise Unreadable("the decoding process did not start; "
-                             "try `python -m cxr.reading.decode` in the repository.")
+            raise Unreadable(
+                "the decoding process did not start; try `python -m cxr.reading.decode` in the repository."
+            )
     return _worker
 
 
@@ -157,6 +165,7 @@ def serve():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if sys.platform.startswith("linux"):
         import resource
+
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     replies = os.fdopen(os.dup(1), "wb")

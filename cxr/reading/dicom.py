@@ -4,6 +4,7 @@ spacing and view.
 This file knows headers: what is a radiograph and what is refused.  dicom_pixels.py decodes, dicom_display.py is the
 way from stored to displayed grey levels.
 """
+
 import logging
 import re
 import struct
@@ -22,9 +23,17 @@ from cxr.reading.unreadable import Unreadable
 UNCOMPRESSED = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian}
 VIEWS = {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LATERAL", "LAT"}
 NOT_FRONTAL = {"LL", "RL", "RLO", "LLO", "LATERAL", "LAT"}  # lateral and oblique; decubitus films are frontal
-NO_RADIOGRAPH = {"SEG": "a segmentation", "RTDOSE": "a dose map", "SR": "a report", "KO": "a list of images",
-                 "PR": "a presentation state", "RTSTRUCT": "contours", "RTPLAN": "a treatment plan",
-                 "ECG": "an electrocardiogram", "DOC": "a document"}
+NO_RADIOGRAPH = {
+    "SEG": "a segmentation",
+    "RTDOSE": "a dose map",
+    "SR": "a report",
+    "KO": "a list of images",
+    "PR": "a presentation state",
+    "RTSTRUCT": "contours",
+    "RTPLAN": "a treatment plan",
+    "ECG": "an electrocardiogram",
+    "DOC": "a document",
+}
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values of the header
@@ -38,8 +47,10 @@ def is_dicom(head):
     for order in "<>":
         if len(head) >= 8 and struct.unpack(f"{order}H", head[:2])[0] in (2, 8):
             element, length = struct.unpack(f"{order}H", head[2:4])[0], struct.unpack(f"{order}I", head[4:8])[0]
-            if element <= 0x0100 and (head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"SH", b"LO", b"OB", b"TM", b"SQ")
-                                      or (length <= 64 and order == "<")):
+            if element <= 0x0100 and (
+                head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"SH", b"LO", b"OB", b"TM", b"SQ")
+                or (length <= 64 and order == "<")
+            ):
                 return True
     return False
 
@@ -84,9 +95,13 @@ def _check(dataset, pixel_limit):
         raise Unreadable(f"is DICOM, but {what} and no radiograph.")
     if "PixelData" not in dataset:
         floats = "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
-        raise Unreadable("is DICOM with pixels in floating point, which no radiograph has." if floats
-                         else "is DICOM without pixels: truncated, or no image." if "Rows" in dataset
-                         else "is DICOM without an image.")
+        raise Unreadable(
+            "is DICOM with pixels in floating point, which no radiograph has."
+            if floats
+            else "is DICOM without pixels: truncated, or no image."
+            if "Rows" in dataset
+            else "is DICOM without an image."
+        )
     frames = dataset.get("NumberOfFrames") or 1
     if frames != 1:
         raise Unreadable(f"holds {int(frames)} frames; export the one that is meant.")
@@ -112,7 +127,8 @@ def _settle_transfer_syntax(dataset):
         if dataset["PixelData"].is_undefined_length:
             raise Unreadable("holds compressed pixels without saying how (no transfer syntax).")
         dataset.file_meta.TransferSyntaxUID = (
-            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
+            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        )
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax in UNCOMPRESSED:
         bits = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * dataset.BitsAllocated
@@ -126,8 +142,10 @@ def _settle_transfer_syntax(dataset):
         known = False
     if not known:
         name = syntax.name if syntax.type == "Transfer Syntax" else "something unknown"
-        raise Unreadable(f"is compressed as {name}, which cannot be decoded here; install python-gdcm "
-                         "(`pip install python-gdcm`) or export the file uncompressed.")
+        raise Unreadable(
+            f"is compressed as {name}, which cannot be decoded here; install python-gdcm "
+            "(`pip install python-gdcm`) or export the file uncompressed."
+        )
 
 
 def _spacing(dataset):

@@ -3,14 +3,14 @@
 Tables and windows that are missing, damaged or absurd are passed by, because equalisation follows: it needs the order
 of the grey levels, which the stored values have.
 """
+
 import numpy as np
 
 INSIDE = 0.01  # a window that shows fewer of the pixels as shades, not as plain black or white, is absurd
 
 
 def display(dataset, values, counts):
-    """Display values, bone bright, of the stored `values` (n,), which `counts` (n,) pixels have.  Returns (n,) float64.
-    """
+    """Display values, bone bright, of the stored `values` (n,), which `counts` (n,) pixels have.  Returns (n,) float64."""
     shades = modality(dataset, values.astype(np.float64))
     seen = _voi_lut(dataset, shades)
     if seen is None:

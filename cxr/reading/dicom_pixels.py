@@ -1,4 +1,5 @@
 """The pixels of a DICOM dataset: decoded, freed of padding and foreign bits, as one grey array."""
+
 import numpy as np
 from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import JPEGExtended12Bit, RLELossless
@@ -46,6 +47,7 @@ def _decoded(dataset, path):
 
 def _decode_12_bit_jpeg(path):
     import gdcm
+
     reader = gdcm.ImageReader()
     reader.SetFileName(str(path))
     image = reader.GetImage() if reader.Read() else None

@@ -1,9 +1,10 @@
 """Read a radiograph of any format, told by its content and not by its suffix, as one (H, W) array, bone bright.
 
-    from cxr.reading import radiograph
-    film = radiograph.read("JPCLN001.IMG")             # film.pixels, film.spacing_mm, film.source, film.view
-    image = radiograph.preprocess(film.pixels)         # equalised, gamma 0.5: what the networks see
+from cxr.reading import radiograph
+film = radiograph.read("JPCLN001.IMG")             # film.pixels, film.spacing_mm, film.source, film.view
+image = radiograph.preprocess(film.pixels)         # equalised, gamma 0.5: what the networks see
 """
+
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +103,9 @@ def _read(path, pixel_limit):
             return film
     if dicom.is_dicom(head):
         in_place = dicom.is_uncompressed(path)
-        found = (decode.guarded(dicom.read, path, pixel_limit) if in_place
-                 else decode.in_worker("dicom", path, pixel_limit))
+        found = (
+            decode.guarded(dicom.read, path, pixel_limit) if in_place else decode.in_worker("dicom", path, pixel_limit)
+        )
         return Radiograph(found["pixels"], found["spacing_mm"], "DICOM", found["view"])
     raise Unreadable(_unknown(path, size, head))
 
@@ -127,8 +129,10 @@ def _check(pixels):
 def _unknown(path, size, head):
     known = "DICOM, PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or JSRT .IMG"
     if path.suffix.lower() == ".img" or size == JSRT_BYTES:
-        return (f"is not a JSRT .IMG, which is {JSRT_BYTES} bytes of big-endian 16-bit values up to {JSRT_WHITE}, "
-                f"nor {known} by its content.")
+        return (
+            f"is not a JSRT .IMG, which is {JSRT_BYTES} bytes of big-endian 16-bit values up to {JSRT_WHITE}, "
+            f"nor {known} by its content."
+        )
     if head[:2] in (b"\x1f\x8b", b"PK", b"7z") or head[:4] == b"Rar!":
         return "is a compressed archive; unpack it and name what is inside."
     if head[:5] == b"%PDF-":

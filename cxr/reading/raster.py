@@ -3,6 +3,7 @@
 Pillow reads the headers and nearly all pixels, because it refuses truncated files.  Colour of 16 bits, which Pillow
 cuts to 8, comes from OpenCV.
 """
+
 import warnings
 
 import cv2
@@ -12,8 +13,15 @@ from PIL import Image, ImageOps
 from cxr.reading.unreadable import Unreadable
 
 MAGIC = {
-    b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF",
-    b"MM\0+": "TIFF", b"GIF87a": "GIF", b"GIF89a": "GIF", b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
     b"\xff\x4f\xff\x51": "JPEG2000",
 }
 READ_IN_PLACE = {"PNG", "JPEG", "BMP", "GIF"}  # small, hardened decoders; the others' belong in a worker process

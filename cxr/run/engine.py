@@ -13,8 +13,20 @@ import torch
 from lightning_fabric import Fabric
 
 # What may differ between a run and its continuation: how far, where, and on what it runs.
-_FREE = {"epoch_max", "restart", "num_workers", "cache_gb", "device", "patience", "decision", "backend", "mirror",
-         "image_dtype", "overlays", "compile"}
+_FREE = {
+    "epoch_max",
+    "restart",
+    "num_workers",
+    "cache_gb",
+    "device",
+    "patience",
+    "decision",
+    "backend",
+    "mirror",
+    "image_dtype",
+    "overlays",
+    "compile",
+}
 PRECISIONS = ("32-true", "tf32", "bf16-mixed", "16-mixed")
 
 
@@ -60,8 +72,13 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
         devices, nodes = 1, 1
     strategy = "ddp" if devices * nodes > 1 else "auto"
     try:
-        fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy,
-                        precision="32-true" if precision == "tf32" else precision)
+        fabric = Fabric(
+            accelerator=device,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=strategy,
+            precision="32-true" if precision == "tf32" else precision,
+        )
     except (RuntimeError, ValueError) as error:
         why = str(error).splitlines()[0]
         sys.exit(f"device={device} with precision={precision} cannot be used on this machine: {why}")

@@ -37,5 +37,7 @@ def jump(settings, state: dict | None) -> str:
         return ""
     old, epoch = state["settings"]["epoch_max"], state["epoch"]
     before, now = (onecycle(settings.learning_rate, epoch / total) for total in (old, settings.epoch_max))
-    return (f"epoch_max was {old} and is {settings.epoch_max} now: under schedule=onecycle the learning rate goes on "
-            f"from {now:.2g}, after {before:.2g} at the end of epoch {epoch}.")
+    return (
+        f"epoch_max was {old} and is {settings.epoch_max} now: under schedule=onecycle the learning rate goes on "
+        f"from {now:.2g}, after {before:.2g} at the end of epoch {epoch}."
+    )

@@ -19,8 +19,14 @@ def collimate(image, labels, margin, rng):
         bottom = min(bottom, max(1 - high / height - 0.02, 0))
         right = min(right, max(1 - last / width - 0.02, 0))
     lean = rng.uniform(-0.01, 0.01, 4) * min(1, margin / 0.05)
-    corners = np.array([[left + lean[0], top], [1 - right, top + lean[1]], [1 - right + lean[2], 1 - bottom],
-                        [left, 1 - bottom + lean[3]]]) * (width - 1, height - 1)
+    corners = np.array(
+        [
+            [left + lean[0], top],
+            [1 - right, top + lean[1]],
+            [1 - right + lean[2], 1 - bottom],
+            [left, 1 - bottom + lean[3]],
+        ]
+    ) * (width - 1, height - 1)
     inside = np.zeros(image.shape, np.uint8)
     cv2.fillConvexPoly(inside, corners.round().astype(np.int32), 1)
     return np.where(inside > 0, image, image.min() if rng.random() < 0.7 else 0).astype(np.float32), labels

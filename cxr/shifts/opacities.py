@@ -88,8 +88,9 @@ def _one_lung(labels, rng):
 def _fill(image, labels, lung, alpha):
     """The lung becomes soft tissue by `alpha` (H, W) 0..1, feathered across its edge; ribs keep some contrast."""
     side = max(image.shape)
-    soft = cv2.GaussianBlur(cv2.dilate(lung.astype(np.float32), np.ones((3, 3)), iterations=max(1, side // 256)),
-                            (0, 0), side * 0.006)
+    soft = cv2.GaussianBlur(
+        cv2.dilate(lung.astype(np.float32), np.ones((3, 3)), iterations=max(1, side // 256)), (0, 0), side * 0.006
+    )
     alpha = cv2.GaussianBlur(np.clip(alpha, 0, 1).astype(np.float32), (0, 0), side * 0.003) * soft
     detail = image - cv2.GaussianBlur(image, (0, 0), side * 0.02)
     tissue = _tissue(image, labels)

@@ -52,8 +52,11 @@ _KINDS = (
     ("opacity", "atelectasis {:g}", opacities.collapse, (0.2, 0.4)),
     ("opacity", "white-out {:g}", opacities.white_out, (0.3, 0.6)),
 )
-SUITE = tuple(Shift(name.format(strength), kind, change, strength)
-              for kind, name, change, strengths in _KINDS for strength in strengths)
+SUITE = tuple(
+    Shift(name.format(strength), kind, change, strength)
+    for kind, name, change, strengths in _KINDS
+    for strength in strengths
+)
 
 
 def choose(names: list[str]) -> list[Shift]:
@@ -65,8 +68,10 @@ def choose(names: list[str]) -> list[Shift]:
     for name, found in zip(names, chosen, strict=True):
         if not found:
             known = ", ".join(dict.fromkeys(s.name.rsplit(" ", 1)[0] for s in SUITE))
-            raise ValueError(f"there is no shift {name!r}; there are {known}, and the kinds copy, exposure, geometry, "
-                             "object and opacity.")
+            raise ValueError(
+                f"there is no shift {name!r}; there are {known}, and the kinds copy, exposure, geometry, "
+                "object and opacity."
+            )
     return list(dict.fromkeys(shift for found in chosen for shift in found))
 
 

@@ -12,8 +12,23 @@ from statsmodels.stats.multitest import multipletests
 
 KRUSKAL, MANN_WHITNEY = "kruskal-wallis", "mann-whitney"
 ALL = "all"  # in the column source: over all of them
-COLUMNS = ["marker", "source", "test", "class_a", "class_b", "n_a", "n_b", "median_a", "median_b", "statistic", "p",
-           "p_holm", "effect", "low", "high"]
+COLUMNS = [
+    "marker",
+    "source",
+    "test",
+    "class_a",
+    "class_b",
+    "n_a",
+    "n_b",
+    "median_a",
+    "median_b",
+    "statistic",
+    "p",
+    "p_holm",
+    "effect",
+    "low",
+    "high",
+]
 LEAST = 3  # patients of a class, below which it is not compared: no test can tell anything of two
 _AT_ONCE = 4_000_000  # counts in memory at a time, whatever the number of patients
 
@@ -102,7 +117,7 @@ def interval(a, b, repeats=2000, seed=0, level=0.95):
 def _counts(a, b):
     """How often each value that occurs in either group occurs in a and in b, by rising value: (m,) int each."""
     values, place = np.unique(np.concatenate([a, b]), return_inverse=True)
-    return tuple(np.bincount(part, minlength=len(values)) for part in (place[:len(a)], place[len(a):]))
+    return tuple(np.bincount(part, minlength=len(values)) for part in (place[: len(a)], place[len(a) :]))
 
 
 def _delta(count_a, count_b):
@@ -124,5 +139,16 @@ def _pair(values, name_a, name_b, repeats, seed):
     a, b = values[name_a], values[name_b]
     u, p = stats.mannwhitneyu(a, b, alternative="two-sided") if np.ptp([*a, *b]) else (len(a) * len(b) / 2, 1.0)
     low, high = interval(a, b, repeats, seed)
-    return {"class_a": name_a, "class_b": name_b, "n_a": len(a), "n_b": len(b), "median_a": np.median(a),
-            "median_b": np.median(b), "statistic": u, "p": p, "effect": cliffs_delta(a, b), "low": low, "high": high}
+    return {
+        "class_a": name_a,
+        "class_b": name_b,
+        "n_a": len(a),
+        "n_b": len(b),
+        "median_a": np.median(a),
+        "median_b": np.median(b),
+        "statistic": u,
+        "p": p,
+        "effect": cliffs_delta(a, b),
+        "low": low,
+        "high": high,
+    }

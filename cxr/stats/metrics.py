@@ -3,6 +3,7 @@
 A lung figure in the literature is sometimes the mean of left and right and sometimes their union: both are given,
 as `*_lungs_mean` and `*_lungs_union`. Left and right are the patient's.
 """
+
 import numpy as np
 import pandas as pd
 from scipy import ndimage, stats
@@ -66,8 +67,10 @@ def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
     truth = {name: np.asarray(mask).astype(bool) for name, mask in truth.items()}
     for name, mask in truth.items():
         if mask.shape != predicted_labels.shape:
-            raise ValueError(f"The true {name} is {mask.shape} and the predicted label map {predicted_labels.shape}; "
-                             "resize the prediction to the truth first.")
+            raise ValueError(
+                f"The true {name} is {mask.shape} and the predicted label map {predicted_labels.shape}; "
+                "resize the prediction to the truth first."
+            )
     compared = {name: (predicted_labels == label, truth[name]) for name, label in LABEL_OF.items() if name in truth}
     both = "left" in truth and "right" in truth
     if "lungs" in truth or both:
@@ -123,8 +126,18 @@ def bootstrap(values, statistic=np.mean, groups=None, repeats=2000, seed=0, leve
 
         def resampled(drawn):
             return statistic(np.concatenate([rows[group] for group in drawn]))
-    interval = stats.bootstrap(data, resampled, paired=True, vectorized=vectorised, n_resamples=repeats, batch=batch,
-                               confidence_level=level, method="percentile", rng=seed).confidence_interval
+
+    interval = stats.bootstrap(
+        data,
+        resampled,
+        paired=True,
+        vectorized=vectorised,
+        n_resamples=repeats,
+        batch=batch,
+        confidence_level=level,
+        method="percentile",
+        rng=seed,
+    ).confidence_interval
     return float(interval.low), float(interval.high)
 
 

@@ -4,6 +4,7 @@ Everything is laid out in a canonical plane of 1024 x 1024 units of 0.35 mm, see
 the right of the image, which is the patient's left; y grows downwards; the midline of an upright patient is x = 512.
 The outlines are curves and not pictures, so a mask of any size is the curves' own and exact, whatever the film's noise.
 """
+
 import hashlib
 from types import SimpleNamespace
 
@@ -18,15 +19,73 @@ STEP = 0.25  # spacing of the tabulated curves, in units: finer than a pixel of 
 FIRST, LAST = -400.0, 1500.0  # the tabulated range
 
 # Distance from the midline (units) against y, for an average adult in full inspiration. The heart is drawn over them.
-LATERAL = [(78, 128), (84, 168), (100, 204), (140, 263), (180, 303), (220, 329), (260, 347), (300, 360), (380, 378),
-           (460, 390), (540, 400), (620, 408), (700, 414), (780, 416), (880, 411), (1000, 402)]
-MEDIAL_RIGHT = [(78, 127), (84, 106), (100, 86), (140, 59), (180, 48), (220, 45), (300, 50), (380, 62), (460, 74),
-                (560, 78), (1000, 78)]
-MEDIAL_LEFT = [(78, 127), (84, 108), (100, 95), (140, 80), (180, 73), (220, 70), (260, 72), (320, 88), (380, 112),
-               (430, 118), (480, 122), (560, 122), (1000, 122)]
+LATERAL = [
+    (78, 128),
+    (84, 168),
+    (100, 204),
+    (140, 263),
+    (180, 303),
+    (220, 329),
+    (260, 347),
+    (300, 360),
+    (380, 378),
+    (460, 390),
+    (540, 400),
+    (620, 408),
+    (700, 414),
+    (780, 416),
+    (880, 411),
+    (1000, 402),
+]
+MEDIAL_RIGHT = [
+    (78, 127),
+    (84, 106),
+    (100, 86),
+    (140, 59),
+    (180, 48),
+    (220, 45),
+    (300, 50),
+    (380, 62),
+    (460, 74),
+    (560, 78),
+    (1000, 78),
+]
+MEDIAL_LEFT = [
+    (78, 127),
+    (84, 108),
+    (100, 95),
+    (140, 80),
+    (180, 73),
+    (220, 70),
+    (260, 72),
+    (320, 88),
+    (380, 112),
+    (430, 118),
+    (480, 122),
+    (560, 122),
+    (1000, 122),
+]
 # The heart's outline (x from the midline, patient's left positive; y), clockwise on the image from its top.
-HEART = [(-2, 455), (70, 466), (148, 503), (186, 543), (218, 583), (238, 621), (251, 660), (252, 700), (232, 740),
-         (160, 769), (45, 780), (-50, 752), (-90, 705), (-105, 660), (-109, 620), (-103, 578), (-92, 538), (-66, 490)]
+HEART = [
+    (-2, 455),
+    (70, 466),
+    (148, 503),
+    (186, 543),
+    (218, 583),
+    (238, 621),
+    (251, 660),
+    (252, 700),
+    (232, 740),
+    (160, 769),
+    (45, 780),
+    (-50, 752),
+    (-90, 705),
+    (-105, 660),
+    (-109, 620),
+    (-103, 578),
+    (-92, 538),
+    (-66, 490),
+]
 HEART_CENTRE = (66.0, 632.0)
 HEART_WIDTH = 361.0
 
@@ -128,8 +187,9 @@ def _shape_heart(body, patient, pose, stretch):
     width = min(patient.ctr * pose.magnify, 0.60) * thorax
     points = np.array(HEART, float)
     right, left = -points[:, 0].min(), points[:, 0].max()
-    points[:, 0] *= np.where(points[:, 0] < 0, patient.heart_right * width / right,
-                             (1 - patient.heart_right) * width / left)
+    points[:, 0] *= np.where(
+        points[:, 0] < 0, patient.heart_right * width / right, (1 - patient.heart_right) * width / left
+    )
     ceiling = body.top + (455 - body.top) * stretch + 0.25 * pose.breath - 30 * (width / HEART_WIDTH - 1)
     floor = body.tops["left"] + 36
     points[:, 1] = ceiling + (points[:, 1] - 455) * (floor - ceiling) / (780 - 455)

@@ -1,4 +1,5 @@
 """The beam: centimetres of every tissue along each ray, Beer-Lambert's law, scatter; log attenuation a pixel."""
+
 import cv2
 import numpy as np
 
@@ -35,7 +36,7 @@ def draw_trunk(body, place_of, rng):
     depth = look_up(thick, place_of.y) * np.sqrt(1 - np.square(np.square(edge)))
     if arms:
         arm = np.abs(place_of.out - 565 * wide) / 62
-        depth = np.maximum(depth, 8 * np.sqrt(np.clip(1 - arm ** 2, 0, 1)) * chord(place_of.y - 120, 110))
+        depth = np.maximum(depth, 8 * np.sqrt(np.clip(1 - arm**2, 0, 1)) * chord(place_of.y - 120, 110))
     for side in (-1, 1):
         x = place_of.x - np.float32(MIDLINE + side * 232 * wide)
         if patient.breast:
@@ -51,15 +52,15 @@ def draw_air(body, place_of):
     across = np.clip(place_of.out / np.maximum(place_of.lateral, 1), 0, 1)
     high = np.clip((place_of.y - np.float32(body.top - 4)) / 420, 0, 1)
     room = np.interp(place_of.y, [78, 200, 330, 450], [9.0, 10.8, 13.2, 15.5]).astype(np.float32)
-    depth = room * np.sqrt(1 - across ** 2.3) * np.sqrt(high * (2 - high)) ** 0.9
+    depth = room * np.sqrt(1 - across**2.3) * np.sqrt(high * (2 - high)) ** 0.9
     hidden = chord(place_of.medial - place_of.out, 26)
     for side in ("left", "right"):  # the heart's foot: no air between it and the diaphragm
         foot = np.clip((place_of.y - np.float32(body.heart_foot[side])) / 45, 0, 1)
         foot = foot * chord(place_of.floor - place_of.out, 26) * (place_of.left == (side == "left"))
         hidden = np.maximum(hidden, foot)
     depth = depth * (1 - 0.93 * hidden)
-    inside = np.clip(1 - place_of.heart ** 2, 0, 1)
-    depth = depth * (1 - 0.74 * inside ** 0.36)
+    inside = np.clip(1 - place_of.heart**2, 0, 1)
+    depth = depth * (1 - 0.74 * inside**0.36)
     below = np.clip(place_of.y - place_of.dome, 0, None)
     recess = 0.24 * np.exp(-below / 60)  # lung behind the dome
     return depth * np.where(below > 0, recess + (1 - recess) * (1 - chord(below, 16)), 1)
@@ -67,13 +68,15 @@ def draw_air(body, place_of):
 
 def draw_mediastinum(body, place_of):
     """Extra blood along the beam, cm, (H, W) float32: aorta's arch and descending course, the heart's own depth."""
-    inside = np.clip(1 - place_of.heart ** 2, 0, 1)
+    inside = np.clip(1 - place_of.heart**2, 0, 1)
     heart = 3.2 * np.sqrt(inside)
-    knob = np.hypot((place_of.x - np.float32(MIDLINE + 48 + 0.5 * body.patient.knob)) / (34 + 0.4 * body.patient.knob),
-                    (place_of.y - np.float32(body.knob_at)) / 36)
+    knob = np.hypot(
+        (place_of.x - np.float32(MIDLINE + 48 + 0.5 * body.patient.knob)) / (34 + 0.4 * body.patient.knob),
+        (place_of.y - np.float32(body.knob_at)) / 36,
+    )
     aorta = np.clip(1 - ((place_of.x - np.float32(MIDLINE + 52)) / 30) ** 2, 0, 1)
     aorta = aorta * np.clip((place_of.y - np.float32(body.knob_at)) / 40, 0, 1)
-    return heart + 1.6 * np.sqrt(np.clip(1 - knob ** 2, 0, 1)) + 1.1 * np.sqrt(aorta)
+    return heart + 1.6 * np.sqrt(np.clip(1 - knob**2, 0, 1)) + 1.1 * np.sqrt(aorta)
 
 
 def draw_gas(body, place_of, rng):
@@ -88,7 +91,7 @@ def draw_gas(body, place_of, rng):
     for _ in range(int(rng.integers(0, 4))):
         x, y = MIDLINE + rng.uniform(190, 330), level + rng.uniform(70, 170)
         r = np.hypot((place_of.x - np.float32(x)) / rng.uniform(22, 45), (place_of.y - np.float32(y)) / 24)
-        gas += 2.5 * np.sqrt(np.clip(1 - r ** 2, 0, 1))
+        gas += 2.5 * np.sqrt(np.clip(1 - r**2, 0, 1))
     return gas
 
 

@@ -1,4 +1,5 @@
 """Bones in the way of the beam: ribs, spine, clavicles, scapulae, humeri; centimetres of bone for every pixel."""
+
 import cv2
 import numpy as np
 
@@ -75,7 +76,7 @@ def clavicle_path(body, side):
     width = body.patient.width
     lift = body.patient.clavicle + (22 if body.pose.portable else 0)
     x = MIDLINE + sign * (38 + 345 * along) * width + body.pose.turn
-    y = 218 - lift - 128 * along ** 0.9 + 13 * np.sin(2 * np.pi * along * 0.95) + 5 * sign
+    y = 218 - lift - 128 * along**0.9 + 13 * np.sin(2 * np.pi * along * 0.95) + 5 * sign
     return np.stack([x, y], 1)
 
 
@@ -108,8 +109,20 @@ def draw_girdle(body, shape, unit):
         fill(outer, [place(outline, shape, body.pose)])
         fill(inner, [place(ribbon(middle, half * 0.62), shape, body.pose)])
         inward = -38 if portable else 12  # shoulders rolled forward carry the blades off the lungs in a PA film
-        wing = np.array([(352 + inward, 128), (410, 96), (462, 150), (438, 215), (408 + inward / 2, 330),
-                         (382 + inward, 428), (366 + inward, 432), (350 + inward, 300), (338 + inward, 190)], float)
+        wing = np.array(
+            [
+                (352 + inward, 128),
+                (410, 96),
+                (462, 150),
+                (438, 215),
+                (408 + inward / 2, 330),
+                (382 + inward, 428),
+                (366 + inward, 432),
+                (350 + inward, 300),
+                (338 + inward, 190),
+            ],
+            float,
+        )
         wing[:, 0] = MIDLINE + sign * wing[:, 0] * width
         points = place(wing, shape, body.pose)
         fill(blade, [points])
@@ -120,8 +133,12 @@ def draw_girdle(body, shape, unit):
         fill(rim, [ribbon(place(spine, shape, body.pose), np.array([4, 8, 11, 15]) / unit)])
         head = np.array([(494, 152)]) if not portable else np.array([(480, 172)])
         head = place(np.stack([MIDLINE + sign * head[:, 0] * width, head[:, 1]], 1), shape, body.pose)[0]
-        arm = np.array([(498, 160), (540, 260), (562, 420), (575, 700)] if portable
-                       else [(498, 158), (560, 205), (640, 270), (760, 360)], float)
+        arm = np.array(
+            [(498, 160), (540, 260), (562, 420), (575, 700)]
+            if portable
+            else [(498, 158), (560, 205), (640, 270), (760, 360)],
+            float,
+        )
         arm[:, 0] = MIDLINE + sign * arm[:, 0] * width
         fill(outer, [ribbon(place(arm, shape, body.pose), np.array([40, 30, 26, 26]) / unit)])
         fill(inner, [ribbon(place(arm, shape, body.pose), np.array([32, 20, 15, 15]) / unit)])

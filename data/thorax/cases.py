@@ -1,4 +1,5 @@
 """Which cases a phantom holds, and one case drawn and written: nothing here depends on how many others there are."""
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,9 +31,22 @@ def plan_jsrt(count, size):
     for name in names:
         masks = {organ: f"SCR/fold{2 - int(name[-3:]) % 2}/masks/{organ}/{name}.gif" for organ in ORGANS}
         lesion = f"lesions/JSRT/{name}.png" if name.startswith("JPCLN") else None
-        cases.append(SimpleNamespace(set="JSRT", name=name, patient=name, kind=kind, shape=(size, size), view="PA",
-                                     hospital=exposure.FILM, severity=0.5, disease="nodule" if lesion else None,
-                                     file=f"JSRT/{name}{formats.SUFFIX[kind]}", masks=masks, lesion=lesion))
+        cases.append(
+            SimpleNamespace(
+                set="JSRT",
+                name=name,
+                patient=name,
+                kind=kind,
+                shape=(size, size),
+                view="PA",
+                hospital=exposure.FILM,
+                severity=0.5,
+                disease="nodule" if lesion else None,
+                file=f"JSRT/{name}{formats.SUFFIX[kind]}",
+                masks=masks,
+                lesion=lesion,
+            )
+        )
     return cases
 
 
@@ -57,14 +71,27 @@ def plan_class(folder, count, size, seed, confounded=False):
             kind, view = exposure.choose(hospital.formats, own), exposure.choose(hospital.views, own)
             side = round(min(size, DRAWN) * hospital.scale)
             long = round(side * max(hospital.aspect, 1 / hospital.aspect))
-            cases.append(SimpleNamespace(
-                set="cohort", name=name, folder=folder, number=1000 * (number + 1) + patient + 1, kind=kind, view=view,
-                patient=f"{folder}-p{patient + 1:03d}", hospital=hospital, finding=finding, label=label,
-                shape=(long, side) if hospital.aspect > 1 else (side, long), offset=offsets[film],
-                severity=float(np.clip(worst + own.normal(0, 0.12), 0, 1)),
-                disease=None if folder == "normal" else folder,
-                file=f"cohort/{folder}/{name}{formats.SUFFIX[kind]}", masks={"labels": f"masks/{folder}/{name}.png"},
-                lesion=None if folder == "normal" else f"lesions/{folder}/{name}.png"))
+            cases.append(
+                SimpleNamespace(
+                    set="cohort",
+                    name=name,
+                    folder=folder,
+                    number=1000 * (number + 1) + patient + 1,
+                    kind=kind,
+                    view=view,
+                    patient=f"{folder}-p{patient + 1:03d}",
+                    hospital=hospital,
+                    finding=finding,
+                    label=label,
+                    shape=(long, side) if hospital.aspect > 1 else (side, long),
+                    offset=offsets[film],
+                    severity=float(np.clip(worst + own.normal(0, 0.12), 0, 1)),
+                    disease=None if folder == "normal" else folder,
+                    file=f"cohort/{folder}/{name}{formats.SUFFIX[kind]}",
+                    masks={"labels": f"masks/{folder}/{name}.png"},
+                    lesion=None if folder == "normal" else f"lesions/{folder}/{name}.png",
+                )
+            )
         patient += 1
     return cases
 
@@ -78,8 +105,19 @@ def plan_laterals(cases, count):
     laterals = []
     for case in turns[:count]:
         name = f"{case.patient}-lateral"
-        laterals.append(SimpleNamespace(**{**vars(case), "set": "lateral", "name": name, "view": "L", "lesion": None,
-                                           "masks": {}, "file": f"lateral/{name}{formats.SUFFIX[case.kind]}"}))
+        laterals.append(
+            SimpleNamespace(
+                **{
+                    **vars(case),
+                    "set": "lateral",
+                    "name": name,
+                    "view": "L",
+                    "lesion": None,
+                    "masks": {},
+                    "file": f"lateral/{name}{formats.SUFFIX[case.kind]}",
+                }
+            )
+        )
     return laterals
 
 
@@ -91,9 +129,18 @@ def case_files(case):
 def describe(case, seed):
     """A case's row of metadata.xls, a dict by formats.COLUMNS."""
     person = anatomy.draw_patient(anatomy.keyed_rng(seed, "patient", case.patient))
-    return {"source": case.hospital.name, "filename": case.file.rsplit("/", 1)[1], "patientid": case.number,
-            "offset": case.offset, "sex": person.sex, "age": person.age, "finding": case.finding,
-            "Class": case.label, "view": case.view, "license": "CC0"}
+    return {
+        "source": case.hospital.name,
+        "filename": case.file.rsplit("/", 1)[1],
+        "patientid": case.number,
+        "offset": case.offset,
+        "sex": person.sex,
+        "age": person.age,
+        "finding": case.finding,
+        "Class": case.label,
+        "view": case.view,
+        "license": "CC0",
+    }
 
 
 def draw_frontal(case, person, seed):
@@ -134,8 +181,14 @@ def write_case(case, out, seed):
     facts = None
     if case.kind.startswith("dicom"):
         spacing = anatomy.UNIT_MM * anatomy.pixel_size(case.shape)
-        facts = {**describe(case, seed), "patient": case.number, "case": case.name, "seed": seed, "spacing": spacing,
-                 "hospital": case.hospital.name}
+        facts = {
+            **describe(case, seed),
+            "patient": case.number,
+            "case": case.name,
+            "seed": seed,
+            "spacing": spacing,
+            "hospital": case.hospital.name,
+        }
     for name in case_files(case):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
     formats.write_image(out / case.file, film, case.kind, facts)

@@ -5,6 +5,7 @@ with air bronchograms; tuberculosis makes a thick-walled cavity amid patches in 
 diffuse net from the hila; COVID-19 lays ground glass on both lungs' periphery, lower zones first. `severity` runs from
 0 to 1 over the images of a patient.
 """
+
 import numpy as np
 
 from data.thorax.anatomy import MIDLINE, look_up
@@ -114,7 +115,7 @@ def draw_nodule(body, place_of, severity, rng):
     radius = rng.uniform(9, 28)
     away = np.hypot(place_of.x - np.float32(centre[0]), place_of.y - np.float32(centre[1])) / radius
     away = away + 0.08 * wavy(place_of.out.shape, rng, 20)
-    ball = np.sqrt(np.clip(1 - away ** 2, 0, 1)) * radius * 2 * 0.035 / 9  # its chord over the lung's depth
+    ball = np.sqrt(np.clip(1 - away**2, 0, 1)) * radius * 2 * 0.035 / 9  # its chord over the lung's depth
     return (ball * 1.3).astype(np.float32), {side}, away < 1
 
 

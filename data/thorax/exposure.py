@@ -1,4 +1,5 @@
 """Where and how a film is taken: hospitals, exposure and tone curve, quantum noise, collimation, markers, labels."""
+
 from types import SimpleNamespace
 
 import cv2
@@ -10,24 +11,95 @@ from data.thorax.anatomy import pixel_size
 # scatter: against the primary; formats: names of formats.WRITERS with their shares; views with theirs;
 # border: colour outside the collimated field.
 HOSPITALS = (
-    SimpleNamespace(name="Phantom Northfield", scale=1.0, aspect=1.0, slope=1.15, bias=0.15, dose=4e4, scatter=0.6,
-                    formats={"png16": 0.5, "png8": 0.5}, views={"PA": 1.0}, marker="R", size=1.0,
-                    border=0.97, trim=0.03),
-    SimpleNamespace(name="Phantom Harbour", scale=0.9, aspect=1.2, slope=1.6, bias=-0.5, dose=9e4, scatter=0.3,
-                    formats={"dicom": 0.8, "png16": 0.2}, views={"PA": 0.85, "AP": 0.15}, marker="L", size=1.2,
-                    border=0.0, trim=0.05),
-    SimpleNamespace(name="Phantom St Roch", scale=0.8, aspect=1.22, slope=1.35, bias=-0.2, dose=3e4, scatter=0.5,
-                    formats={"dicom1": 0.8, "jpeg": 0.2}, views={"PA": 0.7, "AP": 0.3}, marker="DX", size=0.7,
-                    border=0.0, trim=0.02),
-    SimpleNamespace(name="Phantom Eastgate", scale=0.85, aspect=0.82, slope=1.2, bias=0.1, dose=1.2e4, scatter=0.9,
-                    formats={"jpeg": 0.7, "png8": 0.3}, views={"AP": 0.4, "AP Supine": 0.6}, marker="AP", size=1.0,
-                    border=0.0, trim=0.04),
-    SimpleNamespace(name="Phantom Meadow", scale=0.7, aspect=0.9, slope=1.75, bias=-0.35, dose=6e4, scatter=0.25,
-                    formats={"png8": 0.6, "dicom": 0.4}, views={"PA": 1.0}, marker="(R)", size=0.9,
-                    border=0.0, trim=0.0),
+    SimpleNamespace(
+        name="Phantom Northfield",
+        scale=1.0,
+        aspect=1.0,
+        slope=1.15,
+        bias=0.15,
+        dose=4e4,
+        scatter=0.6,
+        formats={"png16": 0.5, "png8": 0.5},
+        views={"PA": 1.0},
+        marker="R",
+        size=1.0,
+        border=0.97,
+        trim=0.03,
+    ),
+    SimpleNamespace(
+        name="Phantom Harbour",
+        scale=0.9,
+        aspect=1.2,
+        slope=1.6,
+        bias=-0.5,
+        dose=9e4,
+        scatter=0.3,
+        formats={"dicom": 0.8, "png16": 0.2},
+        views={"PA": 0.85, "AP": 0.15},
+        marker="L",
+        size=1.2,
+        border=0.0,
+        trim=0.05,
+    ),
+    SimpleNamespace(
+        name="Phantom St Roch",
+        scale=0.8,
+        aspect=1.22,
+        slope=1.35,
+        bias=-0.2,
+        dose=3e4,
+        scatter=0.5,
+        formats={"dicom1": 0.8, "jpeg": 0.2},
+        views={"PA": 0.7, "AP": 0.3},
+        marker="DX",
+        size=0.7,
+        border=0.0,
+        trim=0.02,
+    ),
+    SimpleNamespace(
+        name="Phantom Eastgate",
+        scale=0.85,
+        aspect=0.82,
+        slope=1.2,
+        bias=0.1,
+        dose=1.2e4,
+        scatter=0.9,
+        formats={"jpeg": 0.7, "png8": 0.3},
+        views={"AP": 0.4, "AP Supine": 0.6},
+        marker="AP",
+        size=1.0,
+        border=0.0,
+        trim=0.04,
+    ),
+    SimpleNamespace(
+        name="Phantom Meadow",
+        scale=0.7,
+        aspect=0.9,
+        slope=1.75,
+        bias=-0.35,
+        dose=6e4,
+        scatter=0.25,
+        formats={"png8": 0.6, "dicom": 0.4},
+        views={"PA": 1.0},
+        marker="(R)",
+        size=0.9,
+        border=0.0,
+        trim=0.0,
+    ),
 )
-FILM = SimpleNamespace(name="JSRT", scale=1.0, aspect=1.0, slope=1.1, bias=0.2, dose=6e4, scatter=0.5, marker="",
-                       size=1.0, border=0.97, trim=0.0)
+FILM = SimpleNamespace(
+    name="JSRT",
+    scale=1.0,
+    aspect=1.0,
+    slope=1.1,
+    bias=0.2,
+    dose=6e4,
+    scatter=0.5,
+    marker="",
+    size=1.0,
+    border=0.97,
+    trim=0.0,
+)
 
 
 def choose(options, rng):
@@ -48,7 +120,7 @@ def expose(signal, lungs, shape, hospital, rng):
     dose = hospital.dose * float(np.exp(rng.normal(0, 0.35))) * pixel_size(shape) ** 2
     if shape != signal.shape:
         attenuation = cv2.resize(attenuation, shape[::-1], interpolation=cv2.INTER_CUBIC)
-    spread = np.exp(attenuation * 0.5) * np.float32(dose ** -0.5)
+    spread = np.exp(attenuation * 0.5) * np.float32(dose**-0.5)
     attenuation += np.minimum(spread, 0.25) * rng.standard_normal(shape, np.float32)
     return 1 / (1 + np.exp(np.float32(slope * reference - bias) - np.float32(slope) * attenuation))
 
@@ -92,9 +164,9 @@ def blank_labels(film, rng):
         for start in (0.0, 0.86):
             wide = rng.uniform(0.06, 0.14)
             left = int(width * (start + rng.uniform(0, 0.05)))
-            film[: int(height * rng.uniform(0.02, 0.07)), left:left + int(wide * width)] = 0
+            film[: int(height * rng.uniform(0.02, 0.07)), left : left + int(wide * width)] = 0
     if rng.random() < 0.4:
-        film[height - int(height * rng.uniform(0.004, 0.014)):] = 0.99
+        film[height - int(height * rng.uniform(0.004, 0.014)) :] = 0.99
     if rng.random() < 0.3:
         film[:, : int(width * rng.uniform(0.004, 0.016))] = 0.99
 
@@ -109,7 +181,7 @@ def draw_wires(film, rng):
         end = np.array([rng.uniform(0, 1), rng.choice([-0.05, 1.05])])
         t = np.linspace(0, 1, 40)[:, None]
         middle = (start + end) / 2 + rng.normal(0, 0.12, 2)
-        curve = ((1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t ** 2 * end) * (width, height)
+        curve = ((1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end) * (width, height)
         cv2.polylines(canvas, [np.round(curve * 16).astype(np.int32)], False, 130, thick, cv2.LINE_AA, 4)
         centre = tuple(int(v) for v in start * (width, height))
         cv2.circle(canvas, centre, int(min(film.shape) * 0.013), 170, max(1, thick), cv2.LINE_AA)

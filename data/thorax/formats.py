@@ -1,4 +1,5 @@
 """The formats radiographs come in, written: JSRT .IMG, PNG of 8 and 16 bits, JPEG, DICOM, SCR gif, metadata.xls."""
+
 import hashlib
 
 import cv2

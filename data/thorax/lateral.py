@@ -1,4 +1,5 @@
 """A lateral thorax: the patient faces the left of the image, spine on the right, both lungs over each other."""
+
 import cv2
 import numpy as np
 
@@ -36,8 +37,10 @@ def draw_lateral(patient, shape, keys):
     spine = border(y, [(-300, 590), (60, 610), (200, 700), (380, 770), (560, 790), (760, 765), (960, 715), (1400, 690)])
     rear = spine + 78 * np.clip((y - 60) / 200, 0, 1)  # lung lies beside the spine as well
     gap, drop = 22 + patient.dome_gap * 0.5, patient.dome_right * 0.5
-    domes = [725 + drop + lift + 0.00045 * np.clip(430 - x, 0, None) ** 2 + 0.00125 * np.clip(x - 430, 0, None) ** 2
-             for lift in (0, gap)]
+    domes = [
+        725 + drop + lift + 0.00045 * np.clip(430 - x, 0, None) ** 2 + 0.00125 * np.clip(x - 430, 0, None) ** 2
+        for lift in (0, gap)
+    ]
     air = np.zeros(shape, np.float32)
     for dome in domes:
         side = chord(x - wall, 60) * chord(rear - x, 90) * chord(y - 95, 240) * chord(dome - y, 14)
@@ -45,8 +48,8 @@ def draw_lateral(patient, shape, keys):
     size = 0.9 + 0.6 * (patient.ctr - 0.45)
     dx, dy = x - 400, y - 605  # the heart lies on the diaphragm and leans on the sternum
     r = np.hypot((dx * 0.9 + dy * 0.44) / (196 * size), (dy * 0.9 - dx * 0.44) / (150 * size))
-    heart = np.clip(1 - r ** 2, 0, 1)
-    air *= 1 - 0.45 * heart ** 0.6
+    heart = np.clip(1 - r**2, 0, 1)
+    air *= 1 - 0.45 * heart**0.6
     arch = np.clip(1 - (np.abs(np.hypot((x - 590) / 85, (y - 330) / 95) - 1) * 3.2) ** 2, 0, 1)
     arch = arch * np.clip((345 - y) / 40, 0, 1)
     descent = np.clip(1 - ((x - 688) / 26) ** 2, 0, 1) * np.clip((y - 300) / 60, 0, 1) * np.clip((640 - y) / 200, 0, 1)
@@ -92,7 +95,7 @@ def draw_cage(wall, spine, pose, shape, unit, rng):
             start = np.array([back, 60 + 71 * number + offset])
             reach = np.interp(number, [1, 3, 7, 10], [300, 470, 530, 330])
             fall = np.interp(number, [1, 4, 10], [90, 190, 230]) + rng.normal(0, 6)
-            path = np.stack([start[0] - reach * along ** 1.1, start[1] + fall * np.sin(along * 1.45)], 1)
+            path = np.stack([start[0] - reach * along**1.1, start[1] + fall * np.sin(along * 1.45)], 1)
             points = place(path, shape, pose)
             fill(shell, [ribbon(points, 10 / unit)])
             fill(core, [ribbon(points, 6.5 / unit)])

@@ -1,4 +1,5 @@
 """What lies in the lungs' air: hila, the branching vessels, bronchi and trachea; centimetres for every pixel."""
+
 import cv2
 import numpy as np
 
@@ -19,7 +20,7 @@ def grow_tree(starts, headings, radii, rng, depths=8):
     paths, ends = [], []
     for depth in range(depths):
         count = len(radii)
-        length = (38 + 34 * rng.random(count)) * 0.93 ** depth
+        length = (38 + 34 * rng.random(count)) * 0.93**depth
         bend = np.cumsum(rng.normal(0, 0.13, (count, NODES - 1)), 1) + headings[:, None]
         steps = np.stack([np.cos(bend), np.sin(bend)], 2) * (length / (NODES - 1))[:, None, None]
         path = np.concatenate([starts[:, None], starts[:, None] + np.cumsum(steps, 1)], 1)
@@ -96,8 +97,9 @@ def draw_hila(body, place_of):
     for side in ("left", "right"):
         x, y = hilum(body, side)
         for dy, wide, high, cm in ((-18, 26, 34, 1.2), (34, 22, 46, 1.3)):
-            total += cm * np.exp(-(((place_of.x - np.float32(x)) / wide) ** 2)
-                                 - ((place_of.y - np.float32(y + dy)) / high) ** 2)
+            total += cm * np.exp(
+                -(((place_of.x - np.float32(x)) / wide) ** 2) - ((place_of.y - np.float32(y + dy)) / high) ** 2
+            )
     return total.astype(np.float32)
 
 
@@ -109,8 +111,13 @@ def draw_airway(body, shape, unit):
     core = np.zeros(shape, np.uint8)
     knob = body.patient.knob
     trunk = np.array([(0, -80), (0, 120), (-3 - knob * 0.15, 230), (-5 - knob * 0.2, carina - 30), (-4, carina)], float)
-    trunk = np.stack([np.interp(np.linspace(0, 4, 40), range(5), trunk[:, 0]),
-                      np.interp(np.linspace(0, 4, 40), range(5), trunk[:, 1])], 1)
+    trunk = np.stack(
+        [
+            np.interp(np.linspace(0, 4, 40), range(5), trunk[:, 0]),
+            np.interp(np.linspace(0, 4, 40), range(5), trunk[:, 1]),
+        ],
+        1,
+    )
     right = np.array([(-4, carina - 8), (-32, carina + 34), (-62, carina + 82), (-84, carina + 128)], float)
     left = np.array([(-4, carina - 8), (40, carina + 32), (88, carina + 58), (122, carina + 80)], float)
     for path, half in ((trunk, 23.0), (right, 17.0), (left, 15.0)):
@@ -126,7 +133,7 @@ def wavy(shape, rng, cells, octaves=3):
     """Smooth noise (H, W) float32 of zero mean and unit spread, `cells` bumps across; the same at any resolution."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
-        count = cells * 2 ** octave
+        count = cells * 2**octave
         grid = rng.standard_normal((count, count)).astype(np.float32)
-        total += cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC) * 0.6 ** octave
+        total += cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC) * 0.6**octave
     return total / (float(total.std()) + 1e-6)

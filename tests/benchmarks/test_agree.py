@@ -81,9 +81,14 @@ def grown(labels):
 
 
 FAULTS = {
-    "shifted": lambda labels: np.roll(labels, 1, 0), "shifted far": lambda labels: np.roll(labels, SIDE // 3, 1),
-    "mirrored": lambda labels: np.ascontiguousarray(labels[:, ::-1]), "grown": grown, "no heart": swapped(0, 1),
-    "heart and left": swapped(1, 2), "heart and right": swapped(1, 3), "left and right": swapped(2, 3),
+    "shifted": lambda labels: np.roll(labels, 1, 0),
+    "shifted far": lambda labels: np.roll(labels, SIDE // 3, 1),
+    "mirrored": lambda labels: np.ascontiguousarray(labels[:, ::-1]),
+    "grown": grown,
+    "no heart": swapped(0, 1),
+    "heart and left": swapped(1, 2),
+    "heart and right": swapped(1, 3),
+    "left and right": swapped(2, 3),
 }
 
 
@@ -120,6 +125,7 @@ def test_faults_of_what_was_written_are_seen(written, fault):
 def test_edges_lie_on_edges(written, monkeypatch):
     """Middles of the outermost pixels on each other instead: the usual mistake in enlarging, half a pixel of the
     network's at the film's edge."""
+
     def corners(p, size):
         large = F.interpolate(torch.from_numpy(p)[None], size[::-1], mode="bilinear", align_corners=True)
         return large[0].argmax(0).numpy().astype(np.uint8)

@@ -23,16 +23,21 @@ def test_growth_as_a_person_runs_it(tmp_path, monkeypatch, capsys):
 
 
 def test_further_cases_are_compared_with_the_count_before():
-    made = [{"script": script, "cases": cases, "seconds": 5 + each * cases, "busy": cases, "bytes": 10 * cases}
-            for cases in (10, 110) for script, each in (("s", 0.5), ("c", 0.25))]
+    made = [
+        {"script": script, "cases": cases, "seconds": 5 + each * cases, "busy": cases, "bytes": 10 * cases}
+        for cases in (10, 110)
+        for script, each in (("s", 0.5), ("c", 0.25))
+    ]
     growth.compare(made)
     assert [row["seconds_more"] for row in made[2:]] == [0.5, 0.25]
     assert made[2]["bytes_more"] == 10 and made[2]["busy_more"] == 1
 
 
 def test_what_grows_is_seen():
-    flat = [{"script": "s", "cases": 10**i, "peak_bytes": 100, "seconds_more": 0.1, "busy_more": 0.1, "bytes_more": 5}
-            for i in range(4)]
+    flat = [
+        {"script": "s", "cases": 10**i, "peak_bytes": 100, "seconds_more": 0.1, "busy_more": 0.1, "bytes_more": 5}
+        for i in range(4)
+    ]
     assert growth.growing(flat) == []
     said = growth.growing([*flat[:3], flat[3] | {"seconds_more": 0.2, "busy_more": 0.15}])
     assert "s: seconds a further case grow from 0.1 to 0.2 at 1000 cases." in said and len(said) == 1

@@ -38,10 +38,23 @@ def arguments(films, tmp_path_factory):
     classifier, net_label, scaling = inputs.classifier_weights(None, output)
     folder = inputs.pair(files[0], output, SIZE.side)
     return {
-        "film": files[0], "films": files, "weights": inputs.segmentation_weights(None, output), "size": SIZE.network,
-        "class_weights": [0.5, 1, 1, 1], "learning_rate": 1e-4, "classifier": classifier, "net_label": net_label,
-        "scaling": scaling, "folder": folder, "case": inputs.CASE, "side": SIZE.side, "patch": SIZE.patch,
-        "output": output, "target": 0, "settings": [], "device": "cpu",
+        "film": files[0],
+        "films": files,
+        "weights": inputs.segmentation_weights(None, output),
+        "size": SIZE.network,
+        "class_weights": [0.5, 1, 1, 1],
+        "learning_rate": 1e-4,
+        "classifier": classifier,
+        "net_label": net_label,
+        "scaling": scaling,
+        "folder": folder,
+        "case": inputs.CASE,
+        "side": SIZE.side,
+        "patch": SIZE.patch,
+        "output": output,
+        "target": 0,
+        "settings": [],
+        "device": "cpu",
         "centres": project_side.centres(folder, inputs.CASE, SIZE.side, SIZE.repeat).tolist(),
     }
 
@@ -72,8 +85,18 @@ def test_whole_stage_1_agrees(arguments, call, monkeypatch, tmp_path):
     words = [*files, "--weights", weights, "--size", SIZE.network, "-o", tmp_path / "plain"]
     monkeypatch.setattr(sys, "argv", ["plain_segment", *map(str, words)])
     plain_segment.main()
-    done = call("segmentation/inference.py", "-i", *files, "-o", tmp_path / "project", f"file_weights={weights}",
-                "crop_border=False", f"resize_height={SIZE.network}", f"resize_width={SIZE.network}", "device=cpu")
+    done = call(
+        "segmentation/inference.py",
+        "-i",
+        *files,
+        "-o",
+        tmp_path / "project",
+        f"file_weights={weights}",
+        "crop_border=False",
+        f"resize_height={SIZE.network}",
+        f"resize_width={SIZE.network}",
+        "device=cpu",
+    )
     assert done.code == 0, done.out + done.err
     words, same = agree.masks(files, tmp_path / "plain", tmp_path / "project", True)
     assert same, words
@@ -87,8 +110,17 @@ def test_processes_in_turn_and_the_table(arguments, tmp_path, monkeypatch):
     measured = {"gflops": 100.0, "gbytes": 10.0, "threads": 1}
     row = rows.row("equalise", "float32", [], found, ("work", 0, 1e6))
     row["floor_s"] = work.floor(*row.pop("amount"), measured)
-    told = {"rows": [row], "rates": measured, "machine": "m", "date": "d", "load": [0, 1], "data": "x", "versions": "v",
-            "losses": {"plain": [1.0]}, "waits": {"segmentation": 0.01}}
+    told = {
+        "rows": [row],
+        "rates": measured,
+        "machine": "m",
+        "date": "d",
+        "load": [0, 1],
+        "data": "x",
+        "versions": "v",
+        "losses": {"plain": [1.0]},
+        "waits": {"segmentation": 0.01},
+    }
     lines = table.markdown(json.loads(json.dumps(told))).splitlines()
     assert row["agree"] and lines[5].startswith("| equalise and gamma, float32 | work |")
     assert len(set(line.count("|") for line in lines if line.startswith("|"))) == 1
@@ -126,22 +158,33 @@ def test_a_profile_sums_to_the_run(arguments):
 
 def test_a_gpu_s_profile_is_of_its_own_seconds():
     """The kernels' seconds, which the profiler tells of the operation and again of the kernel."""
+
     def event(key, own, kernels, device=DeviceType.CPU):
         return SimpleNamespace(key=key, self_cpu_time_total=own, self_device_time_total=kernels, device_type=device)
 
-    events = [event("aten::cudnn_convolution", 1e5, 6e5), event("aten::relu_", 3e5, 1e5),
-              event("cudaLaunchKernel", 1e5, 0), event("sm90_conv", 0, 6e5, DeviceType.CUDA),
-              event("Optimizer.step#Adam.step", 0, 2e5, DeviceType.CUDA)]
+    events = [
+        event("aten::cudnn_convolution", 1e5, 6e5),
+        event("aten::relu_", 3e5, 1e5),
+        event("cudaLaunchKernel", 1e5, 0),
+        event("sm90_conv", 0, 6e5, DeviceType.CUDA),
+        event("Optimizer.step#Adam.step", 0, 2e5, DeviceType.CUDA),
+    ]
     found = profiles.summed(events, 1.0, cuda=True)
     assert [found[name] for name in ("convolution", "ReLU", profiles.OUTSIDE)] == pytest.approx([0.6, 0.1, 0.3])
     found = profiles.summed(events, 1.0, cuda=False)
     assert [found[name] for name in ("convolution", "ReLU", profiles.OUTSIDE)] == pytest.approx([0.1, 0.3, 0.6])
 
 
-@pytest.mark.parametrize("operation,kind", [
-    ("aten::mkldnn_convolution", "convolution"), ("aten::convolution_backward", "convolution, backward"),
-    ("aten::native_batch_norm", "normalisation"), ("aten::cat", profiles.COPIES), ("aten::add", profiles.OTHER),
-])
+@pytest.mark.parametrize(
+    "operation,kind",
+    [
+        ("aten::mkldnn_convolution", "convolution"),
+        ("aten::convolution_backward", "convolution, backward"),
+        ("aten::native_batch_norm", "normalisation"),
+        ("aten::cat", profiles.COPIES),
+        ("aten::add", profiles.OTHER),
+    ],
+)
 def test_kinds_of_operations(operation, kind):
     assert profiles.kind(operation) == kind
 

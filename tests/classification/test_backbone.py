@@ -58,8 +58,9 @@ def test_features_pooled_and_the_head_are_the_network(networks, name):
         assert torch.allclose(linear(found.mean((2, 3))), logits, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121", "vgg11_bn", "squeezenet1_0", "squeezenet1_1",
-                                  "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "densenet121", "vgg11_bn", "squeezenet1_0", "squeezenet1_1", "efficientnet_lite0"]
+)
 def test_the_lattice_is_where_features_look(name):
     """With equal weights, and means for maxima, the mean place of a feature's gradient is the middle of its view."""
     model = backbone.build(name, 2).eval()
@@ -160,8 +161,15 @@ def test_an_official_squeezenet_is_that_of_the_first_paper(networks, tmp_path):
 def ours(model, **more):
     """A checkpoint as train.py writes it."""
     settings = config.as_dict(chosen("approach=global", "patch_size=64", "img_size=128", "classes=[]"))
-    return {"model": model.state_dict(), "settings": settings, "classes": CLASSES, "folders": FOLDERS,
-            "input_scaling": "lite", "epoch": 3, "score": 0.5} | more
+    return {
+        "model": model.state_dict(),
+        "settings": settings,
+        "classes": CLASSES,
+        "folders": FOLDERS,
+        "input_scaling": "lite",
+        "epoch": 3,
+        "score": 0.5,
+    } | more
 
 
 def test_a_checkpoint_of_ours_is_used_as_it_was_trained(networks, tmp_path):
@@ -253,8 +261,10 @@ def test_imagenet_weights_come_from_the_folder_that_torch_keeps_them_in(hub, nam
     state = {key: value for key, value in published.state_dict().items() if "num_batches" not in key}  # as old files
     if name == "densenet121":
         renamed = {"norm1": "norm.1", "conv1": "conv.1", "norm2": "norm.2", "conv2": "conv.2"}
-        state = {".".join(renamed.get(word, word) if "denselayer" in key else word for word in key.split(".")): value
-                 for key, value in state.items()}
+        state = {
+            ".".join(renamed.get(word, word) if "denselayer" in key else word for word in key.split(".")): value
+            for key, value in state.items()
+        }
     url = torchvision.models.get_model_weights(name).IMAGENET1K_V1.url
     torch.save(state, hub / url.rsplit("/", 1)[1])
     model, scaling, note = backbone.start(chosen(f"net_label={name}"), 4)
@@ -271,10 +281,12 @@ def test_the_published_file_is_known_by_its_hash(hub, monkeypatch):
     name = f"squeezenet1_1-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}.pth"
     file.rename(hub / name)
     entry = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1
-    moved = SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(
-        url=f"https://download.pytorch.org/models/{name}",
-        get_state_dict=lambda **how: torch.hub.load_state_dict_from_url(moved.IMAGENET1K_V1.url, **how),
-    ))
+    moved = SimpleNamespace(
+        IMAGENET1K_V1=SimpleNamespace(
+            url=f"https://download.pytorch.org/models/{name}",
+            get_state_dict=lambda **how: torch.hub.load_state_dict_from_url(moved.IMAGENET1K_V1.url, **how),
+        )
+    )
     assert name != entry.url.rsplit("/", 1)[1]
     monkeypatch.setattr(torchvision.models, "get_model_weights", lambda label: moved)
     assert backbone.start(chosen("net_label=squeezenet1_1"), 3)[2] == f"ImageNet weights, {name}"

@@ -8,11 +8,18 @@ from classification.voting import batch
 from cxr.settings import config
 
 
-@pytest.mark.parametrize("approach,expected,typed", [
-    ("local", ["repeat", "vote", "patch_size"], []),
-    ("global", ["patch_size"], ["repeat, vote typed without effect: approach=global looks at the whole image once"]),
-    ("dense", ["vote", "patch_size"], ["repeat typed without effect: approach=dense judges every window once"]),
-])
+@pytest.mark.parametrize(
+    "approach,expected,typed",
+    [
+        ("local", ["repeat", "vote", "patch_size"], []),
+        (
+            "global",
+            ["patch_size"],
+            ["repeat, vote typed without effect: approach=global looks at the whole image once"],
+        ),
+        ("dense", ["vote", "patch_size"], ["repeat typed without effect: approach=dense judges every window once"]),
+    ],
+)
 def test_what_decides_follows_the_approach(approach, expected, typed):
     settings, _ = config.load(header, [f"approach={approach}", "repeat=4", "vote=mean", "patch_size=64"])
     names = ["repeat", "vote", "patch_size"]
@@ -34,8 +41,9 @@ def test_what_a_script_always_uses_decides_with_any_approach(approach):
 
 @pytest.mark.parametrize("approach,told", [("local", 1), ("global", 0)])
 def test_the_report_page_warns_of_maps_made_otherwise_only_if_they_are(approach, told):
-    made, mapped = ({"settings": {"approach": approach, "repeat": repeat}, "weights": {"sha256": "1"}}
-                    for repeat in (100, 25))
+    made, mapped = (
+        {"settings": {"approach": approach, "repeat": repeat}, "weights": {"sha256": "1"}} for repeat in (100, 25)
+    )
     assert len(contents.disagreements(made, mapped)) == told
     mapped["weights"]["sha256"] = "2"
     assert "made with other" in contents.disagreements(made, mapped)[0]

@@ -21,7 +21,7 @@ def chest(left):
     """image, mask and labels: the right lung in columns 4 to 23, the left `left` wide from column 36, heart between."""
     labels = np.zeros((64, 64), np.uint8)
     labels[8:56, 4:24] = masks.RIGHT
-    labels[8:56, 36:36 + left] = masks.LEFT
+    labels[8:56, 36 : 36 + left] = masks.LEFT
     labels[40:52, 20:44] = masks.HEART
     image = np.array([200, 200, 60, 100], np.float32)[labels]
     return image, (labels >= masks.LEFT).astype(np.uint8), labels
@@ -44,16 +44,25 @@ def cohort(tmp_path):
                 status = ("flagged", "heart missing") if (number, patient) == (0, 0) else ("ok", "")
                 films.append([case, folder, "f.png", *status, 0.5, 0.5])
     pd.DataFrame(rows, columns=["case", "class", "patient", "source"]).to_csv(tmp_path / "table.csv", index=False)
-    pd.DataFrame(films, columns=["case", "folder", "file", "status", "reason", "spacing_row_mm",
-                                 "spacing_column_mm"]).to_csv(root / "masks.csv", index=False)
+    pd.DataFrame(
+        films, columns=["case", "folder", "file", "status", "reason", "spacing_row_mm", "spacing_column_mm"]
+    ).to_csv(root / "masks.csv", index=False)
     return root
 
 
 @pytest.fixture
 def biomarkers(call, tmp_path):
     def start(*words):
-        return call("classification/biomarkers.py", "-o", tmp_path / "out", *WORDS, "classes=[]",
-                    f"file_metadata={tmp_path / 'table.csv'}", f"dir_split={tmp_path / 'split'}", *words)
+        return call(
+            "classification/biomarkers.py",
+            "-o",
+            tmp_path / "out",
+            *WORDS,
+            "classes=[]",
+            f"file_metadata={tmp_path / 'table.csv'}",
+            f"dir_split={tmp_path / 'split'}",
+            *words,
+        )
 
     return start
 
@@ -67,8 +76,16 @@ def test_the_script_measures_compares_and_draws(biomarkers, cohort, tmp_path):
     assert done.code == 0, done.err
     out = tmp_path / "out"
     table = read(out / "biomarkers.csv")
-    assert list(table.columns) == ["case", "folder", "label", "patient", "source", "status", "reason",
-                                   *measures.COLUMNS]
+    assert list(table.columns) == [
+        "case",
+        "folder",
+        "label",
+        "patient",
+        "source",
+        "status",
+        "reason",
+        *measures.COLUMNS,
+    ]
     assert len(table) == 30 and {"NA00", HOSTILE} < set(table.case)
     assert list(table.label) == list(table.folder) and set(table.folder) == set(FOLDERS)
     assert table.patient.nunique() == 15 and set(table.source) == {"../first", "second"}
@@ -81,8 +98,14 @@ def test_the_script_measures_compares_and_draws(biomarkers, cohort, tmp_path):
     assert set(tests.source) == {"all", "../first"}  # the second has three patients of one class only
     pair = tests[(tests.marker == "lung_mean") & (tests.class_b == "normal") & (tests.source == "all")]
     assert list(pair.n_a) == [5, 5] and (pair.p_holm > pair.p).any()
-    assert {path.name for path in out.iterdir()} == {"biomarkers.csv", "biomarkers.json", "comparisons.csv",
-                                                     "biomarkers.png", "biomarkers.1.___first.png", "pictures"}
+    assert {path.name for path in out.iterdir()} == {
+        "biomarkers.csv",
+        "biomarkers.json",
+        "comparisons.csv",
+        "biomarkers.png",
+        "biomarkers.1.___first.png",
+        "pictures",
+    }
     assert len(list((out / "pictures").rglob("*.widths.png"))) == 30
     assert Image.open(out / "biomarkers.png").size[0] > 1000
     assert "2 cases have a flagged mask and are compared all the same" in done.out
@@ -167,9 +190,11 @@ def test_without_classes_or_tables(biomarkers, cohort, tmp_path):
 def test_the_record_of_the_split_counts_before_the_table(biomarkers, cohort, tmp_path):
     """As for inference.py, so that a patient is one in all tables; whom the split did not know, the table may tell."""
     (tmp_path / "split").mkdir()
-    (tmp_path / "split" / "split.csv").write_text("case,folder,patient,source,part,group\n"
-                                                  "NA00,Normal,site:7,site,test,1\n"
-                                                  "NA10,normal,unknown:normal/NA10,,train,2\n")
+    (tmp_path / "split" / "split.csv").write_text(
+        "case,folder,patient,source,part,group\n"
+        "NA00,Normal,site:7,site,test,1\n"
+        "NA10,normal,unknown:normal/NA10,,train,2\n"
+    )
     assert biomarkers("-i", cohort / "normal").code == 0
     people = read(tmp_path / "out" / "biomarkers.csv").set_index("case").patient
     assert people["NA00"] == "site:7" and people["NA01"] == "second:normal0" and people["NA10"] == people["NA11"]
@@ -186,12 +211,15 @@ def test_folders_of_ones_own_are_classes_of_their_own(call, cohort, tmp_path):
     assert "normal" in set(pd.read_csv(tmp_path / "out" / "comparisons.csv").class_a)
 
 
-@pytest.mark.parametrize("words, sentence", [
-    (["-i", "nowhere"], "there is no folder"),
-    (["classes=['normal','normal']"], "name each class and each folder once"),
-    (["file_metadata=gone.csv"], "There is no table"),
-    (["patch_size=0"], "patch_size=0 is too small"),
-])
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["-i", "nowhere"], "there is no folder"),
+        (["classes=['normal','normal']"], "name each class and each folder once"),
+        (["file_metadata=gone.csv"], "There is no table"),
+        (["patch_size=0"], "patch_size=0 is too small"),
+    ],
+)
 def test_errors_are_sentences(biomarkers, cohort, tmp_path, monkeypatch, words, sentence):
     monkeypatch.chdir(tmp_path)
     done = biomarkers(*(words if "-i" in words else ["-i", cohort, *words]))

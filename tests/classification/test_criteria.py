@@ -13,8 +13,10 @@ SIDE = 96
 @pytest.fixture
 def lung():
     rows, columns = np.mgrid[:SIDE, :SIDE]
-    return ((((rows - 48) / 36) ** 2 + ((columns - 26) / 18) ** 2 < 1) |
-            (((rows - 48) / 36) ** 2 + ((columns - 70) / 18) ** 2 < 1)).astype(np.uint8)
+    return (
+        (((rows - 48) / 36) ** 2 + ((columns - 26) / 18) ** 2 < 1)
+        | (((rows - 48) / 36) ** 2 + ((columns - 70) / 18) ** 2 < 1)
+    ).astype(np.uint8)
 
 
 def blob(row, column, width=6.0):
@@ -64,8 +66,10 @@ def test_perturbation_tells_a_map_that_knows_from_one_that_does_not(lung):
         asked.append(changed)
         return float(changed[spot].mean() - 60) / 190
 
-    turns = {name: criteria.order(values, lung, 8, np.random.default_rng(0))
-             for name, values in (("right", blob(40, 26)), ("wrong", blob(60, 70)))}
+    turns = {
+        name: criteria.order(values, lung, 8, np.random.default_rng(0))
+        for name, values in (("right", blob(40, 26)), ("wrong", blob(60, 70)))
+    }
     areas = criteria.perturbation(ask, image, lung, turns, steps=5)
     assert len(asked) == 2 + 2 * 2 * 4
     assert areas["right"][0] < 0.2 < 0.6 < areas["wrong"][0]

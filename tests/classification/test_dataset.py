@@ -100,7 +100,10 @@ def test_cases_are_found_sorted_with_their_labels(tmp_path):
     (tmp_path / "masks.csv").write_text("")
     got = dataset.find_cases(tmp_path, PUBLISHED)
     assert [(case.folder, case.case, case.label) for case in got] == [
-        ("COVID-19", "a", 3), ("normal", "x.y", 0), ("virus", "a", 3), ("virus", "b", 3)
+        ("COVID-19", "a", 3),
+        ("normal", "x.y", 0),
+        ("virus", "a", 3),
+        ("virus", "b", 3),
     ]
     assert got[1].place == tmp_path / "normal"
 
@@ -269,15 +272,18 @@ def by_hand(tmp_path):
 
 
 def warned(folder, *words, table="mine.csv"):
-    return training.warnings(chosen("classes=[]", f"dir_split={folder / 'split'}",
-                                    f"file_metadata={folder / table}", *words))
+    return training.warnings(
+        chosen("classes=[]", f"dir_split={folder / 'split'}", f"file_metadata={folder / table}", *words)
+    )
 
 
 def test_parts_made_by_hand_that_share_patients_are_told_before_a_training(by_hand, call):
     root, (names, patients) = by_hand / "split", warned(by_hand)
     assert names.startswith(f"1 image stands in two parts of {root}, as ill/twin in train and val: results")
-    assert patients.startswith(f"3 patients stand in two parts of {root}, as t in train and val: results will look "
-                               "better than they are; `python classification/split.py --check ")
+    assert patients.startswith(
+        f"3 patients stand in two parts of {root}, as t in train and val: results will look "
+        "better than they are; `python classification/split.py --check "
+    )
     command = shlex.split(patients.split("`")[1])
     done = call(command[1], *command[2:])  # the command that it names finds the same
     assert done.code == 1 and "Warning: 3 patients are in more than one part" in done.out, done.err

@@ -13,8 +13,10 @@ from classification.splitting import duplicates
 def picture(seed, shape=(300, 260)):
     """A smooth random picture (H, W) float32 0..255: structure at every scale, as a radiograph has."""
     rng = np.random.default_rng(seed)
-    image = sum(cv2.resize(rng.normal(size=(n, n)), shape[::-1], interpolation=cv2.INTER_CUBIC) / n ** 0.5
-                for n in (3, 6, 12, 24, 48))
+    image = sum(
+        cv2.resize(rng.normal(size=(n, n)), shape[::-1], interpolation=cv2.INTER_CUBIC) / n**0.5
+        for n in (3, 6, 12, 24, 48)
+    )
     image -= image.min()
     return (255 * image / image.max()).astype(np.float32)
 
@@ -79,8 +81,9 @@ def test_none_are_looked_for():
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.sets(st.integers(0, 255), max_size=5), min_size=1, max_size=30), st.integers(0, 6),
-       st.integers(1, 8))
+@given(
+    st.lists(st.sets(st.integers(0, 255), max_size=5), min_size=1, max_size=30), st.integers(0, 6), st.integers(1, 8)
+)
 def test_clusters_are_those_of_comparing_one_by_one(rows, distance, block):
     prints = bits(*rows)
     expected = list(range(len(rows)))

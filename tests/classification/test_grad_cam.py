@@ -34,8 +34,16 @@ def inputs(count, size, seed=1):
 
 
 def settings(**other):
-    values = {"approach": "local", "patch_size": 64, "img_size": 128, "repeat": 7, "num_batch_test": 3, "seed": 5,
-              "sampling": "random", "input_scaling": "imagenet"}
+    values = {
+        "approach": "local",
+        "patch_size": 64,
+        "img_size": 128,
+        "repeat": 7,
+        "num_batch_test": 3,
+        "seed": 5,
+        "sampling": "random",
+        "input_scaling": "imagenet",
+    }
     return SimpleNamespace(**values | other)
 
 
@@ -137,7 +145,7 @@ def written_out(model, image, lung, used, name, targets):
         alone = grad_cam.spread(maps, torch.tensor([[size // 2, size // 2]]), size, size, backbone.lattice(model))
         top, left = row - size // 2, column - size // 2
         rows, columns = (slice(max(start, 0), min(start + size, side)) for start in (top, left))
-        inside = alone[:, rows.start - top:rows.stop - top, columns.start - left:columns.stop - left].numpy()
+        inside = alone[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left].numpy()
         total[:, rows, columns] += p[:, None, None] * inside
         counts[rows, columns] += 1
     return total / np.maximum(counts, 1), counts
@@ -156,8 +164,10 @@ def test_maps_are_the_formula(resnet, case):
 
 
 def test_patches_are_those_of_the_seed_and_the_case(resnet, case):
-    first, other, seed = (grad_cam.explain(resnet, *case, settings(**changed), name, CPU, [0])[1]
-                          for name, changed in (("a", {}), ("b", {}), ("a", {"seed": 6})))
+    first, other, seed = (
+        grad_cam.explain(resnet, *case, settings(**changed), name, CPU, [0])[1]
+        for name, changed in (("a", {}), ("b", {}), ("a", {"seed": 6}))
+    )
     assert (first != other).any() and (first != seed).any()
     again = grad_cam.explain(resnet, *case, settings(num_batch_test=7), "a", CPU, [0])[1]
     np.testing.assert_array_equal(first, again)

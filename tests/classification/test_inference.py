@@ -59,8 +59,11 @@ def table(folder):
 
 def contents(folder):
     """{name: digest} of everything but the report, which tells times."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.iterdir() if path.name != "report.json"}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.name != "report.json"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +87,18 @@ def weights(split_pairs, tmp_path_factory):
     last.weight.data, last.bias.data = fitted[:, :-1].contiguous(), fitted[:, -1].contiguous()
     model.fc = last
     path = tmp_path_factory.mktemp("weights") / "mine" / "best.pt"
-    engine.save({"model": model.state_dict(), "settings": config.as_dict(settings), "classes": names,
-                 "folders": folders, "input_scaling": "imagenet", "epoch": 1, "score": 0.5}, path)
+    engine.save(
+        {
+            "model": model.state_dict(),
+            "settings": config.as_dict(settings),
+            "classes": names,
+            "folders": folders,
+            "input_scaling": "imagenet",
+            "epoch": 1,
+            "score": 0.5,
+        },
+        path,
+    )
     return path
 
 
@@ -103,8 +116,11 @@ def whole(split_pairs, weights, tmp_path_factory):
     pairs.save(test / "normal", "empty", np.ones((50, 50)), np.zeros((50, 50)), allow_empty=True)
     for name in ("NA", "007"):
         draw_pair(test / "virus", name, "virus", 7)
-    rows = [(case, folder.name, f"somebody {i // 2}", "", "test", 0)
-            for folder in sorted(test.iterdir()) for i, case in enumerate(pairs.find(folder))]
+    rows = [
+        (case, folder.name, f"somebody {i // 2}", "", "test", 0)
+        for folder in sorted(test.iterdir())
+        for i, case in enumerate(pairs.find(folder))
+    ]
     split = pd.DataFrame(rows, columns=["case", "folder", "patient", "source", "part", "group"])
     split["patient"] = split.folder + " " + split.patient
     split.to_csv(root / "split" / "split.csv", index=False)
@@ -207,7 +223,7 @@ def test_killed_and_run_again(whole, tmp_path, call):
 
 def test_two_processes_other_batches_and_threads_give_the_same(whole, tmp_path, call):
     done = run(INFER, "-o", tmp_path / "two", *whole.words, processes=2)
-    assert done.returncode == 1 and "inference.py\", line" not in done.stderr  # torchrun has a traceback of its own
+    assert done.returncode == 1 and 'inference.py", line' not in done.stderr  # torchrun has a traceback of its own
     assert contents(tmp_path / "two") == contents(whole.out)
     assert json.loads((tmp_path / "two" / "report.json").read_text())["processes"] == 2
     call(INFER, "-o", tmp_path / "other", *whole.words, "num_batch_test=2", "num_workers=5")
@@ -278,7 +294,8 @@ def test_a_whole_split_is_refused_with_the_part_to_give(whole, split_pairs, tmp_
     done = call(INFER, "-i", split_pairs, "-o", tmp_path / "out", *whole.words)
     assert done.code == 1 and not (tmp_path / "out").exists()
     assert f"{split_pairs} is a whole split, whose parts are no classes: give one of them, {split_pairs / 'test'}." in (
-        done.err)
+        done.err
+    )
     shutil.copytree(whole.test / "virus", tmp_path / "clinic" / "test")  # a folder of pairs, whatever it is called
     done = call(INFER, "-i", tmp_path / "clinic", "-o", tmp_path / "out", *whole.words)
     assert done.code == 0 and set(table(tmp_path / "out").folder) == {"test"}
@@ -325,14 +342,17 @@ def test_two_pairs_for_one_row_are_refused_before_anything_is_written(whole, tmp
     assert done.code == 0 and len(table(tmp_path / "out")) == 10  # a/virus and b/virus, each once
 
 
-@pytest.mark.parametrize("words,told", [
-    (["file_weights=missing.pt"], "missing.pt does not exist."),
-    (["test_name=none"], "there are no weights: "),
-    (["-i", "nowhere"], "there is no folder nowhere; "),
-    (["-i", "empty"], "there are no pairs in empty; "),
-    (["dir_split=nowhere"], "make it with classification/split.py"),
-    (["vote=loudest"], "vote='loudest' is unknown; it is majority or mean."),
-])
+@pytest.mark.parametrize(
+    "words,told",
+    [
+        (["file_weights=missing.pt"], "missing.pt does not exist."),
+        (["test_name=none"], "there are no weights: "),
+        (["-i", "nowhere"], "there is no folder nowhere; "),
+        (["-i", "empty"], "there are no pairs in empty; "),
+        (["dir_split=nowhere"], "make it with classification/split.py"),
+        (["vote=loudest"], "vote='loudest' is unknown; it is majority or mean."),
+    ],
+)
 def test_what_cannot_start_says_why(whole, tmp_path, call, monkeypatch, words, told):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(weights_module, "SHIPPED", tmp_path / "shipped.safetensors")

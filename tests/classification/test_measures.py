@@ -21,7 +21,7 @@ def chest(left=24, lower=40):
     """image, mask and labels: the right lung in columns 4 to 23, the left `left` wide from column 36, heart between."""
     labels = np.zeros((64, 64), np.uint8)
     labels[8:56, 4:24] = masks.RIGHT
-    labels[8:56, 36:36 + left] = masks.LEFT
+    labels[8:56, 36 : 36 + left] = masks.LEFT
     labels[lower:52, 20:44] = masks.HEART
     image = np.array([200, 200, 60, 100], np.float32)[labels]  # background, heart, left, right
     return image, (labels >= masks.LEFT).astype(np.uint8), labels
@@ -43,7 +43,8 @@ def test_known_areas_intensities_and_widths():
     assert row["lung_sd"] == pytest.approx(40 * math.sqrt(right * left) / (right + left))
     assert (row["heart_width"], row["thorax_width"], row["ctr"]) == (24, 56, 24 / 56)
     assert list(measures.square_millimetres(row, (0.5, 0.2)).values()) == pytest.approx(
-        [0.1 * (right + left), 0.1 * left, 0.1 * right])
+        [0.1 * (right + left), 0.1 * left, 0.1 * right]
+    )
     assert all(math.isnan(value) for value in measures.square_millimetres(row, None).values())
     assert set(row) | set(measures.square_millimetres(row, None)) == set(measures.COLUMNS)
     assert set(measures.MARKERS) <= set(measures.COLUMNS)
@@ -85,8 +86,9 @@ def test_spread_is_that_of_the_patches_one_by_one(seed, size, sampling):
     image = draw.integers(0, 256, (48, 48)).astype(np.float32)
     mask = (draw.random((48, 48)) < draw.uniform(0.02, 0.9)).astype(np.uint8)
     mask[draw.integers(48), draw.integers(48)] = 1
-    found = measures.spread(image, mask, SimpleNamespace(img_size=48, patch_size=size, repeat=9, sampling=sampling),
-                            rng(seed))
+    found = measures.spread(
+        image, mask, SimpleNamespace(img_size=48, patch_size=size, repeat=9, sampling=sampling), rng(seed)
+    )
     at = patch.centres(mask, 9, rng(seed), sampling)
     stack = torch.from_numpy(np.stack([image, mask]).astype(np.uint8))
     grey, lung = (patch.cut(stack, [which] * 9, at, size)[:, 0].numpy() for which in (0, 1))
@@ -102,7 +104,8 @@ def test_spread_does_not_depend_on_the_resolution_and_only_on_the_seed():
     assert first == again and first != other
     many = SimpleNamespace(**vars(SMALL) | {"repeat": 2000})
     assert measures.spread(*large, many, rng())["spread_between"] == pytest.approx(
-        measures.spread(image, mask, many, rng())["spread_between"], rel=0.05)
+        measures.spread(image, mask, many, rng())["spread_between"], rel=0.05
+    )
 
 
 @settings(PATIENT)

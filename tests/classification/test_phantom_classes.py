@@ -19,15 +19,36 @@ def test_held_out_patients_of_the_phantom_are_told_apart(tmp_path):
         image = radiograph.preprocess(radiograph.read(file).pixels)
         pairs.save(tmp_path / "output" / file.parent.name, file.stem, image, labels >= 2, labels)
 
-    words = [f"dir_split={tmp_path / 'split'}", f"dir_checkpoint={tmp_path / 'runs'}", f"dir_save={tmp_path / 'saved'}",
-             "test_name=phantom", "device=cpu"]
-    done = run("classification/split.py", f"dir_pairs={tmp_path / 'output'}", *words, "split_parts=[0.6,0.1,0.3]",
-               f"file_metadata={tmp_path / 'set' / 'metadata.xls'}")
+    words = [
+        f"dir_split={tmp_path / 'split'}",
+        f"dir_checkpoint={tmp_path / 'runs'}",
+        f"dir_save={tmp_path / 'saved'}",
+        "test_name=phantom",
+        "device=cpu",
+    ]
+    done = run(
+        "classification/split.py",
+        f"dir_pairs={tmp_path / 'output'}",
+        *words,
+        "split_parts=[0.6,0.1,0.3]",
+        f"file_metadata={tmp_path / 'set' / 'metadata.xls'}",
+    )
     assert done.returncode == 0, done.stderr
-    done = run("classification/train.py", *words, "net_label=efficientnet_lite0", "img_size=384", "patch_size=128",
-               f"file_weights={ROOT / 'weights' / 'classification-local.safetensors'}",
-               "learning_rate=1e-3", "schedule=onecycle", "weight_decay=1e-2", "lambda_l1=0", "num_patches=5",
-               "epoch_max=4", "repeat_val=5")
+    done = run(
+        "classification/train.py",
+        *words,
+        "net_label=efficientnet_lite0",
+        "img_size=384",
+        "patch_size=128",
+        f"file_weights={ROOT / 'weights' / 'classification-local.safetensors'}",
+        "learning_rate=1e-3",
+        "schedule=onecycle",
+        "weight_decay=1e-2",
+        "lambda_l1=0",
+        "num_patches=5",
+        "epoch_max=4",
+        "repeat_val=5",
+    )
     assert done.returncode == 0, done.stderr
     done = run("classification/inference.py", *words, "repeat=15")
     assert done.returncode == 0, done.stderr

@@ -15,8 +15,9 @@ from cxr.settings import config
 
 
 def settings_of(*words):
-    return config.load(header, ["img_size=160", "patch_size=64", "repeat=7", "num_batch_test=3",
-                                "input_scaling=imagenet", *words])[0]
+    return config.load(
+        header, ["img_size=160", "patch_size=64", "repeat=7", "num_batch_test=3", "input_scaling=imagenet", *words]
+    )[0]
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +158,8 @@ def test_dense_has_a_window_for_the_thinnest_lung_and_keeps_images_apart(network
     both = torch.from_numpy(np.stack([image, image[::-1].copy()]))
     with torch.no_grad():
         logits, owner, centres = predict.windows(
-            network, backbone.scale(both[:, None].float(), "imagenet"), torch.from_numpy(np.stack([thin, lung])), 96)
+            network, backbone.scale(both[:, None].float(), "imagenet"), torch.from_numpy(np.stack([thin, lung])), 96
+        )
     assert owner.tolist() == [0] + [1] * (len(owner) - 1) and len(owner) > 5
     assert centres[0].tolist() == [80, 48]
     settings = settings_of("approach=dense", "patch_size=96")
@@ -187,8 +189,10 @@ def test_entropy_and_standard_error():
     assert math.isnan(predict.tally(p[:1])["standard_error"])
 
 
-@pytest.mark.parametrize(("words", "chance"), [([], True), (["sampling=grid"], False), (["approach=dense"], False),
-                                               (["approach=global"], False)])
+@pytest.mark.parametrize(
+    ("words", "chance"),
+    [([], True), (["sampling=grid"], False), (["approach=dense"], False), (["approach=global"], False)],
+)
 def test_a_standard_error_needs_a_draw(words, chance):
     """Nothing is drawn for a grid or dense windows: their spread over the lung is no error by chance."""
     p = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.7, 0.3]])
@@ -218,12 +222,16 @@ def test_a_tally_adds_up(count, classes, seed, vote):
 def test_settings_that_cannot_be_followed_are_refused(network):
     predict.check(settings_of("approach=dense"), network)
     predict.check(settings_of("approach=global", "img_size=1"), network)  # which it does not read
-    for words, told in ((["vote=all"], "majority or mean"), (["approach=x"], "local or global or dense"),
-                        (["sampling=x"], "random or grid"), (["repeat=0"], "repeat=0 is too small"),
-                        (["patch_size=31"], "patch_size=31 is too small .* give 32 or more"),
-                        (["img_size=16"], "img_size=16 is too small .* give 32 or more"),
-                        (["approach=dense", "img_size=16"], "img_size=16 is too small"),
-                        (["approach=global", "patch_size=8"], "patch_size=8 is too small")):
+    for words, told in (
+        (["vote=all"], "majority or mean"),
+        (["approach=x"], "local or global or dense"),
+        (["sampling=x"], "random or grid"),
+        (["repeat=0"], "repeat=0 is too small"),
+        (["patch_size=31"], "patch_size=31 is too small .* give 32 or more"),
+        (["img_size=16"], "img_size=16 is too small .* give 32 or more"),
+        (["approach=dense", "img_size=16"], "img_size=16 is too small"),
+        (["approach=global", "patch_size=8"], "patch_size=8 is too small"),
+    ):
         with pytest.raises(ValueError, match=told):
             predict.check(settings_of(*words), network)
     with pytest.raises(ValueError, match="one linear layer, which vgg11_bn does not"):

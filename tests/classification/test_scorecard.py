@@ -28,8 +28,18 @@ def weights(tmp_path_factory):
     with torch.no_grad():
         model.classifier[1].bias[:] = torch.tensor([0.0, 3.0])
     settings = config.as_dict(config.load(header, WORDS)[0])
-    engine.save({"model": model.state_dict(), "settings": settings, "classes": ["normal", "bacterial"], "epoch": 1,
-                 "input_scaling": "imagenet", "folders": {"normal": 0, "bacteria": 1}, "score": 0.5}, path)
+    engine.save(
+        {
+            "model": model.state_dict(),
+            "settings": settings,
+            "classes": ["normal", "bacterial"],
+            "epoch": 1,
+            "input_scaling": "imagenet",
+            "folders": {"normal": 0, "bacteria": 1},
+            "score": 0.5,
+        },
+        path,
+    )
     return path
 
 
@@ -48,8 +58,16 @@ def films(tmp_path_factory):
 
 
 def words(weights, films, output, *more):
-    return ["-i", films / "pairs", "-o", output, f"file_weights={weights}", f"dir_split={films / 'none'}",
-            *WORDS, *more]
+    return [
+        "-i",
+        films / "pairs",
+        "-o",
+        output,
+        f"file_weights={weights}",
+        f"dir_split={films / 'none'}",
+        *WORDS,
+        *more,
+    ]
 
 
 def test_rows_summary_and_figure(call, weights, films, tmp_path):

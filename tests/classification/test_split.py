@@ -50,8 +50,13 @@ def cohort(tmp_path):
 
 
 def words(cohort, *more):
-    return [f"dir_pairs={cohort / 'pairs'}", f"dir_split={cohort / 'split'}", f"file_metadata={cohort / 'who.csv'}",
-            f"classes={CLASSES}", *more]
+    return [
+        f"dir_pairs={cohort / 'pairs'}",
+        f"dir_split={cohort / 'split'}",
+        f"file_metadata={cohort / 'who.csv'}",
+        f"classes={CLASSES}",
+        *more,
+    ]
 
 
 def all_cases(cohort):
@@ -213,8 +218,15 @@ def test_an_unknown_folder_and_bad_settings(cohort, call):
     save(cohort / "pairs" / "measles", "x")
     done = call(SPLIT, *words(cohort))
     assert done.code == 1 and "measles" in done.err and "healthy, flu, cold" in done.err
-    for word in ("split_by=hospital", "split_parts=[0.7,0.3,0.2]", "split_parts=[0.7,0.3]", "folds=1",
-                 "file_metadata=nowhere.xls", f"dir_pairs={cohort / 'none'}", f"dir_split={cohort / 'pairs'}"):
+    for word in (
+        "split_by=hospital",
+        "split_parts=[0.7,0.3,0.2]",
+        "split_parts=[0.7,0.3]",
+        "folds=1",
+        "file_metadata=nowhere.xls",
+        f"dir_pairs={cohort / 'none'}",
+        f"dir_split={cohort / 'pairs'}",
+    ):
         done = call(SPLIT, *words(cohort, word))
         assert done.code == 1 and done.err.startswith("classification/split.py: "), word
     assert not (cohort / "split").exists()
@@ -227,8 +239,11 @@ def test_pairs_that_cannot_be_classified_are_left_out(cohort, call):
     save(flu, "dark", mask=np.zeros((48, 40), np.uint8), allow_empty=True)
     save(flu, "half")
     (flu / "half.mask.npy").unlink()
-    rows = [("p0-0", "flu", "flagged", "left lung missing"), ("p1-0", "flu", "failed", "cut short."),
-            ("gone", "flu", "failed", "not an image")]
+    rows = [
+        ("p0-0", "flu", "flagged", "left lung missing"),
+        ("p1-0", "flu", "failed", "cut short."),
+        ("gone", "flu", "failed", "not an image"),
+    ]
     pd.DataFrame(rows, columns=["case", "folder", "status", "reason"]).to_csv(cohort / "pairs" / "masks.csv")
     save(cohort / "pairs" / "cold", "broken")
     (cohort / "pairs" / "cold" / "broken.image.npy").write_bytes(b"no array")
@@ -238,7 +253,10 @@ def test_pairs_that_cannot_be_classified_are_left_out(cohort, call):
     assert dict(left.status) == {"dark": "empty", "half": "broken", "p1-0": "failed", "broken": "broken"}
     assert all(f"left out: {row.folder}/{case}: " in done.out for case, row in left.iterrows())
     assert set().union(*listing(cohort / "split").values()) == all_cases(cohort) - {
-        ("flu", "dark"), ("flu", "p1-0"), ("cold", "broken")}
+        ("flu", "dark"),
+        ("flu", "p1-0"),
+        ("cold", "broken"),
+    }
     assert "1 pairs are flagged in masks.csv and were kept" in done.out
 
 
@@ -249,7 +267,8 @@ def test_cases_without_a_row_are_patients_of_their_own(cohort, call):
     table.to_csv(cohort / "who.csv", index=False)
     save(cohort / "pairs" / "cold", "lone")
     pd.concat([table, pd.DataFrame([{"case": "lone", "class": "other", "patient": "z", "source": "here"}])]).to_csv(
-        cohort / "who.csv", index=False)
+        cohort / "who.csv", index=False
+    )
     done = call(SPLIT, *words(cohort))
     assert done.code == 0, done.err
     rows = pd.read_csv(cohort / "split" / "split.csv", dtype=str, keep_default_na=False).set_index(["folder", "case"])
@@ -332,8 +351,9 @@ def cohorts(draw):
     classes = draw(st.integers(1, 4))
     size = draw(st.integers(1, 60))
     number = st.integers(0, draw(st.integers(0, 40)))
-    rows = draw(st.lists(st.tuples(st.integers(0, classes - 1), number, st.integers(0, 100)), min_size=size,
-                         max_size=size))
+    rows = draw(
+        st.lists(st.tuples(st.integers(0, classes - 1), number, st.integers(0, 100)), min_size=size, max_size=size)
+    )
     frame = pd.DataFrame(rows, columns=["label", "patient", "film"])
     frame["patient"] = "p" + frame.patient.astype(str)
     return frame.assign(folder=frame.label.astype(str), case=frame.index.astype(str)), classes
@@ -343,8 +363,9 @@ class Values:
     """The settings that dividing reads."""
 
     def __init__(self, **values):
-        self.__dict__.update({"split_by": "patient", "split_parts": [0.7, 0.1, 0.2], "split_seed": 0, "folds": 0}
-                             | values)
+        self.__dict__.update(
+            {"split_by": "patient", "split_parts": [0.7, 0.1, 0.2], "split_seed": 0, "folds": 0} | values
+        )
 
 
 @settings(deadline=None, max_examples=80)

@@ -60,12 +60,27 @@ def rows_of(folder):
 
 
 def test_what_a_run_leaves(classified):
-    assert {p.name for p in classified.run.iterdir()} == {"best.pt", "last.pt", "log.jsonl", "header.json",
-                                                          "curves.png", "tensorboard"}
+    assert {p.name for p in classified.run.iterdir()} == {
+        "best.pt",
+        "last.pt",
+        "log.jsonl",
+        "header.json",
+        "curves.png",
+        "tensorboard",
+    }
     rows = rows_of(classified.run)
     assert [row["epoch"] for row in rows] == list(range(1, CLASSIFYING_EPOCHS + 1))
-    assert {"train_loss", "val_loss", "val_score", "val_accuracy", "val_f1_normal", "val_f1_bacterial", "val_f1_viral",
-            "learning_rate", "seconds"} <= set(rows[0])
+    assert {
+        "train_loss",
+        "val_loss",
+        "val_score",
+        "val_accuracy",
+        "val_f1_normal",
+        "val_f1_bacterial",
+        "val_f1_viral",
+        "learning_rate",
+        "seconds",
+    } <= set(rows[0])
     assert max(row["val_score"] for row in rows) > 0.7 and min(row["train_loss"] for row in rows) < 0.5
     assert json.loads((classified.run / "header.json").read_text())["patch_size"] == 48
     assert (classified.run / "curves.png").read_bytes()[:4] == b"\x89PNG"
@@ -179,42 +194,66 @@ def test_another_epoch_max_under_onecycle_is_told(classified, tmp_path, call):
 
 def test_of_equal_scores_the_lower_loss_is_kept(classified, tmp_path, call, monkeypatch):
     losses = iter([0.9, 0.7, 0.8])
-    monkeypatch.setattr(validation, "validate", lambda *_: {"val_score": 0.5, "val_accuracy": 0.5,
-                                                            "val_loss": next(losses)})
-    done = call(TRAIN, *classified.words, f"dir_checkpoint={tmp_path}", "test_name=a", "epoch_max=9", "patience=2",
-                "num_train=3", "num_patches=1", "net_label=squeezenet1_1")
+    monkeypatch.setattr(
+        validation, "validate", lambda *_: {"val_score": 0.5, "val_accuracy": 0.5, "val_loss": next(losses)}
+    )
+    done = call(
+        TRAIN,
+        *classified.words,
+        f"dir_checkpoint={tmp_path}",
+        "test_name=a",
+        "epoch_max=9",
+        "patience=2",
+        "num_train=3",
+        "num_patches=1",
+        "net_label=squeezenet1_1",
+    )
     assert done.code == 0, done.err
     best, last = load(tmp_path / "a" / "best.pt"), load(tmp_path / "a" / "last.pt")
     assert best["epoch"] == last["best_epoch"] == 2 and last["risen"] == 1 and last["epoch"] == 3
 
 
-@pytest.mark.parametrize("patches,told", [(2, "the loss is nan in epoch 1, batch 2;"),
-                                          (1, "the validation loss is nan after epoch 1;")])
+@pytest.mark.parametrize(
+    "patches,told", [(2, "the loss is nan in epoch 1, batch 2;"), (1, "the validation loss is nan after epoch 1;")]
+)
 def test_a_loss_that_is_no_number_stops(classified, tmp_path, call, patches, told):
     """A step of 1e30 leaves weights that no forward pass survives; they must not be kept either."""
-    done = call(TRAIN, *classified.words, f"dir_checkpoint={tmp_path}", "test_name=a", "net_label=squeezenet1_1",
-                "learning_rate=1e30", "lambda_l1=0", "num_train=6", f"num_patches={patches}", "seed=1")
+    done = call(
+        TRAIN,
+        *classified.words,
+        f"dir_checkpoint={tmp_path}",
+        "test_name=a",
+        "net_label=squeezenet1_1",
+        "learning_rate=1e30",
+        "lambda_l1=0",
+        "num_train=6",
+        f"num_patches={patches}",
+        "seed=1",
+    )
     assert done.code == 1 and told in done.err and "learning_rate below 1e+30" in done.err
     assert not (tmp_path / "a" / "last.pt").exists() and not (tmp_path / "a" / "best.pt").exists()
 
 
-@pytest.mark.parametrize("words,told", [
-    (["dir_split=nowhere"], "nowhere has no folder train; make it with `python classification/split.py`"),
-    (["net_label=unet"], "net_label='unet' is unknown"),
-    (["file_weights=missing.pt"], "missing.pt does not exist"),
-    (["classes=['normal','bacterial=bacteria']"], "no class takes the folders COVID-19, virus"),
-    (["classes=['normal','bacterial=bacteria','viral=virus+COVID-19','TB']"], "holds no case of TB"),
-    (["classes=['all=normal+bacteria+virus+COVID-19']"], "holds one class only"),
-    (["schedule=cosine"], "schedule='cosine' is unknown"),
-    (["vote=loudest"], "vote='loudest' is unknown; it is majority or mean"),
-    (["sampling=spiral"], "sampling='spiral' is unknown"),
-    (["approach=sparse"], "approach='sparse' is unknown; it is local or global or dense"),
-    (["approach=dense", "net_label=squeezenet1_1"], "one linear layer, which squeezenet1_1 does not"),
-    (["repeat_val=0"], "repeat_val=0 is too small"),
-    (["num_batch_train=0"], "num_batch_train=0 is too small"),
-    (["patch_size=8"], "patch_size=8 is too small for networks that halve an image five times; give 32 or more"),
-    (["num_batch_train=1", "patch_size=32"], "a single feature of it, which batch normalisation cannot train on"),
-])
+@pytest.mark.parametrize(
+    "words,told",
+    [
+        (["dir_split=nowhere"], "nowhere has no folder train; make it with `python classification/split.py`"),
+        (["net_label=unet"], "net_label='unet' is unknown"),
+        (["file_weights=missing.pt"], "missing.pt does not exist"),
+        (["classes=['normal','bacterial=bacteria']"], "no class takes the folders COVID-19, virus"),
+        (["classes=['normal','bacterial=bacteria','viral=virus+COVID-19','TB']"], "holds no case of TB"),
+        (["classes=['all=normal+bacteria+virus+COVID-19']"], "holds one class only"),
+        (["schedule=cosine"], "schedule='cosine' is unknown"),
+        (["vote=loudest"], "vote='loudest' is unknown; it is majority or mean"),
+        (["sampling=spiral"], "sampling='spiral' is unknown"),
+        (["approach=sparse"], "approach='sparse' is unknown; it is local or global or dense"),
+        (["approach=dense", "net_label=squeezenet1_1"], "one linear layer, which squeezenet1_1 does not"),
+        (["repeat_val=0"], "repeat_val=0 is too small"),
+        (["num_batch_train=0"], "num_batch_train=0 is too small"),
+        (["patch_size=8"], "patch_size=8 is too small for networks that halve an image five times; give 32 or more"),
+        (["num_batch_train=1", "patch_size=32"], "a single feature of it, which batch normalisation cannot train on"),
+    ],
+)
 def test_what_cannot_start_says_why(classified, tmp_path, call, words, told):
     done = call(TRAIN, *classified.words, f"dir_checkpoint={tmp_path}", "test_name=a", *words)
     assert done.code == 1 and told in done.err and "Traceback" not in done.err
@@ -233,8 +272,15 @@ def test_folds_are_offered_and_broken_pairs_all_named(classified, tmp_path, call
 
 
 def test_weights_of_another_run_start_one(classified, tmp_path, call):
-    words = [*classified.words, f"dir_checkpoint={tmp_path}", f"file_weights={classified.run / 'best.pt'}",
-             "epoch_max=1", "learning_rate=1e-12", "num_train=6", "num_patches=1"]
+    words = [
+        *classified.words,
+        f"dir_checkpoint={tmp_path}",
+        f"file_weights={classified.run / 'best.pt'}",
+        "epoch_max=1",
+        "learning_rate=1e-12",
+        "num_train=6",
+        "num_patches=1",
+    ]
     assert call(TRAIN, *words, "test_name=next").code == 0
     one, other = load(tmp_path / "next" / "best.pt")["model"], load(classified.run / "best.pt")["model"]
     for name in ("conv1.weight", "fc.weight"):
@@ -283,14 +329,26 @@ def test_penalty_is_on_weights_and_not_on_biases_or_normalisation():
 
 def test_scores_count_only_classes_that_occur():
     found = validation.scores([0, 0, 1, 1], [0, 1, 1, 2], ["a", "b", "c"])
-    assert found == {"val_score": pytest.approx((2 / 3 + 1 / 2) / 2), "val_accuracy": 0.5,
-                     "val_f1_a": pytest.approx(2 / 3), "val_f1_b": 0.5}
+    assert found == {
+        "val_score": pytest.approx((2 / 3 + 1 / 2) / 2),
+        "val_accuracy": 0.5,
+        "val_f1_a": pytest.approx(2 / 3),
+        "val_f1_b": 0.5,
+    }
 
 
 def test_two_processes_give_the_gradients_of_their_batches_accumulated(split_pairs, tmp_path):
     (tmp_path / "gradients.py").write_text(GRADIENTS)
-    words = [*CLASSIFYING, "num_batch_train=3", "num_patches=1", "num_train=6", "balanced=False", "lambda_l1=1e-3",
-             "input_scaling=imagenet", f"dir_split={split_pairs}"]
+    words = [
+        *CLASSIFYING,
+        "num_batch_train=3",
+        "num_patches=1",
+        "num_train=6",
+        "balanced=False",
+        "lambda_l1=1e-3",
+        "input_scaling=imagenet",
+        f"dir_split={split_pairs}",
+    ]
     done = run(tmp_path / "gradients.py", ROOT, tmp_path, *words, processes=2)
     assert done.returncode == 0, done.stderr
 
@@ -312,8 +370,9 @@ def test_two_processes_give_the_gradients_of_their_batches_accumulated(split_pai
             assert found["loss"] == pytest.approx(losses[rank].item(), rel=1e-4)
             for name, parameter in network.named_parameters():
                 scale = parameter.grad.abs().max().item()
-                torch.testing.assert_close(found["gradients"][name], parameter.grad, atol=1e-4 * scale + 1e-7,
-                                           rtol=1e-3)
+                torch.testing.assert_close(
+                    found["gradients"][name], parameter.grad, atol=1e-4 * scale + 1e-7, rtol=1e-3
+                )
 
 
 @pytest.mark.slow

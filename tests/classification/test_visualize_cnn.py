@@ -51,8 +51,18 @@ def weights(tmp_path_factory):
     with torch.no_grad():
         model.fc.weight *= 5
     settings = config.as_dict(config.load(header, WORDS)[0])
-    engine.save({"model": model.state_dict(), "settings": settings, "classes": NAMES, "input_scaling": "imagenet",
-                 "folders": {"normal": 0, "bacteria": 1}, "epoch": 1, "score": 0.5}, path)
+    engine.save(
+        {
+            "model": model.state_dict(),
+            "settings": settings,
+            "classes": NAMES,
+            "input_scaling": "imagenet",
+            "folders": {"normal": 0, "bacteria": 1},
+            "epoch": 1,
+            "score": 0.5,
+        },
+        path,
+    )
     return path
 
 
@@ -105,12 +115,14 @@ def test_all_classes_and_names_that_no_file_could_have(call, weights, films, tmp
     output = tmp_path / "out"
     assert call(SCRIPT, *words(weights, films, output, "--target", "all")).code == 0
     names = sorted(path.name for path in (output / "normal").iterdir())
-    assert names == sorted(f"{case}.{end}" for case in ("n1", "n2")
-                           for end in ("normal.cam.npy", "a%2Fb%2Ec.cam.npy", "cam.png"))
+    assert names == sorted(
+        f"{case}.{end}" for case in ("n1", "n2") for end in ("normal.cam.npy", "a%2Fb%2Ec.cam.npy", "cam.png")
+    )
     single = tmp_path / "single"
     assert call(SCRIPT, *words(weights, films, single, "--target", "a/b.c")).code == 0
-    np.testing.assert_array_equal(np.load(single / "normal" / "n1.cam.npy"),
-                                  np.load(output / "normal" / "n1.a%2Fb%2Ec.cam.npy"))
+    np.testing.assert_array_equal(
+        np.load(single / "normal" / "n1.cam.npy"), np.load(output / "normal" / "n1.a%2Fb%2Ec.cam.npy")
+    )
 
 
 def test_unknown_class_offers_the_known(call, weights, films, tmp_path):
@@ -198,7 +210,7 @@ def test_picture_of_nothing_and_of_one_spot():
     values[1, 20:40, 190:210] = 7
     picture = overlay.draw(image, mask, values, ["none\nat all", "x" * 200], ["p = 0.00", "p = 1.00"])
     top, side, gap = overlay.HEADER, overlay.SIDE, overlay.MARGIN
-    first, second = (picture[top:top + 96, left:left + side].astype(int) for left in (gap, 2 * gap + side))
+    first, second = (picture[top : top + 96, left : left + side].astype(int) for left in (gap, 2 * gap + side))
     assert (np.ptp(first, axis=2) == 0).all()  # grey: no colour where the map is zero
     assert np.ptp(second, axis=2)[48, 320] > 60 and np.ptp(second, axis=2)[48, 40] == 0
     assert (first[0, :90] == 128).all() and first[14:18, 320].max() > 200  # the film, and the lungs' outline

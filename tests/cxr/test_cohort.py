@@ -40,14 +40,21 @@ def test_published_cohort(published):
     assert tuple(published.columns) == cohort.COLUMNS
     assert published.map(lambda cell: isinstance(cell, str)).all(axis=None)
     assert published["class"].value_counts().to_dict() == {
-        "normal": 192, "COVID-19": 179, "Tuberculosis": 58, "bacteria": 54, "virus": 20}
+        "normal": 192,
+        "COVID-19": 179,
+        "Tuberculosis": 58,
+        "bacteria": 54,
+        "virus": 20,
+    }
     assert published.groupby("class").patient.nunique()["COVID-19"] == 118
     assert not published.attrs["paths"] and published.attrs["notes"] == []
     assert published.case.nunique() == 502
     twice = published[published.case == FILM]
     assert list(twice.source) == ["Cohen et al", "CoronaHack"] and set(twice.patient) == {"Cohen et al:38"}
-    assert all(len(row["case"]) < 120 and not row["case"].endswith((".png", ".jpg", ".IMG", ".jpeg"))
-               for row in published.to_dict("records"))
+    assert all(
+        len(row["case"]) < 120 and not row["case"].endswith((".png", ".jpg", ".IMG", ".jpeg"))
+        for row in published.to_dict("records")
+    )
 
 
 def test_jsrt_rows_are_the_normals_of_the_official_test(published):
@@ -75,9 +82,12 @@ def test_metadata_holds_the_facts(published, tmp_path):
 
 def test_make_metadata_gives_the_same_bytes(call, tmp_path):
     names = list(formats.COLUMNS)
-    facts = write_csv(tmp_path / "facts.csv", [*names, "note"],
-                      ["Cohen et al", "a.jpeg", "2.0", "0.5", "M", "65.0", "COVID-19", "COVID-19", "AP", "", "free"],
-                      ["JSRT", "JPCNN001.IMG", "", "", "", "", "Normal", "Normal", "PA", "", "more"])
+    facts = write_csv(
+        tmp_path / "facts.csv",
+        [*names, "note"],
+        ["Cohen et al", "a.jpeg", "2.0", "0.5", "M", "65.0", "COVID-19", "COVID-19", "AP", "", "free"],
+        ["JSRT", "JPCNN001.IMG", "", "", "", "", "Normal", "Normal", "PA", "", "more"],
+    )
     for name in ("one.xls", "two.xls"):
         done = call("data/make_metadata.py", facts, "-o", tmp_path / name)
         assert done.code == 0, done.err
@@ -85,56 +95,101 @@ def test_make_metadata_gives_the_same_bytes(call, tmp_path):
     assert written == (tmp_path / "two.xls").read_bytes()
     assert b"COVID-19" in written and b"free" not in written
     first, second = cohort.read(tmp_path / "one.xls").to_dict("records")
-    assert first == {"case": "a", "class": "COVID-19", "patient": "Cohen et al:2", "source": "Cohen et al",
-                     "file": "a.jpeg", "view": "AP", "sex": "M", "age": "65", "offset": "0.5",
-                     "finding": "COVID-19", "license": ""}
+    assert first == {
+        "case": "a",
+        "class": "COVID-19",
+        "patient": "Cohen et al:2",
+        "source": "Cohen et al",
+        "file": "a.jpeg",
+        "view": "AP",
+        "sex": "M",
+        "age": "65",
+        "offset": "0.5",
+        "finding": "COVID-19",
+        "license": "",
+    }
     assert second["patient"] == "JSRT:JPCNN001" and second["age"] == ""
     write_csv(facts, names[:-1], ["JSRT"] * 9)
     done = call("data/make_metadata.py", facts, "-o", tmp_path / "three.xls")
     assert done.code == 1 and "no column license" in done.err and not (tmp_path / "three.xls").exists()
 
 
-@pytest.mark.parametrize(("name", "patient"), [
-    ("person1597_bacteria_4190.jpeg", "person1597"),
-    ("person1597_virus_7.jpeg", "person1597"),
-    ("IM-0147-0001.jpeg", "IM-0147"),
-    ("IM-0033-0001-0002.jpeg", "IM-0033"),
-    ("train/NORMAL/NORMAL2-IM-0441-0001.jpeg", "NORMAL2-IM-0441"),
-    ("BACTERIA-1008087-0001.jpeg", "BACTERIA-1008087"),
-    (f"{FILM}.jpeg", None),
-    ("IMG_0001.png", None),
-    ("personal_1.png", None),
-    ("", None),
-])
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("person1597_bacteria_4190.jpeg", "person1597"),
+        ("person1597_virus_7.jpeg", "person1597"),
+        ("IM-0147-0001.jpeg", "IM-0147"),
+        ("IM-0033-0001-0002.jpeg", "IM-0033"),
+        ("train/NORMAL/NORMAL2-IM-0441-0001.jpeg", "NORMAL2-IM-0441"),
+        ("BACTERIA-1008087-0001.jpeg", "BACTERIA-1008087"),
+        (f"{FILM}.jpeg", None),
+        ("IMG_0001.png", None),
+        ("personal_1.png", None),
+        ("", None),
+    ],
+)
 def test_kermany_patient(name, patient):
     assert cohort.kermany_patient(name) == patient
 
 
-@pytest.mark.parametrize("name", ["a.jpeg", "JPCNN026.IMG", "1.CXR.pdf-003-fig4b.png", "1.2.840.10008", "film", "x.DCM",
-                                  "noext.", ".png", "a.b.tiff", "x.jp2", "notes.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.jpeg",
+        "JPCNN026.IMG",
+        "1.CXR.pdf-003-fig4b.png",
+        "1.2.840.10008",
+        "film",
+        "x.DCM",
+        "noext.",
+        ".png",
+        "a.b.tiff",
+        "x.jp2",
+        "notes.txt",
+    ],
+)
 def test_cases_are_named_as_segmentation_names_them(name):
     assert cohort.case_of(name) == masks_csv.case_name(Path(name))
     assert cohort.case_of(f"some/folder/{name}") == masks_csv.case_name(Path(name))
 
 
 def test_rules_of_the_sources(tmp_path):
-    formats.write_metadata(tmp_path / "t.xls", [
-        sheet_row("Cohen et al", "a.png", patientid=3), sheet_row("Cohen et al", "b.png", patientid="3"),
-        sheet_row("CoronaHack", "IM-0001-0001.jpeg", patientid=3), sheet_row("NLM(MC)", "MCUCXR_0001_0.png"),
-        sheet_row("North", "n.png", patientid=3), sheet_row("North", "m.png")])
+    formats.write_metadata(
+        tmp_path / "t.xls",
+        [
+            sheet_row("Cohen et al", "a.png", patientid=3),
+            sheet_row("Cohen et al", "b.png", patientid="3"),
+            sheet_row("CoronaHack", "IM-0001-0001.jpeg", patientid=3),
+            sheet_row("NLM(MC)", "MCUCXR_0001_0.png"),
+            sheet_row("North", "n.png", patientid=3),
+            sheet_row("North", "m.png"),
+        ],
+    )
     rows = cohort.read(tmp_path / "t.xls")
     assert dict(zip(rows.case, rows.patient, strict=True)) == {
-        "a": "Cohen et al:3", "b": "Cohen et al:3", "IM-0001-0001": "CoronaHack:IM-0001",
-        "MCUCXR_0001_0": "NLM(MC):MCUCXR_0001_0", "n": "North:3", "m": "North:m"}
-    assert rows.attrs["notes"] == ["t.xls tells no patient for 1 of 6 radiographs: each of these counts as a patient "
-                                   "of its own"]
+        "a": "Cohen et al:3",
+        "b": "Cohen et al:3",
+        "IM-0001-0001": "CoronaHack:IM-0001",
+        "MCUCXR_0001_0": "NLM(MC):MCUCXR_0001_0",
+        "n": "North:3",
+        "m": "North:m",
+    }
+    assert rows.attrs["notes"] == [
+        "t.xls tells no patient for 1 of 6 radiographs: each of these counts as a patient of its own"
+    ]
 
 
 def test_own_table(tmp_path):
     """A stranger's table: any class names, patients where known."""
-    path = write_csv(tmp_path / "mine.csv", ["\ufeffPath", "CLASS", "Patient", "age"],
-                     ["x/1.png", "effusion", "7.0", "64.0"], ["x/2.dcm", "TB", "7", ""], ["", "", "", ""],
-                     ["x/1.2.840.1", "effusion", "", ""])
+    path = write_csv(
+        tmp_path / "mine.csv",
+        ["\ufeffPath", "CLASS", "Patient", "age"],
+        ["x/1.png", "effusion", "7.0", "64.0"],
+        ["x/2.dcm", "TB", "7", ""],
+        ["", "", "", ""],
+        ["x/1.2.840.1", "effusion", "", ""],
+    )
     rows = cohort.read(path)
     assert list(rows.case) == ["1", "2", "1.2.840.1"]
     assert list(rows["class"]) == ["effusion", "Tuberculosis", "effusion"]
@@ -165,8 +220,16 @@ def test_phantom_patients(tmp_path):
 
 
 CASES = st.sampled_from(["a", "b", "c", FILM, FILM.lower(), "00000000-0000-0000-0000-000000000000"])
-ROWS = st.lists(st.tuples(st.sampled_from(["Cohen et al", "North", "South"]), CASES, st.sampled_from(["1", "2.0", "3"]),
-                          st.sampled_from(["Normal", "Virus"])), min_size=1, max_size=12)
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["Cohen et al", "North", "South"]),
+        CASES,
+        st.sampled_from(["1", "2.0", "3"]),
+        st.sampled_from(["Normal", "Virus"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -195,21 +258,24 @@ def test_films_and_ids_never_part(tmp_path_factory, rows):
         assert {i for i, patient in enumerate(patients) if patient == patients[start]} == reached
 
 
-@pytest.mark.parametrize(("content", "says"), [
-    (b"", "none of the columns"),
-    (b"name;class\n1.png;a\n", "separate columns by commas"),
-    (b"case,class\n", "no rows"),
-    (b"case,class\na,b,c\n", "row 2 has 3 cells"),
-    (b"case,case\na,b\n", "twice"),
-    (b"case,class\n,b\n", "row 2 names no radiograph"),
-    (b"case,class\na,../b\n", "'../b' cannot be the name of a class"),
-    (b"case,class\na,..\n", "cannot be the name of a class"),
-    (b"case,class\n\xff\xfe,b\n", "UTF-8"),
-    (b'case,class\n"a,b\n', "not a table of text"),
-    (b"case,class,patient\na,b,1\na,b,2\n", "patients 1 and 2"),
-    (b"PK\x03\x04rest", ".xlsx"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "not a workbook"),
-])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "none of the columns"),
+        (b"name;class\n1.png;a\n", "separate columns by commas"),
+        (b"case,class\n", "no rows"),
+        (b"case,class\na,b,c\n", "row 2 has 3 cells"),
+        (b"case,case\na,b\n", "twice"),
+        (b"case,class\n,b\n", "row 2 names no radiograph"),
+        (b"case,class\na,../b\n", "'../b' cannot be the name of a class"),
+        (b"case,class\na,..\n", "cannot be the name of a class"),
+        (b"case,class\n\xff\xfe,b\n", "UTF-8"),
+        (b'case,class\n"a,b\n', "not a table of text"),
+        (b"case,class,patient\na,b,1\na,b,2\n", "patients 1 and 2"),
+        (b"PK\x03\x04rest", ".xlsx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "not a workbook"),
+    ],
+)
 def test_bad_tables(tmp_path, content, says):
     path = tmp_path / "table.csv"
     path.write_bytes(content)
@@ -225,7 +291,7 @@ def test_a_damaged_workbook_is_one_sentence(tmp_path_factory, place, noise):
     folder = tmp_path_factory.mktemp("xls")
     formats.write_metadata(folder / "t.xls", [sheet_row("North", f"{i}.png", patientid=i) for i in range(5)])
     content = bytearray((folder / "t.xls").read_bytes())
-    content[8 + place:8 + place + len(noise)] = noise
+    content[8 + place : 8 + place + len(noise)] = noise
     (folder / "t.xls").write_bytes(content)
     try:
         assert len(cohort.read(folder / "t.xls"))

@@ -20,8 +20,11 @@ HOSTILE = ["$\\frac{", "<img src=x onerror=alert(1)>", "../../etc/passwd", 'a,"b
 
 def table(**groups):
     """A row an image from {label: values}, every image a patient of its own."""
-    rows = [{"label": name, "patient": f"{name}{i}", "source": "one", "marker": float(v)}
-            for name, values in groups.items() for i, v in enumerate(values)]
+    rows = [
+        {"label": name, "patient": f"{name}{i}", "source": "one", "marker": float(v)}
+        for name, values in groups.items()
+        for i, v in enumerate(values)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -84,11 +87,13 @@ def test_holm_by_hand():
 
 
 def test_a_patient_is_one_value():
-    images = pd.DataFrame({
-        "label": ["a", "a", "a", "b", "a", "a"],
-        "patient": ["p", "p", "q", "p", "r", "r"],
-        "marker": [1.0, 3.0, 5.0, 9.0, math.nan, 7.0],
-    })
+    images = pd.DataFrame(
+        {
+            "label": ["a", "a", "a", "b", "a", "a"],
+            "patient": ["p", "p", "q", "p", "r", "r"],
+            "marker": [1.0, 3.0, 5.0, 9.0, math.nan, 7.0],
+        }
+    )
     values = comparison.per_patient(images, "marker")
     assert sorted(values["a"]) == [2, 5, 7] and list(values["b"]) == [9]
 
@@ -96,8 +101,9 @@ def test_a_patient_is_one_value():
 def test_many_images_of_one_patient_make_no_evidence():
     few = table(a=[1, 2, 3, 4], b=[3, 4, 5, 6])
     many = pd.concat([few, *[few[few.patient == "a0"]] * 50], ignore_index=True)
-    pd.testing.assert_frame_equal(comparison.compare(few, ["marker"], ["a", "b"]),
-                                  comparison.compare(many, ["marker"], ["a", "b"]))
+    pd.testing.assert_frame_equal(
+        comparison.compare(few, ["marker"], ["a", "b"]), comparison.compare(many, ["marker"], ["a", "b"])
+    )
 
 
 def test_the_tests_are_scipys_and_holm_runs_over_the_pairs_of_a_marker():
@@ -137,10 +143,18 @@ def test_no_difference_at_all_has_p_1():
 def test_hospitals_that_differ_are_no_disease():
     """Two sources with other levels and other shares of the classes: the whole shows a difference, neither source."""
     rng = np.random.default_rng(5)
-    parts = [(source, label, count, level) for source, level in (("X", 0), ("Y", 5))
-             for label, count in (("ill", 40 if source == "Y" else 8), ("well", 8 if source == "Y" else 40))]
-    images = pd.DataFrame([{"source": s, "label": n, "patient": f"{s}{n}{i}", "marker": rng.normal(level)}
-                           for s, n, count, level in parts for i in range(count)])
+    parts = [
+        (source, label, count, level)
+        for source, level in (("X", 0), ("Y", 5))
+        for label, count in (("ill", 40 if source == "Y" else 8), ("well", 8 if source == "Y" else 40))
+    ]
+    images = pd.DataFrame(
+        [
+            {"source": s, "label": n, "patient": f"{s}{n}{i}", "marker": rng.normal(level)}
+            for s, n, count, level in parts
+            for i in range(count)
+        ]
+    )
     only = pd.DataFrame([{"source": "Z", "label": "ill", "patient": f"Z{i}", "marker": 9.0} for i in range(9)])
     unknown = images.assign(source="")
     images = pd.concat([images, only], ignore_index=True)
@@ -159,8 +173,12 @@ def test_names_are_data(tmp_path):
     rows.to_csv(tmp_path / "comparisons.csv", index=False)
     again = pd.read_csv(tmp_path / "comparisons.csv")
     assert set(again.class_a.dropna()) | set(again.class_b.dropna()) == set(HOSTILE)
-    boxes.draw([("Lung $area", "p < 0.001", groups), ("empty", "", {HOSTILE[0]: [math.nan]})], HOSTILE,
-               tmp_path / "boxes.png", "Within $\\alpha <b>")
+    boxes.draw(
+        [("Lung $area", "p < 0.001", groups), ("empty", "", {HOSTILE[0]: [math.nan]})],
+        HOSTILE,
+        tmp_path / "boxes.png",
+        "Within $\\alpha <b>",
+    )
     assert Image.open(tmp_path / "boxes.png").size[0] > 500
     assert sorted(path.name for path in tmp_path.iterdir()) == ["boxes.png", "comparisons.csv"]
 

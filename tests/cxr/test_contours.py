@@ -1,4 +1,5 @@
 """Outlines of organs over a radiograph: where they belong, for images of any size and kind."""
+
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from cxr.figures import contours
 
 
 def coloured(picture, colour):
-    return (np.abs(picture.astype(int) - colour).max(-1) < 40)
+    return np.abs(picture.astype(int) - colour).max(-1) < 40
 
 
 def test_overlay_draws_each_organ_where_it_is():
@@ -31,8 +32,9 @@ def test_overlay_draws_each_organ_where_it_is():
     assert coloured(with_truth, (255, 255, 255)).any() and not coloured(picture, (255, 255, 255)).any()
 
 
-@pytest.mark.parametrize("shape,expected", [((3000, 1500), (1024, 512)), ((100, 2048), (50, 1024)), ((7, 5), (7, 5)),
-                                            ((1, 5000), (1, 1024))])
+@pytest.mark.parametrize(
+    "shape,expected", [((3000, 1500), (1024, 512)), ((100, 2048), (50, 1024)), ((7, 5), (7, 5)), ((1, 5000), (1, 1024))]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
 def test_overlay_of_any_size(shape, expected, dtype):
     labels = np.random.default_rng(0).integers(0, 4, shape).astype(np.uint8)

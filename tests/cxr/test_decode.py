@@ -1,4 +1,5 @@
 """The disposable decoding process: real deaths, real silence, and that nothing of it is left behind."""
+
 import os
 import signal
 import subprocess
@@ -102,15 +103,22 @@ def test_a_forked_child_gets_its_own(film):
 @pytest.mark.parametrize("end", ["returns", "is killed"])
 def test_it_ends_with_its_parent(film, end, tmp_path):
     (tmp_path / "json.py").write_text("raise SystemExit('a file of the user is not to be imported')")
-    script = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-              "from cxr.reading import decode, radiograph\n"
-              f"radiograph.read({film.name!r})\n"
-              "print(decode._worker.pid, flush=True)\n"
-              + ("" if end == "returns" else "sys.stdin.read()\n"))
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from cxr.reading import decode, radiograph\n"
+        f"radiograph.read({film.name!r})\n"
+        "print(decode._worker.pid, flush=True)\n" + ("" if end == "returns" else "sys.stdin.read()\n")
+    )
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "parent.py").write_text(script)
-    parent = subprocess.Popen([sys.executable, "-W", "error", "run/parent.py"], cwd=tmp_path, stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-W", "error", "run/parent.py"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     worker = int(parent.stdout.readline())
     if end == "is killed":
         parent.kill()

@@ -21,11 +21,14 @@ def draw(folder, truth, p, names):
     return pictures
 
 
-@pytest.mark.parametrize("names,count", [
-    (["normal", "viral"], 40),
-    (["$x_1$", "<b>", "a name so long that it fits into no figure at all", "", "d", "e", "f", "COVID-19"], 200),
-    (["normal", "never seen", "viral"], 1),
-])
+@pytest.mark.parametrize(
+    "names,count",
+    [
+        (["normal", "viral"], 40),
+        (["$x_1$", "<b>", "a name so long that it fits into no figure at all", "", "d", "e", "f", "COVID-19"], 200),
+        (["normal", "never seen", "viral"], 1),
+    ],
+)
 def test_figures(tmp_path, names, count):
     rng = np.random.default_rng(0)
     truth = 2 * (rng.integers(0, len(names), count) // 2)

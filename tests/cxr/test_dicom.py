@@ -1,4 +1,5 @@
 """DICOM: every transfer syntax, every step from stored to displayed grey, every refusal, and no patient data."""
+
 import warnings
 
 import dicom_files as make
@@ -33,8 +34,11 @@ def follows(result, reference, rising=True):
     return bool((steps[apart] > 0).all() and (steps[equal] == 0).all())
 
 
-@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
-                                    DeflatedExplicitVRLittleEndian], ids=lambda uid: uid.name)
+@pytest.mark.parametrize(
+    "syntax",
+    [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian],
+    ids=lambda uid: uid.name,
+)
 def test_plain_syntaxes_keep_stored_values(tmp_path, syntax):
     film = read(tmp_path, make.dataset(RAMP, PixelSpacing=[0.2, 0.1], ViewPosition="PA"), syntax=syntax)
     assert film.pixels.dtype == np.uint16 and np.array_equal(film.pixels, RAMP)
@@ -44,8 +48,12 @@ def test_plain_syntaxes_keep_stored_values(tmp_path, syntax):
 @pytest.mark.parametrize("syntax", ["RLE", "JPEG lossless", "JPEG-LS", "JPEG 2000"])
 @pytest.mark.parametrize("kind", ["12 bits", "16 bits", "8 bits", "signed"])
 def test_lossless_syntaxes_keep_stored_values(tmp_path, syntax, kind):
-    bits, top, dtype = {"12 bits": (12, 4095, np.uint16), "16 bits": (16, 65535, np.uint16),
-                        "8 bits": (8, 255, np.uint8), "signed": (16, 4095, np.int16)}[kind]
+    bits, top, dtype = {
+        "12 bits": (12, 4095, np.uint16),
+        "16 bits": (16, 65535, np.uint16),
+        "8 bits": (8, 255, np.uint8),
+        "signed": (16, 4095, np.int16),
+    }[kind]
     stored = make.ramp(top=top, dtype=dtype) - (1000 if kind == "signed" else 0)
     path = make.compress(make.save(tmp_path / "film.dcm", make.dataset(stored, bits)), syntax)
     assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
@@ -68,7 +76,7 @@ def test_without_preamble_or_meta_header(tmp_path):
         with_meta.write_bytes(whole[132:])
         assert np.array_equal(radiograph.read(with_meta).pixels, RAMP)
         bare = tmp_path / "b"
-        bare.write_bytes(whole[whole.index(b"\x08\0\x16\0"):])
+        bare.write_bytes(whole[whole.index(b"\x08\0\x16\0") :])
         assert np.array_equal(radiograph.read(bare).pixels, RAMP)
 
 
@@ -77,7 +85,7 @@ def test_monochrome1_is_inverted(tmp_path):
 
 
 def test_signed_with_rescale(tmp_path):
-    stored = (RAMP.astype(np.int16) - 2000)
+    stored = RAMP.astype(np.int16) - 2000
     film = read(tmp_path, make.dataset(stored, 16, RescaleSlope="2", RescaleIntercept="4000"))
     assert np.array_equal(film.pixels, stored * 2 + 4000)
 
@@ -95,15 +103,28 @@ def test_bits_above_the_stored_ones_are_ignored(tmp_path):
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(centre=st.integers(200, 3800), width=st.integers(300, 9000), signed=st.booleans(), inverted=st.booleans(),
-       function=st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"]), slope=st.sampled_from([0.25, 1.0, 3.7]),
-       intercept=st.sampled_from([-1024.0, 0.0, 17.5]))
+@given(
+    centre=st.integers(200, 3800),
+    width=st.integers(300, 9000),
+    signed=st.booleans(),
+    inverted=st.booleans(),
+    function=st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"]),
+    slope=st.sampled_from([0.25, 1.0, 3.7]),
+    intercept=st.sampled_from([-1024.0, 0.0, 17.5]),
+)
 def test_display_follows_pydicom(tmp_path, centre, width, signed, inverted, function, slope, intercept):
     stored = RAMP.astype(np.int16) - 1500 if signed else RAMP
     shown = np.array([stored.min(), stored.max()]) * slope + intercept
-    ds = make.dataset(stored, 16 if signed else 12, "MONOCHROME1" if inverted else "MONOCHROME2",
-                      RescaleSlope=slope, RescaleIntercept=intercept, VOILUTFunction=function,
-                      WindowCenter=float(shown[0] + centre / 4095 * (shown[1] - shown[0])), WindowWidth=width * slope)
+    ds = make.dataset(
+        stored,
+        16 if signed else 12,
+        "MONOCHROME1" if inverted else "MONOCHROME2",
+        RescaleSlope=slope,
+        RescaleIntercept=intercept,
+        VOILUTFunction=function,
+        WindowCenter=float(shown[0] + centre / 4095 * (shown[1] - shown[0])),
+        WindowWidth=width * slope,
+    )
     with np.errstate(over="ignore"):
         reference = apply_voi_lut(apply_modality_lut(stored, ds), ds)
     assert follows(read(tmp_path, ds).pixels, reference, rising=not inverted)
@@ -117,8 +138,9 @@ def test_look_up_tables(tmp_path, which):
     assert np.array_equal(read(tmp_path, ds).pixels, reference)
 
 
-@pytest.mark.parametrize("centre,width", [(2000, 0), (2000, -5), (2000, 1), (90000, 100), (-5000, 50),
-                                          ("", ""), ([90000, 80000], [5, 5])])
+@pytest.mark.parametrize(
+    "centre,width", [(2000, 0), (2000, -5), (2000, 1), (90000, 100), (-5000, 50), ("", ""), ([90000, 80000], [5, 5])]
+)
 def test_absurd_windows_are_ignored(tmp_path, centre, width):
     assert np.array_equal(read(tmp_path, make.dataset(RAMP, WindowCenter=centre, WindowWidth=width)).pixels, RAMP)
 
@@ -181,9 +203,15 @@ def test_colour_becomes_grey(tmp_path, photometric):
     assert film.pixels.dtype == np.uint8 and np.abs(film.pixels.astype(int) - grey).max() <= 1
 
 
-@pytest.mark.parametrize("header,expected", [
-    ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.143, 0.144]}, (0.143, 0.144)),
-    ({"PixelSpacing": [1e9, 1]}, None), ({"PixelSpacing": [0.1]}, None), ({}, None)])
+@pytest.mark.parametrize(
+    "header,expected",
+    [
+        ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.143, 0.144]}, (0.143, 0.144)),
+        ({"PixelSpacing": [1e9, 1]}, None),
+        ({"PixelSpacing": [0.1]}, None),
+        ({}, None),
+    ],
+)
 def test_spacing_is_sane_or_unknown(tmp_path, header, expected):
     assert read(tmp_path, make.dataset(RAMP, **header)).spacing_mm == expected
 
@@ -219,14 +247,26 @@ def test_a_frontal_film_hangs_as_it_should_however_it_is_stored(tmp_path, orient
     assert film.pixels.flags.c_contiguous  # torch takes no other strides
 
 
-@pytest.mark.parametrize("told,turned", [
-    ({"ViewPosition": "AP"}, True), ({}, True), ({"ViewPosition": "LLD"}, True), ({"ViewPosition": "CHEST"}, True),
-    ({"ViewPosition": "LL"}, False), ({"ViewPosition": "RLO"}, False), ({"ViewPosition": "LATERAL"}, False),
-    ({"PatientOrientation": ""}, False), ({"PatientOrientation": "R"}, False),
-    ({"PatientOrientation": ["R", "F", "H"]}, False), ({"PatientOrientation": ["R", ""]}, False),
-    ({"PatientOrientation": ["R", "L"]}, False), ({"PatientOrientation": ["RH", "F"]}, False),
-    ({"PatientOrientation": ["P", "F"]}, False), ({"PatientOrientation": ["R", "P"]}, False),
-])
+@pytest.mark.parametrize(
+    "told,turned",
+    [
+        ({"ViewPosition": "AP"}, True),
+        ({}, True),
+        ({"ViewPosition": "LLD"}, True),
+        ({"ViewPosition": "CHEST"}, True),
+        ({"ViewPosition": "LL"}, False),
+        ({"ViewPosition": "RLO"}, False),
+        ({"ViewPosition": "LATERAL"}, False),
+        ({"PatientOrientation": ""}, False),
+        ({"PatientOrientation": "R"}, False),
+        ({"PatientOrientation": ["R", "F", "H"]}, False),
+        ({"PatientOrientation": ["R", ""]}, False),
+        ({"PatientOrientation": ["R", "L"]}, False),
+        ({"PatientOrientation": ["RH", "F"]}, False),
+        ({"PatientOrientation": ["P", "F"]}, False),
+        ({"PatientOrientation": ["R", "P"]}, False),
+    ],
+)
 def test_only_a_plain_orientation_of_a_frontal_film_turns_it(tmp_path, told, turned):
     film = read(tmp_path, make.dataset(RAMP, **{"PatientOrientation": ["R", "F"]} | told))
     assert np.array_equal(film.pixels, RAMP[:, ::-1] if turned else RAMP)
@@ -257,11 +297,18 @@ def test_refusals_say_why(tmp_path):
     floats = make.dataset(RAMP)
     del floats.PixelData
     floats.FloatPixelData = RAMP.astype("f4").tobytes()
-    for ds, words in ((two_frames, "2 frames"), (report, "a report"), (empty, "without pixels"),
-                      (short, "truncated: 100 of 6144"), (directory, "DICOMDIR"), (floats, "floating point"),
-                      (make.dataset(RAMP, PhotometricInterpretation=""), "PhotometricInterpretation"),
-                      (make.dataset(RAMP, SamplesPerPixel=4), "4 channels"),
-                      (make.dataset(RAMP * 0), "one grey level"), (make.dataset(RAMP[:1, :1]), "1 x 1 pixels")):
+    for ds, words in (
+        (two_frames, "2 frames"),
+        (report, "a report"),
+        (empty, "without pixels"),
+        (short, "truncated: 100 of 6144"),
+        (directory, "DICOMDIR"),
+        (floats, "floating point"),
+        (make.dataset(RAMP, PhotometricInterpretation=""), "PhotometricInterpretation"),
+        (make.dataset(RAMP, SamplesPerPixel=4), "4 channels"),
+        (make.dataset(RAMP * 0), "one grey level"),
+        (make.dataset(RAMP[:1, :1]), "1 x 1 pixels"),
+    ):
         with pytest.raises(Unreadable, match=words) as caught:
             read(tmp_path, ds)
         assert str(tmp_path / "film.dcm") in str(caught.value)
@@ -283,13 +330,21 @@ def test_unknown_compression_names_the_remedy(tmp_path):
 
 def test_no_patient_data_anywhere(tmp_path, capfd, caplog):
     """Headers that make parsers complain, with the patient's data where they would be quoted."""
-    whole = make.save(tmp_path / "film.dcm", make.dataset(RAMP, ViewPosition="SECRVP", RescaleSlope="1.000",
-                                                          WindowCenter="2047", WindowWidth="4095")).read_bytes()
+    whole = make.save(
+        tmp_path / "film.dcm",
+        make.dataset(RAMP, ViewPosition="SECRVP", RescaleSlope="1.000", WindowCenter="2047", WindowWidth="4095"),
+    ).read_bytes()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         said = []
-        for old, new in ((b"1.000 ", b"Secret"), (b"2047", b"SECR"), (b"19991231", b"Secret^P"),
-                         (b"MONOCHROME2", b"SecretSecre"), (b"CR", b"Se"), (b"CS\x0c\0MONO", b"QQ\x0c\0MONO")):
+        for old, new in (
+            (b"1.000 ", b"Secret"),
+            (b"2047", b"SECR"),
+            (b"19991231", b"Secret^P"),
+            (b"MONOCHROME2", b"SecretSecre"),
+            (b"CR", b"Se"),
+            (b"CS\x0c\0MONO", b"QQ\x0c\0MONO"),
+        ):
             (tmp_path / "film.dcm").write_bytes(whole.replace(old, new))
             try:
                 said.append(repr(radiograph.read(tmp_path / "film.dcm")))

@@ -1,4 +1,5 @@
 """Metrics against their definitions, brute force and scipy; intervals against scipy and their coverage."""
+
 import math
 import time
 
@@ -14,14 +15,20 @@ from scipy.spatial.distance import cdist, directed_hausdorff
 from cxr.stats import metrics
 
 MASKS = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(
-    lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape)))
+    lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape))
+)
 
 
 def edge(mask):
     """Boundary pixels by their definition, one at a time."""
     padded = np.pad(mask, 1)
-    return np.array([(y, x) for y, x in np.argwhere(mask)
-                     if not (padded[y, x + 1] and padded[y + 2, x + 1] and padded[y + 1, x] and padded[y + 1, x + 2])])
+    return np.array(
+        [
+            (y, x)
+            for y, x in np.argwhere(mask)
+            if not (padded[y, x + 1] and padded[y + 2, x + 1] and padded[y + 1, x] and padded[y + 1, x + 2])
+        ]
+    )
 
 
 @given(MASKS)
@@ -65,7 +72,7 @@ def test_boundary_of_known_shapes():
 
 def test_boundary_is_fast_at_full_size():
     y, x = np.mgrid[:1024, :1024]
-    a, b = (y - 500) ** 2 / 4 + (x - 300) ** 2 < 180 ** 2, (y - 520) ** 2 / 4 + (x - 310) ** 2 < 190 ** 2
+    a, b = (y - 500) ** 2 / 4 + (x - 300) ** 2 < 180**2, (y - 520) ** 2 / 4 + (x - 310) ** 2 < 190**2
     start = time.perf_counter()
     metrics.boundary(a, b)
     assert time.perf_counter() - start < 1.0  # about 0.02 s where nothing else runs

@@ -1,4 +1,5 @@
 """The .npy contract: what is saved loads, what is broken is named, and a kill leaves no half pair."""
+
 import os
 import random
 import signal
@@ -48,8 +49,9 @@ def test_uint8_rounds_and_a_second_save_replaces_the_labels(tmp_path):
 
 
 @pytest.mark.parametrize("image_type", [np.float64, np.float32, np.float16, np.uint8, np.int32, ">f8"])
-@pytest.mark.parametrize("mask_type,top", [(bool, 1), (np.float64, 1), (np.uint8, 255), (np.uint8, 1), (np.int64, 1),
-                                           (np.float32, 255)])
+@pytest.mark.parametrize(
+    "mask_type,top", [(bool, 1), (np.float64, 1), (np.uint8, 255), (np.uint8, 1), (np.int64, 1), (np.float32, 255)]
+)
 def test_pairs_of_others_load(tmp_path, image_type, mask_type, top):
     image, mask, _ = example()
     np.save(tmp_path / "x.y.image.npy", np.asfortranarray(image.astype(image_type)))
@@ -64,11 +66,20 @@ def spoilt():
     image, mask, _ = example()
     nan, infinite, high, low = (image.copy() for _ in range(4))
     nan[3, 3], infinite[3, 3], high[3, 3], low[3, 3] = np.nan, np.inf, 256, -1
-    return {"three dimensions": (image[None], mask[None]), "another shape": (image, mask[1:]),
-            "not finite": (nan, mask), "infinite": (infinite, mask), "too bright": (high, mask),
-            "negative": (low, mask), "empty mask": (image, 0 * mask), "negative mask": (image, -mask.astype(int)),
-            "NaN mask": (image, mask * np.float32(np.nan)), "no pixels": (image[:0], mask[:0]),
-            "text": (image.astype(str), mask), "complex": (image + 1j, mask)}
+    return {
+        "three dimensions": (image[None], mask[None]),
+        "another shape": (image, mask[1:]),
+        "not finite": (nan, mask),
+        "infinite": (infinite, mask),
+        "too bright": (high, mask),
+        "negative": (low, mask),
+        "empty mask": (image, 0 * mask),
+        "negative mask": (image, -mask.astype(int)),
+        "NaN mask": (image, mask * np.float32(np.nan)),
+        "no pixels": (image[:0], mask[:0]),
+        "text": (image.astype(str), mask),
+        "complex": (image + 1j, mask),
+    }
 
 
 @pytest.mark.parametrize("fault", spoilt())
@@ -99,9 +110,16 @@ def test_broken_files_name_the_case(tmp_path):
     pickled[0] = {"not": "numbers"}
     shape = b"(40, 30)"
     assert whole.count(shape) == 1
-    for content in (b"", whole[:50], whole[:-9], b"PK\x03\x04nothing", b"\x93NUMPY\x01\x00\xff\xff{",
-                    whole.replace(shape, b"(40, 30 "), whole.replace(shape, b"(9**9,9)"),
-                    whole.replace(shape + b", }    ", b"(4000000000000,)}")):
+    for content in (
+        b"",
+        whole[:50],
+        whole[:-9],
+        b"PK\x03\x04nothing",
+        b"\x93NUMPY\x01\x00\xff\xff{",
+        whole.replace(shape, b"(40, 30 "),
+        whole.replace(shape, b"(9**9,9)"),
+        whole.replace(shape + b", }    ", b"(4000000000000,)}"),
+    ):
         (tmp_path / "a.image.npy").write_bytes(content)
         with pytest.raises(pairs.BadPair, match="^a: "):
             pairs.load(tmp_path, "a")

@@ -1,4 +1,5 @@
 """Pictures: files that open, shapes, colours where they belong, and inputs that must not break them."""
+
 import subprocess
 import sys
 
@@ -12,9 +13,19 @@ from cxr.figures import plots
 
 
 def log_rows(n):
-    return [{"epoch": e, "train_loss": 1 / e, "val_loss": 1.2 / e, "learning_rate": 1e-4 * e, "seconds": 3.5,
-             "note": "text", "val_jaccard_heart": 1 - 1 / e, "val_jaccard_lungs_mean": 1 - 0.5 / e}
-            for e in range(1, n + 1)]
+    return [
+        {
+            "epoch": e,
+            "train_loss": 1 / e,
+            "val_loss": 1.2 / e,
+            "learning_rate": 1e-4 * e,
+            "seconds": 3.5,
+            "note": "text",
+            "val_jaccard_heart": 1 - 1 / e,
+            "val_jaccard_lungs_mean": 1 - 0.5 / e,
+        }
+        for e in range(1, n + 1)
+    ]
 
 
 def read(path):
@@ -23,11 +34,16 @@ def read(path):
     return picture
 
 
-@pytest.mark.parametrize("log", [
-    log_rows(40), log_rows(1), [{"epoch": 0}],
-    [{"epoch": 1, "train_loss": 0.5, "val_loss": None}, {"epoch": 2, "train_loss": float("nan"), "val_loss": 0.4}],
-    [{"epoch": 3, "train_loss": 0.0, "val_loss": -1.0, "val_jaccard": 0.3}],
-])
+@pytest.mark.parametrize(
+    "log",
+    [
+        log_rows(40),
+        log_rows(1),
+        [{"epoch": 0}],
+        [{"epoch": 1, "train_loss": 0.5, "val_loss": None}, {"epoch": 2, "train_loss": float("nan"), "val_loss": 0.4}],
+        [{"epoch": 3, "train_loss": 0.0, "val_loss": -1.0, "val_jaccard": 0.3}],
+    ],
+)
 def test_learning_curves(tmp_path, log):
     plots.learning_curves(log, tmp_path / "curves.png")
     assert read(tmp_path / "curves.png").shape[1] == 1500
@@ -58,8 +74,9 @@ def test_pyplot_stays_unloaded():
 
 def test_contact_sheet():
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    pictures = [np.full(shape, c, np.uint8) for shape, c in zip([(50, 40, 3), (200, 300, 3), (80, 80, 3)], colours,
-                                                                strict=True)]
+    pictures = [
+        np.full(shape, c, np.uint8) for shape, c in zip([(50, 40, 3), (200, 300, 3), (80, 80, 3)], colours, strict=True)
+    ]
     sheet = plots.contact_sheet(pictures, ["first – ä", "a" * 400, "two\nlines"], columns=2, height=100)
     assert sheet.dtype == np.uint8 and sheet.ndim == 3
     centres = [np.argwhere((sheet == c).all(-1)).mean(0) for c in colours]

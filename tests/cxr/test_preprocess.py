@@ -25,8 +25,10 @@ def slowly(pixels, gamma):
 
 
 IMAGES = st.sampled_from([(np.uint8, 255), (np.uint16, 4095), (np.uint16, 65535)]).flatmap(
-    lambda kind: arrays.arrays(kind[0], st.tuples(st.integers(1, 40), st.integers(2, 40)),
-                               elements=st.integers(0, kind[1])))
+    lambda kind: arrays.arrays(
+        kind[0], st.tuples(st.integers(1, 40), st.integers(2, 40)), elements=st.integers(0, kind[1])
+    )
+)
 
 
 @settings(max_examples=200, deadline=None)
@@ -82,8 +84,12 @@ def test_other_arrays_are_refused(pixels):
 
 
 @settings(max_examples=100, deadline=None)
-@given(values=arrays.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)),
-                            elements=st.floats(-1e6, 1e6, width=32)), lowest=st.sampled_from([0, 1]))
+@given(
+    values=arrays.arrays(
+        np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.floats(-1e6, 1e6, width=32)
+    ),
+    lowest=st.sampled_from([0, 1]),
+)
 def test_levels_keep_order_and_distinction(values, lowest):
     result = raster.levels(values, lowest)
     assert result.dtype == np.uint16 and result.min() >= lowest
@@ -98,8 +104,10 @@ def thorax(height=300, width=280, dtype=np.uint8, seed=0):
     smooth = cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), 12)
     smooth = (smooth - smooth.min()) / np.ptp(smooth)
     rows, columns = np.mgrid[0:height, 0:width]
-    lungs = sum(np.exp(-(((columns / width - middle) / 0.14) ** 2 + ((rows / height - 0.45) / 0.3) ** 2))
-                for middle in (0.28, 0.72))
+    lungs = sum(
+        np.exp(-(((columns / width - middle) / 0.14) ** 2 + ((rows / height - 0.45) / 0.3) ** 2))
+        for middle in (0.28, 0.72)
+    )
     image = np.clip(0.35 + 0.4 * smooth - 0.3 * lungs + rng.normal(0, 0.02, smooth.shape), 0.15, 0.9)
     return (image * np.iinfo(dtype).max).astype(dtype)
 
@@ -167,11 +175,17 @@ def test_frames_of_different_grey_come_off_one_after_the_other():
     assert near(content_box(whole), (35, 60, 40, 40), image)
 
 
-@pytest.mark.parametrize("image", [
-    thorax(), thorax(64, 500, seed=3), np.full((90, 90), 7, np.uint8),
-    np.random.default_rng(0).integers(0, 256, (90, 90)).astype(np.uint8),
-    bordered(np.full((9, 9), 200, np.uint8), (90, 90, 90, 90), 0)],
-    ids=["thorax", "wide", "flat", "noise", "speck"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        thorax(),
+        thorax(64, 500, seed=3),
+        np.full((90, 90), 7, np.uint8),
+        np.random.default_rng(0).integers(0, 256, (90, 90)).astype(np.uint8),
+        bordered(np.full((9, 9), 200, np.uint8), (90, 90, 90, 90), 0),
+    ],
+    ids=["thorax", "wide", "flat", "noise", "speck"],
+)
 def test_nothing_is_cut_where_nothing_is_border(image):
     assert content_box(image) == (0, image.shape[0], 0, image.shape[1])
 
@@ -183,8 +197,14 @@ def test_a_fading_picture_loses_only_what_is_nearly_black_or_white():
 
 
 @settings(max_examples=200, deadline=None)
-@given(pixels=arrays.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40)),
-                            elements=st.sampled_from([0, 3, 128, 250, 255]), fill=st.sampled_from([0, 255])))
+@given(
+    pixels=arrays.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 40), st.integers(1, 40)),
+        elements=st.sampled_from([0, 3, 128, 250, 255]),
+        fill=st.sampled_from([0, 255]),
+    )
+)
 def test_any_image_has_a_box(pixels):
     top, bottom, left, right = content_box(pixels)
     assert 0 <= top < bottom <= pixels.shape[0] and 0 <= left < right <= pixels.shape[1]
@@ -198,12 +218,23 @@ def test_large_images_are_rounded_outwards():
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real radiographs are not here")
 def test_no_lung_is_cut_on_real_radiographs():
-    cases = [(path, [REAL / "MontgomerySet" / "ManualMask" / f"{side}Mask" / path.name for side in ("left", "right")])
-             for path in sorted((REAL / "MontgomerySet" / "CXR_png").glob("*.png"))[::4]]
+    cases = [
+        (path, [REAL / "MontgomerySet" / "ManualMask" / f"{side}Mask" / path.name for side in ("left", "right")])
+        for path in sorted((REAL / "MontgomerySet" / "CXR_png").glob("*.png"))[::4]
+    ]
     folds = [REAL / "SCR" / f"fold{fold}" / "masks" for fold in (1, 2)]
     for path in sorted((REAL / "JSRT").glob("*.jpg"))[::8]:
-        cases.append((path, [m for fold in folds for side in ("left lung", "right lung")
-                             if (m := fold / side / f"{path.stem}.gif").exists()]))
+        cases.append(
+            (
+                path,
+                [
+                    m
+                    for fold in folds
+                    for side in ("left lung", "right lung")
+                    if (m := fold / side / f"{path.stem}.gif").exists()
+                ],
+            )
+        )
     assert len(cases) > 40
     for path, masks in cases:
         image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)

@@ -1,4 +1,5 @@
 """Every raster format and the JSRT .IMG, told by content; what is no radiograph is refused in a sentence."""
+
 import io
 import struct
 import zlib
@@ -32,6 +33,7 @@ def pillow(array, kind, **options):
 
 def png(bits, colour_type, rows):
     """A PNG of raw rows (bytes), for kinds that no library writes."""
+
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
@@ -63,7 +65,8 @@ BLACK_IS_ZERO = b"\x06\x01\x03\0\1\0\0\0\1"  # the TIFF entry PhotometricInterpr
 WHITE_IS_ZERO = b"\x06\x01\x03\0\1\0\0\0\0"
 PALETTE = Image.fromarray(GREY8).convert("P")
 EXACT = {
-    "PNG 8": (pillow(GREY8, "PNG"), GREY8), "PNG 16": (pillow(GREY16, "PNG"), GREY16),
+    "PNG 8": (pillow(GREY8, "PNG"), GREY8),
+    "PNG 16": (pillow(GREY16, "PNG"), GREY16),
     "PNG palette": (pillow(PALETTE, "PNG"), GREY8),
     "PNG 1 bit": (pillow(Image.fromarray(GREY8 > 99), "PNG"), np.where(GREY8 > 99, 255, 0)),
     "PNG RGB": (pillow(np.dstack([GREY8] * 3), "PNG"), GREY8),
@@ -71,20 +74,27 @@ EXACT = {
     "PNG grey+alpha": (pillow(np.dstack([GREY8, GREY8 * 0 + 255]), "PNG"), GREY8),
     "PNG 16 RGB": (cv2.imencode(".png", np.dstack([GREY16] * 3))[1].tobytes(), GREY16),
     "PNG 16 RGBA": (cv2.imencode(".png", np.dstack([GREY16] * 3 + [GREY16 * 0 + 65535]))[1].tobytes(), GREY16),
-    "PNG 16 grey+alpha": (png(16, 4, [np.dstack([row, row * 0 + 65535]).astype(">u2").tobytes() for row in GREY16]),
-                          GREY16),
-    "PNG transparent": (pillow(np.dstack([GREY8] * 3 + [np.where(GREY8 > 99, 255, 0).astype(np.uint8)]), "PNG"),
-                        np.where(GREY8 > 99, GREY8, 0)),
-    "TIFF 8": (pillow(GREY8, "TIFF"), GREY8), "TIFF 16": (pillow(GREY16, "TIFF"), GREY16),
+    "PNG 16 grey+alpha": (
+        png(16, 4, [np.dstack([row, row * 0 + 65535]).astype(">u2").tobytes() for row in GREY16]),
+        GREY16,
+    ),
+    "PNG transparent": (
+        pillow(np.dstack([GREY8] * 3 + [np.where(GREY8 > 99, 255, 0).astype(np.uint8)]), "PNG"),
+        np.where(GREY8 > 99, GREY8, 0),
+    ),
+    "TIFF 8": (pillow(GREY8, "TIFF"), GREY8),
+    "TIFF 16": (pillow(GREY16, "TIFF"), GREY16),
     "TIFF LZW": (pillow(GREY16, "TIFF", compression="tiff_lzw"), GREY16),
     "TIFF 16 RGB": (cv2.imencode(".tif", np.dstack([GREY16] * 3))[1].tobytes(), GREY16),
     "TIFF 8 white is zero": (pillow(255 - GREY8, "TIFF").replace(BLACK_IS_ZERO, WHITE_IS_ZERO), GREY8),
     "TIFF 16 white is zero": (pillow(65535 - GREY16, "TIFF").replace(BLACK_IS_ZERO, WHITE_IS_ZERO), GREY16),
     "TIFF float": (pillow(GREY16.astype(np.float32), "TIFF"), GREY16),
     "TIFF 32 bits": (pillow(GREY16.astype(np.int32), "TIFF"), GREY16),
-    "BMP": (pillow(GREY8, "BMP"), GREY8), "GIF": (pillow(GREY8, "GIF"), GREY8),
+    "BMP": (pillow(GREY8, "BMP"), GREY8),
+    "GIF": (pillow(GREY8, "GIF"), GREY8),
     "WEBP": (pillow(np.dstack([GREY8] * 3), "WEBP", lossless=True), GREY8),
-    "JPEG2000": (pillow(GREY16, "JPEG2000"), GREY16), "JPEG2000 bare": (pillow(GREY8, "JPEG2000", no_jp2=True), GREY8),
+    "JPEG2000": (pillow(GREY16, "JPEG2000"), GREY16),
+    "JPEG2000 bare": (pillow(GREY8, "JPEG2000", no_jp2=True), GREY8),
 }
 
 
@@ -129,23 +139,34 @@ def floats(value):
 
 
 REFUSED = {
-    "empty": (b"", "is empty"), "text": (b"<html>not found</html>", "is text.*failed download"),
-    "text of 2000": (b"name,age\n" * 222, "is text"), "garbage": (b"\x01\x02\xff" * 400, "is none of DICOM, PNG"),
-    "gzip": (b"\x1f\x8b\x08" + bytes(90), "unpack it"), "PDF": (b"%PDF-1.7\n\xff\xff", "is a PDF"),
+    "empty": (b"", "is empty"),
+    "text": (b"<html>not found</html>", "is text.*failed download"),
+    "text of 2000": (b"name,age\n" * 222, "is text"),
+    "garbage": (b"\x01\x02\xff" * 400, "is none of DICOM, PNG"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(90), "unpack it"),
+    "PDF": (b"%PDF-1.7\n\xff\xff", "is a PDF"),
     "PNG truncated": (EXACT["PNG 16"][0][:-200], "truncated or damaged PNG"),
     "PNG deep truncated": (EXACT["PNG 16 RGB"][0][:-200], "truncated or damaged PNG"),
     "PNG head": (EXACT["PNG 8"][0][:20], "damaged PNG"),
-    "JPEG truncated": (pillow(np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8), "JPEG")[:900],
-                       "truncated or damaged JPEG"),
-    "TIFF truncated": (EXACT["TIFF 16"][0][:-900], "TIFF"), "BMP truncated": (EXACT["BMP"][0][:-90], "damaged BMP"),
-    "GIF truncated": (EXACT["GIF"][0][:200], "damaged GIF"), "WEBP truncated": (EXACT["WEBP"][0][:-20], "damaged WEBP"),
+    "JPEG truncated": (
+        pillow(np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8), "JPEG")[:900],
+        "truncated or damaged JPEG",
+    ),
+    "TIFF truncated": (EXACT["TIFF 16"][0][:-900], "TIFF"),
+    "BMP truncated": (EXACT["BMP"][0][:-90], "damaged BMP"),
+    "GIF truncated": (EXACT["GIF"][0][:200], "damaged GIF"),
+    "WEBP truncated": (EXACT["WEBP"][0][:-20], "damaged WEBP"),
     "JPEG2000 truncated": (EXACT["JPEG2000"][0][:90], "JPEG2000"),
     "DICOM truncated": (b"\0" * 128 + b"DICM" + b"\2\0", "DICOM"),
-    "TIFF pages": (many("TIFF"), "holds 2 pictures"), "GIF frames": (many("GIF"), "holds 2 pictures"),
-    "PNG frames": (many("PNG"), "holds 2 pictures"), "WEBP frames": (many("WEBP"), "holds 2 pictures"),
-    "NaN": (floats(np.nan), "not finite"), "infinity": (floats(np.inf), "not finite"),
+    "TIFF pages": (many("TIFF"), "holds 2 pictures"),
+    "GIF frames": (many("GIF"), "holds 2 pictures"),
+    "PNG frames": (many("PNG"), "holds 2 pictures"),
+    "WEBP frames": (many("WEBP"), "holds 2 pictures"),
+    "NaN": (floats(np.nan), "not finite"),
+    "infinity": (floats(np.inf), "not finite"),
     "1 x 1": (pillow(GREY8[:1, :1], "PNG"), "is 1 x 1 pixels; a radiograph needs 32 a side"),
-    "narrow": (pillow(GREY8[:, :20], "PNG"), "48 x 20"), "flat": (pillow(GREY8 * 0 + 9, "PNG"), "one grey level"),
+    "narrow": (pillow(GREY8[:, :20], "PNG"), "48 x 20"),
+    "flat": (pillow(GREY8 * 0 + 9, "PNG"), "one grey level"),
     "flat IMG": (jsrt(np.full((2048, 2048), 9)), "one grey level"),
     "npy": (b"\x93NUMPY\x01\0" + bytes(120), "is none of"),
 }
@@ -191,7 +212,7 @@ def test_damaged_bytes_raise_nothing_else(tmp_path, kind, data):
     for _ in range(data.draw(st.integers(1, 6))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     try:
-        film = radiograph.read(write(tmp_path / "film", bytes(damaged[:data.draw(st.integers(1, len(damaged)))])))
+        film = radiograph.read(write(tmp_path / "film", bytes(damaged[: data.draw(st.integers(1, len(damaged)))])))
     except Unreadable as error:
         assert str(error).startswith(f"{tmp_path / 'film'}: ")
     else:
@@ -199,8 +220,22 @@ def test_damaged_bytes_raise_nothing_else(tmp_path, kind, data):
 
 
 def test_find(tmp_path):
-    for name in ("b.png", "a.IMG", "c", "sub/d.dcm", "sub/deep/e.JPG", "sub/f.weird", ".hidden.png", "sub/.git/g.png",
-                 "table.CSV", "sub/notes.txt", "x.image.npy", "Thumbs.db", "sub/DICOMDIR", "README"):
+    for name in (
+        "b.png",
+        "a.IMG",
+        "c",
+        "sub/d.dcm",
+        "sub/deep/e.JPG",
+        "sub/f.weird",
+        ".hidden.png",
+        "sub/.git/g.png",
+        "table.CSV",
+        "sub/notes.txt",
+        "x.image.npy",
+        "Thumbs.db",
+        "sub/DICOMDIR",
+        "README",
+    ):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).touch()
     (tmp_path / "elsewhere").mkdir()
@@ -209,7 +244,14 @@ def test_find(tmp_path):
     (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "in")
     taken, passed_over = radiograph.find([tmp_path / "in", tmp_path / "in" / "b.png"])
     assert [str(p.relative_to(tmp_path / "in")) for p in taken] == [
-        "a.IMG", "b.png", "c", "linked/h.png", "sub/d.dcm", "sub/deep/e.JPG", "sub/f.weird"]
+        "a.IMG",
+        "b.png",
+        "c",
+        "linked/h.png",
+        "sub/d.dcm",
+        "sub/deep/e.JPG",
+        "sub/f.weird",
+    ]
     assert [p.name for p in passed_over] == ["README", "Thumbs.db", "DICOMDIR", "notes.txt", "table.CSV", "x.image.npy"]
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         radiograph.find([tmp_path / "nowhere"])

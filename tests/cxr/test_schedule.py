@@ -31,8 +31,9 @@ def test_steps_and_a_constant():
     assert {schedule.learning_rate(settings_of(header_2), progress) for progress in (0, 3.3, 99)} == {1.0}
 
 
-@pytest.mark.parametrize("header,word,known", [(header_1, "constant", "step or onecycle"),
-                                               (header_2, "step", "constant or onecycle")])
+@pytest.mark.parametrize(
+    "header,word,known", [(header_1, "constant", "step or onecycle"), (header_2, "step", "constant or onecycle")]
+)
 def test_each_stage_has_its_own_schedules(header, word, known):
     with pytest.raises(engine.BadRun, match=f"schedule='{word}' is unknown; it is {known}"):
         schedule.learning_rate(settings_of(header, f"schedule={word}"), 0)

@@ -131,14 +131,17 @@ def test_calibration():
     assert top[14] == pytest.approx(0.98) and right[14] == pytest.approx(2 / 3) and np.isnan(top[0])
 
 
-@pytest.mark.parametrize("truth,predicted,p,people,told", [
-    ([0], [0, 1], [[1, 0, 0]], [1], "give every case one of each"),
-    ([], [], np.zeros((0, 3)), [], "one case at least"),
-    ([0], [3], [[1, 0, 0]], [1], "from 0 to 2"),
-    ([0], [0], [[0.5, 0, 0]], [1], "with the sum 1"),
-    ([0], [0], [[np.nan, 0, 1]], [1], "with the sum 1"),
-    ([0], [0], [[0.5, 0.5]], [1], "must be 3 numbers"),
-])
+@pytest.mark.parametrize(
+    "truth,predicted,p,people,told",
+    [
+        ([0], [0, 1], [[1, 0, 0]], [1], "give every case one of each"),
+        ([], [], np.zeros((0, 3)), [], "one case at least"),
+        ([0], [3], [[1, 0, 0]], [1], "from 0 to 2"),
+        ([0], [0], [[0.5, 0, 0]], [1], "with the sum 1"),
+        ([0], [0], [[np.nan, 0, 1]], [1], "with the sum 1"),
+        ([0], [0], [[0.5, 0.5]], [1], "must be 3 numbers"),
+    ],
+)
 def test_what_is_no_classification_is_refused(truth, predicted, p, people, told):
     with pytest.raises(ValueError, match=told):
         scores.classification(truth, predicted, p, NAMES, people)

@@ -15,25 +15,29 @@ from data.thorax import formats
 
 FILM = "F051E018-DAD1-4506-AD43-BE4CA29E960B.jpeg"
 TABLE = [  # source, filename, Class, patientid
-    ("Cohen et al", "covid-a.jpeg", "COVID-19", 2), ("Cohen et al", "covid-b.png", "COVID-19", 2),
-    ("Cohen et al", FILM, "Normal", 38), ("CoronaHack", FILM, "Normal", 5251),
-    ("CoronaHack", "IM-0001-0001.jpeg", "Normal", 7), ("CoronaHack", "person1_bacteria_1.jpeg", "bacteria", 8),
-    ("JSRT", "JPCNN001.IMG", "Normal", None), ("NLM(MC)", "MCUCXR_0001_0.png", "Normal", None),
+    ("Cohen et al", "covid-a.jpeg", "COVID-19", 2),
+    ("Cohen et al", "covid-b.png", "COVID-19", 2),
+    ("Cohen et al", FILM, "Normal", 38),
+    ("CoronaHack", FILM, "Normal", 5251),
+    ("CoronaHack", "IM-0001-0001.jpeg", "Normal", 7),
+    ("CoronaHack", "person1_bacteria_1.jpeg", "bacteria", 8),
+    ("JSRT", "JPCNN001.IMG", "Normal", None),
+    ("NLM(MC)", "MCUCXR_0001_0.png", "Normal", None),
     ("NLM(MC)", "MCUCXR_0104_1.png", "TB", None),
 ]
 DOWNLOADS = {
     "Cohen": "covid-chestxray-dataset-master/images/covid-a.jpg covid-chestxray-dataset-master/images/covid-b.png "
-             f"covid-chestxray-dataset-master/images/{FILM} covid-chestxray-dataset-master/metadata.csv "
-             "covid-chestxray-dataset-master/annotations/lungs/covid-a.png",
+    f"covid-chestxray-dataset-master/images/{FILM} covid-chestxray-dataset-master/metadata.csv "
+    "covid-chestxray-dataset-master/annotations/lungs/covid-a.png",
     "Kermany": f"Coronahack-Chest-XRay-Dataset/Coronahack-Chest-XRay-Dataset/train/{FILM} "
-               "Coronahack-Chest-XRay-Dataset/Coronahack-Chest-XRay-Dataset/test/IM-0001-0001.jpeg "
-               "Coronahack-Chest-XRay-Dataset/Coronahack-Chest-XRay-Dataset/train/person1_bacteria_1.jpeg "
-               "__MACOSX/train/person1_bacteria_1.jpeg Coronahack-Chest-XRay-Dataset/train/._IM-0001-0001.jpeg",
+    "Coronahack-Chest-XRay-Dataset/Coronahack-Chest-XRay-Dataset/test/IM-0001-0001.jpeg "
+    "Coronahack-Chest-XRay-Dataset/Coronahack-Chest-XRay-Dataset/train/person1_bacteria_1.jpeg "
+    "__MACOSX/train/person1_bacteria_1.jpeg Coronahack-Chest-XRay-Dataset/train/._IM-0001-0001.jpeg",
     "JSRT": "JSRT/JPCNN001.IMG JSRT/CLNDAT.TXT SCR/fold1/masks/heart/JPCNN001.gif",
     "Montgomery": "MontgomerySet/CXR_png/MCUCXR_0001_0.png MontgomerySet/CXR_png/MCUCXR_0104_1.png "
-                  "MontgomerySet/ManualMask/leftMask/MCUCXR_0001_0.png "
-                  "MontgomerySet/ManualMask/rightMask/MCUCXR_0001_0.png "
-                  "MontgomerySet/ClinicalReadings/MCUCXR_0001_0.txt",
+    "MontgomerySet/ManualMask/leftMask/MCUCXR_0001_0.png "
+    "MontgomerySet/ManualMask/rightMask/MCUCXR_0001_0.png "
+    "MontgomerySet/ClinicalReadings/MCUCXR_0001_0.txt",
 }
 
 
@@ -49,9 +53,13 @@ def downloaded(tmp_path):
     for files in DOWNLOADS.values():
         for name in files.split():
             put(tmp_path / "sets" / name)
-    formats.write_metadata(tmp_path / "metadata.xls", [
-        {**dict.fromkeys(formats.COLUMNS), "source": source, "filename": name, "Class": label, "patientid": patient}
-        for source, name, label, patient in TABLE])
+    formats.write_metadata(
+        tmp_path / "metadata.xls",
+        [
+            {**dict.fromkeys(formats.COLUMNS), "source": source, "filename": name, "Class": label, "patientid": patient}
+            for source, name, label, patient in TABLE
+        ],
+    )
     return tmp_path / "sets"
 
 
@@ -63,17 +71,25 @@ def arranged(call, tmp_path):
         done = call("data/arrange.py", "--metadata", metadata, "-o", tmp_path / "out", *words)
         listed = tmp_path / "out" / "arrange.csv"
         done.table = pd.read_csv(listed, dtype=str, keep_default_na=False) if listed.exists() else None
-        done.status = {} if done.table is None else {
-            (row.source, row.file): row.status for row in done.table.itertuples()}
+        done.status = (
+            {} if done.table is None else {(row.source, row.file): row.status for row in done.table.itertuples()}
+        )
         done.files = {str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").glob("*/*")}
         return done
 
     return start
 
 
-ALL = {"COVID-19/covid-a.jpg", "COVID-19/covid-b.png", f"normal/{FILM}", "normal/IM-0001-0001.jpeg",
-       "bacteria/person1_bacteria_1.jpeg", "normal/JPCNN001.IMG", "normal/MCUCXR_0001_0.png",
-       "Tuberculosis/MCUCXR_0104_1.png"}
+ALL = {
+    "COVID-19/covid-a.jpg",
+    "COVID-19/covid-b.png",
+    f"normal/{FILM}",
+    "normal/IM-0001-0001.jpeg",
+    "bacteria/person1_bacteria_1.jpeg",
+    "normal/JPCNN001.IMG",
+    "normal/MCUCXR_0001_0.png",
+    "Tuberculosis/MCUCXR_0104_1.png",
+}
 
 
 def test_downloads_in_their_own_layouts(downloaded, arranged, tmp_path):
@@ -83,12 +99,21 @@ def test_downloads_in_their_own_layouts(downloaded, arranged, tmp_path):
     assert done.status.pop(("CoronaHack", FILM)) == "same film" and set(done.status.values()) == {"linked"}
     assert f"same film: CoronaHack, {FILM} (as {FILM} of Cohen et al)" in done.out
     for name in ALL:
-        assert (tmp_path / "out" / name).samefile(next(
-            file for file in downloaded.rglob(name.split("/")[1])
-            if not {"ManualMask", "__MACOSX"} & set(file.parts) and "leftMask" not in str(file)))
-    assert done.out.strip().splitlines()[-1].endswith(
-        f"next: python segmentation/inference.py -i {' '.join(str(tmp_path / 'out' / f) for f in CLASS_ORDER)}, then "
-        f"python classification/split.py file_metadata={tmp_path / 'metadata.xls'}")
+        assert (tmp_path / "out" / name).samefile(
+            next(
+                file
+                for file in downloaded.rglob(name.split("/")[1])
+                if not {"ManualMask", "__MACOSX"} & set(file.parts) and "leftMask" not in str(file)
+            )
+        )
+    assert (
+        done.out.strip()
+        .splitlines()[-1]
+        .endswith(
+            f"next: python segmentation/inference.py -i {' '.join(str(tmp_path / 'out' / f) for f in CLASS_ORDER)}, then "
+            f"python classification/split.py file_metadata={tmp_path / 'metadata.xls'}"
+        )
+    )
     again = arranged("-i", downloaded)
     assert again.code == 0 and again.files == ALL and "8 present, 1 same film" in again.out
     assert cohort.read(tmp_path / "out" / "arrange.csv").patient.tolist() == done.table.patient.tolist()
@@ -172,11 +197,18 @@ def test_own_table_by_path(arranged, tmp_path):
         put(tmp_path / "own" / name)
     put(tmp_path / "more/e/late.dcm")
     table = tmp_path / "own/list.csv"
-    table.write_text("path,class,patient,case\na/front.png,well,1,\nb/front.png,sick,2,\nc/front.png,well,1,third\n"
-                     "d/1.2.840.10008,well,3,\ne/late.dcm,sick,2,\n,well,9,lost\nx/gone.png,well,9,\n")
+    table.write_text(
+        "path,class,patient,case\na/front.png,well,1,\nb/front.png,sick,2,\nc/front.png,well,1,third\n"
+        "d/1.2.840.10008,well,3,\ne/late.dcm,sick,2,\n,well,9,lost\nx/gone.png,well,9,\n"
+    )
     done = arranged("-i", tmp_path / "more", metadata=table)
-    assert done.code == 1 and done.files == {"well/front.png", "sick/front.png", "well/third.png", "well/1.2.840.10008",
-                                             "sick/late.dcm"}
+    assert done.code == 1 and done.files == {
+        "well/front.png",
+        "sick/front.png",
+        "well/third.png",
+        "well/1.2.840.10008",
+        "sick/late.dcm",
+    }
     assert "missing: lost (the table names no file)" in done.out and "missing: x/gone.png (no such" in done.out
     assert done.table.patient.tolist()[:5] == ["1", "2", "1", "3", "2"]
     table.write_text("path,class,patient\na/front.png,new,1\nc/front.png,new,1\n")
@@ -185,12 +217,15 @@ def test_own_table_by_path(arranged, tmp_path):
     assert "a/front.png has the same name" in done.out
 
 
-@pytest.mark.parametrize(("words", "says"), [
-    ([], "name the folders to look in with -i"),
-    (["-i", "nowhere"], "there is no folder nowhere"),
-    (["-i", ".", "--metadata", "none.xls"], "There is no table none.xls"),
-    (["-i", ".", "--metadata", "plain.csv"], "add a column class"),
-])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "name the folders to look in with -i"),
+        (["-i", "nowhere"], "there is no folder nowhere"),
+        (["-i", ".", "--metadata", "none.xls"], "There is no table none.xls"),
+        (["-i", ".", "--metadata", "plain.csv"], "add a column class"),
+    ],
+)
 def test_errors_are_sentences(downloaded, call, tmp_path, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
     Path("plain.csv").write_text("filename,patient\na.png,1\n")
@@ -205,21 +240,36 @@ def test_as_a_process(downloaded, tmp_path):
     assert done.returncode == 1 and not done.stderr, done.stderr
     rows = pd.read_csv(tmp_path / "out/arrange.csv")
     assert len(rows) == 503
-    assert set(rows.file[rows.status == "linked"]) == {FILM, "IM-0001-0001.jpeg", "MCUCXR_0001_0.png",
-                                                              "MCUCXR_0104_1.png"}
+    assert set(rows.file[rows.status == "linked"]) == {
+        FILM,
+        "IM-0001-0001.jpeg",
+        "MCUCXR_0001_0.png",
+        "MCUCXR_0104_1.png",
+    }
     assert set(rows.status) == {"linked", "missing", "same film"}
     assert "missing: all 20 radiographs of JSRT" in done.stdout
     assert "file_metadata" not in done.stdout  # the published table needs no naming
 
 
 NAMES = st.sampled_from(["covid-a.jpg", "covid-a.png", "JPCNN001.IMG", "IM-0001-0001.jpeg", "other.png"])
-FOLDERS = st.sampled_from(["JSRT", "Cohen/images", "CoronaHack/train", "MontgomerySet/CXR_png", "x", "SCR/masks",
-                           "MontgomerySet/ManualMask/leftMask", "x/Cohen/JSRT"])
+FOLDERS = st.sampled_from(
+    [
+        "JSRT",
+        "Cohen/images",
+        "CoronaHack/train",
+        "MontgomerySet/CXR_png",
+        "x",
+        "SCR/masks",
+        "MontgomerySet/ManualMask/leftMask",
+        "x/Cohen/JSRT",
+    ]
+)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sets(st.tuples(FOLDERS, NAMES), max_size=10), st.sampled_from(["Cohen et al", "jsrt", "Kermany", "North"]),
-       NAMES)
+@given(
+    st.sets(st.tuples(FOLDERS, NAMES), max_size=10), st.sampled_from(["Cohen et al", "jsrt", "Kermany", "North"]), NAMES
+)
 def test_only_radiographs_of_that_name_and_source(tmp_path_factory, files, source, wanted):
     """Whatever lies about: never another name, never a mask, never a file that a folder gives to another set."""
     root = tmp_path_factory.mktemp("sets")

@@ -1,4 +1,5 @@
 """The synthetic cohort: formats, layouts, polarity, sides, lesions, seeds; drawn small, read back from disk."""
+
 import json
 import subprocess
 import sys
@@ -181,8 +182,11 @@ def test_same_seed_same_bytes_whatever_the_counts(phantom, tmp_path):
 
 def test_hospital_is_tied_to_class_only_where_asked():
     def sources(confounded):
-        return {folder: {case.hospital.name for case in cases.plan_class(folder, 20, 256, 407, confounded)}
-                for folder in cases.CLASSES}
+        return {
+            folder: {case.hospital.name for case in cases.plan_class(folder, 20, 256, 407, confounded)}
+            for folder in cases.CLASSES
+        }
+
     assert all(len(names) == len(exposure.HOSPITALS) for names in sources(False).values())
     tied = list(sources(True).values())
     assert all(len(names) == 1 for names in tied) and len(set.union(*tied)) == 5
@@ -215,8 +219,18 @@ def test_points_and_pixels_are_inverse():
 
 
 def test_an_alien_folder_is_refused_and_an_own_one_replaced(tmp_path):
-    script = [sys.executable, str(ROOT / "data" / "make_phantom.py"),
-              "--jsrt", "1", "--per-class", "0", "--size", "128", "--workers", "1"]
+    script = [
+        sys.executable,
+        str(ROOT / "data" / "make_phantom.py"),
+        "--jsrt",
+        "1",
+        "--per-class",
+        "0",
+        "--size",
+        "128",
+        "--workers",
+        "1",
+    ]
     alien = tmp_path / "alien"
     alien.mkdir()
     (alien / "thesis.txt").write_text("years of work")

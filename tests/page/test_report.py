@@ -80,8 +80,9 @@ def test_one_file_that_holds_everything(whole, read):
     assert done.code == 0 and "Note" not in done.out and "22 cases" in done.out and "pictures within" in done.out
     held = found.data("data")
     assert held["names"] == CLASSES
-    assert [(one["folder"], one["case"]) for one in held["cases"]] == list(zip(whole.rows.folder, whole.rows.case,
-                                                                              strict=True))
+    assert [(one["folder"], one["case"]) for one in held["cases"]] == list(
+        zip(whole.rows.folder, whole.rows.case, strict=True)
+    )
     for one, row in zip(held["cases"], whole.rows.to_dict("records"), strict=True):
         failed = row["status"] == "failed"
         assert one["right"] == (None if failed or not row["label"] else row["label"] == row["predicted"])
@@ -92,8 +93,11 @@ def test_one_file_that_holds_everything(whole, read):
     metrics = json.loads((whole.root / "run" / "metrics.json").read_text())
     for entry in (metrics["overall"]["accuracy"], metrics["per_class"]["normal"]["auroc"]):
         assert f"{entry['value']:.2f}" in found.shown and f"{entry['low']:.2f}–{entry['high']:.2f}" in found.shown
-    cells = [f"{n} of {truth} predicted {said}" for truth, row in zip(CLASSES, metrics["confusion"], strict=True)
-             for said, n in zip(CLASSES, row, strict=True)]
+    cells = [
+        f"{n} of {truth} predicted {said}"
+        for truth, row in zip(CLASSES, metrics["confusion"], strict=True)
+        for said, n in zip(CLASSES, row, strict=True)
+    ]
     assert cells == [a["aria-label"] for tag, a in found.elements if tag == "button" and "data-predicted" in a]
     assert found.shown.count(CAUTION) == 3
     for text in (SHA, SHA[::-1], "weights/mine.pt", "torch 2.13", "patch_size", "drawn", "2026-01-02T03:04:05+00:00"):
@@ -160,7 +164,7 @@ def trace(path):
 def test_outlines_of_a_mask_without_labels_and_with_a_hole():
     rows, columns = np.mgrid[:300, :400]
     ring = abs(np.hypot(rows - 150, columns - 200) - 80) < 30
-    (name, path), = pictures.outlines(ring.astype(np.uint8), (150, 200), named=False)
+    ((name, path),) = pictures.outlines(ring.astype(np.uint8), (150, 200), named=False)
     assert name == "lungs" and path.count("M") == path.count("z") == 2
     assert pictures.outlines(np.zeros((50, 50)), (50, 50), named=True) == []
 
@@ -236,8 +240,11 @@ def test_maps_of_another_run_or_film_or_damaged(copy, read):
     done, found = read(copy / "run")
     assert "the maps were made with other seed, weights than the predictions" in done.out
     names = [one["case"] for one in found.data("data")["cases"]]
-    for case, reason in {"normal-0": "no map of this radiograph", "normal-1": "cannot be read",
-                         "normal-3": "cannot be read"}.items():
+    for case, reason in {
+        "normal-0": "no map of this radiograph",
+        "normal-1": "cannot be read",
+        "normal-3": "cannot be read",
+    }.items():
         held = found.data(f"picture-{names.index(case)}")
         assert reason in held["told"][0] and [one["name"] for one in held["maps"]] == CLASSES[1:]
 
@@ -275,17 +282,20 @@ def test_default_places(whole, call, tmp_path, monkeypatch):
     assert "Note" not in call(REPORT, *words).out
 
 
-@pytest.mark.parametrize("words,told", [
-    (["-i", "nowhere"], "predictions.csv; make it with classification/inference.py"),
-    (["-o", "folder.html"], "folder.html is no page; name a file that ends in .html."),
-    (["-o", "page.pdf"], "page.pdf is no page"),
-    (["--pairs", "nowhere"], "there is no folder nowhere;"),
-    (["--maps", "nowhere"], "cams.csv; make it with classification/visualize_cnn.py"),
-    (["--biomarkers", "nowhere.csv"], "nowhere.csv; make it with classification/biomarkers.py"),
-    (["-i", "damaged"], "metrics.json cannot be read ("),
-    (["-i", "columns"], "has no column votes_normal, "),
-    (["-i", "strange"], "speaks of loud, but has no such column p_"),
-])
+@pytest.mark.parametrize(
+    "words,told",
+    [
+        (["-i", "nowhere"], "predictions.csv; make it with classification/inference.py"),
+        (["-o", "folder.html"], "folder.html is no page; name a file that ends in .html."),
+        (["-o", "page.pdf"], "page.pdf is no page"),
+        (["--pairs", "nowhere"], "there is no folder nowhere;"),
+        (["--maps", "nowhere"], "cams.csv; make it with classification/visualize_cnn.py"),
+        (["--biomarkers", "nowhere.csv"], "nowhere.csv; make it with classification/biomarkers.py"),
+        (["-i", "damaged"], "metrics.json cannot be read ("),
+        (["-i", "columns"], "has no column votes_normal, "),
+        (["-i", "strange"], "speaks of loud, but has no such column p_"),
+    ],
+)
 def test_what_cannot_be_reported_says_why(whole, call, tmp_path, monkeypatch, words, told):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.html").mkdir()
@@ -304,8 +314,9 @@ def test_curves():
     truth, p = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.2, 0.8]])
     first, second = curves.roc(truth, p, ["a", "b"])
     assert first["class"] == "a" and first["points"][0] == [0, 0] and first["points"][-1] == [1, 1]
-    area = sum((x2 - x1) * (y1 + y2) / 2 for (x1, y1), (x2, y2) in zip(second["points"], second["points"][1:],
-                                                                       strict=False))
+    area = sum(
+        (x2 - x1) * (y1 + y2) / 2 for (x1, y1), (x2, y2) in zip(second["points"], second["points"][1:], strict=False)
+    )
     assert area == pytest.approx(0.75)
     assert curves.roc(truth[:2], p[:2], ["a", "b"]) == []
     bins = curves.reliability(truth, p)
@@ -322,11 +333,14 @@ def test_a_pair_without_labels_and_one_whose_labels_do_not_fit(tmp_path):
     assert "film" not in held and "differ in shape" in held["told"][0]
 
 
-@pytest.mark.parametrize("settings,told", [
-    ({"approach": "global"}, "The network saw each masked image whole, once."),
-    ({"approach": "dense", "vote": "mean"}, "Every window of the lung voted, the mean of their probabilities"),
-    ({"vote": "majority"}, "20 patches of the lung voted on each."),
-])
+@pytest.mark.parametrize(
+    "settings,told",
+    [
+        ({"approach": "global"}, "The network saw each masked image whole, once."),
+        ({"approach": "dense", "vote": "mean"}, "Every window of the lung voted, the mean of their probabilities"),
+        ({"vote": "majority"}, "20 patches of the lung voted on each."),
+    ],
+)
 def test_how_the_votes_came_about(copy, read, settings, told):
     file = copy / "run" / "report.json"
     held = json.loads(file.read_text())

@@ -28,8 +28,11 @@ def pages(tmp_path_factory):
     many.assign(case=[f"case {i}" for i in range(500)]).to_csv(root / "long" / "predictions.csv", index=False)
     words = ["report.py", "-i", str(root / "run"), "dir_split=none", "dir_pairs=none"]
     linked, long = str(root / "linked.html"), str(root / "long.html")
-    for more in (["-o", str(root / "whole.html")], ["-o", linked, "--embed", "0"],
-                 ["-i", str(root / "long"), "-o", long]):
+    for more in (
+        ["-o", str(root / "whole.html")],
+        ["-o", linked, "--embed", "0"],
+        ["-i", str(root / "long"), "-o", long],
+    ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", [*words, *more])
             report.main()
@@ -80,11 +83,13 @@ def test_sort_by_mouse_and_keyboard(shown):
 
 def test_filters(shown):
     everything = len(shown.run(NAMES))
-    for name, letters, key, expected in (("label", "bact", "label", {"bacterial"}),
-                                         ("predicted", "vir", "predicted", {"viral <b>&"}),
-                                         ("outcome", "wro", "right", {False}),
-                                         ("outcome", "fail", "status", {"failed"}),
-                                         ("mask", "flag", "mask", {"flagged"})):
+    for name, letters, key, expected in (
+        ("label", "bact", "label", {"bacterial"}),
+        ("predicted", "vir", "predicted", {"viral <b>&"}),
+        ("outcome", "wro", "right", {False}),
+        ("outcome", "fail", "status", {"failed"}),
+        ("mask", "flag", "mask", {"flagged"}),
+    ):
         shown.run(f"document.querySelector('[name={name}]').focus()")
         shown.key(*letters)
         found = column(shown, key)
@@ -178,8 +183,10 @@ def test_votes_biomarkers_and_mask_of_a_case(shown):
     widths = shown.run("Array.from(byId('vote-bar').children, e => parseFloat(e.style.width))")
     assert widths == pytest.approx([100 * votes / 20 for votes in one["votes"]])
     rows = shown.run("Array.from(byId('vote-table').rows, row => Array.from(row.cells, cell => cell.textContent))")
-    assert rows[1:] == [[name, str(votes), f"{p:.3f}"] for name, votes, p in
-                        zip(["normal", "bacterial", "viral <b>&"], one["votes"], one["p"], strict=True)]
+    assert rows[1:] == [
+        [name, str(votes), f"{p:.3f}"]
+        for name, votes, p in zip(["normal", "bacterial", "viral <b>&"], one["votes"], one["p"], strict=True)
+    ]
     assert one["predicted"] in shown.text("#verdict")
     assert ("right" if one["right"] else "true class: viral <b>&") in shown.text("#verdict").replace("\n", " ")
     assert "flagged" in shown.text("#mask-told") and HOSTILE in shown.text("#mask-told")
@@ -234,8 +241,10 @@ def test_every_control_can_be_reached_and_shows_its_focus(shown):
     seen = []
     for _ in range(60):
         shown.key("Tab")
-        seen.append(shown.run("""(e => [e.id || e.name || e.dataset.sort || e.className || e.tagName,
-                                        getComputedStyle(e).outlineStyle])(document.activeElement)"""))
+        seen.append(
+            shown.run("""(e => [e.id || e.name || e.dataset.sort || e.className || e.tagName,
+                                        getComputedStyle(e).outlineStyle])(document.activeElement)""")
+        )
         if seen[-1][0] == "A":
             break
     names = [name for name, _ in seen]

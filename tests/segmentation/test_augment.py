@@ -60,8 +60,16 @@ def test_the_input_is_left_alone():
     np.testing.assert_array_equal(target, before[1])
 
 
-@pytest.mark.parametrize("settings", [{"rotation": 15.0}, {"scale": 0.2}, {"shift": 0.1}, {"flip": 1.0},
-                                      {"rotation": 10.0, "scale": 0.15, "shift": 0.08, "flip": 0.5}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rotation": 15.0},
+        {"scale": 0.2},
+        {"shift": 0.1},
+        {"flip": 1.0},
+        {"rotation": 10.0, "scale": 0.15, "shift": 0.08, "flip": 0.5},
+    ],
+)
 def test_image_and_target_move_together(settings):
     target = np.zeros((96, 128), np.uint8)
     target[40:52, 70:86] = 2  # a marker, bright where it is labelled
@@ -101,13 +109,22 @@ def test_opacities_brighten_lungs_and_leave_the_target():
 
 
 @effort(deadline=None, max_examples=40)
-@given(seed=st.integers(0, 2**32), height=st.integers(32, 80), width=st.integers(32, 80), kind=st.integers(0, 3),
-       flip=st.sampled_from([0.0, 0.5, 1.0]))
+@given(
+    seed=st.integers(0, 2**32),
+    height=st.integers(32, 80),
+    width=st.integers(32, 80),
+    kind=st.integers(0, 3),
+    flip=st.sampled_from([0.0, 0.5, 1.0]),
+)
 def test_always_finite_grey_and_known_labels(seed, height, width, kind, flip):
     rng = np.random.default_rng(seed)
     target = rng.integers(0, 4, (height, width)).astype(np.uint8) if kind else np.zeros((height, width), np.uint8)
-    image = [rng.uniform(0, 255, (height, width)), np.zeros((height, width)), np.full((height, width), 255.0),
-             np.where(rng.random((height, width)) < 0.5, 0, 255)][kind].astype(np.float32)
+    image = [
+        rng.uniform(0, 255, (height, width)),
+        np.zeros((height, width)),
+        np.full((height, width), 255.0),
+        np.where(rng.random((height, width)) < 0.5, 0, 255),
+    ][kind].astype(np.float32)
     strong = {name: 2 * value for name, value in AS_SHIPPED.items()} | {"opacity": 1.0, "flip": flip}
     changed, labels = augment(image, target, SimpleNamespace(**strong), rng)
     assert changed.dtype == np.float32 and labels.dtype == np.uint8

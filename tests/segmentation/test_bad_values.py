@@ -14,14 +14,17 @@ from segmentation import header, inference, masks_csv, segment
 SEGMENT = "segmentation/inference.py"
 
 
-@pytest.mark.parametrize("word,told", [
-    ("num_batch_test=0", "num_batch_test=0 is too small; give 1 or more."),
-    ("num_batch_test=-1", "num_batch_test=-1 is too small"),
-    ("resize_height=10", "resize_height=10 is too small; give 32 or more."),
-    ("gamma=-1.0", "gamma=-1.0 is no exponent above 0"),
-    ("image_dtype=int8", "image_dtype='int8' is unknown; it is float32 or uint8."),
-    ("decision=[1.0,0.0,1.0,1.0]", "is not 4 factors above 0"),
-])
+@pytest.mark.parametrize(
+    "word,told",
+    [
+        ("num_batch_test=0", "num_batch_test=0 is too small; give 1 or more."),
+        ("num_batch_test=-1", "num_batch_test=-1 is too small"),
+        ("resize_height=10", "resize_height=10 is too small; give 32 or more."),
+        ("gamma=-1.0", "gamma=-1.0 is no exponent above 0"),
+        ("image_dtype=int8", "image_dtype='int8' is unknown; it is float32 or uint8."),
+        ("decision=[1.0,0.0,1.0,1.0]", "is not 4 factors above 0"),
+    ],
+)
 def test_values_that_give_no_mask_stop_before_anything_is_written(films, tmp_path, call, word, told):
     done = call(SEGMENT, "-i", films / "cohort", "-o", tmp_path / "out", word)
     assert done.code == 1 and told in done.err and len(done.err.strip().splitlines()) == 1
@@ -33,8 +36,17 @@ def test_values_that_give_no_mask_stop_before_anything_is_written(films, tmp_pat
 
 
 def test_a_mistyped_scaling_loses_no_prediction(split_pairs, tmp_path, call):
-    words = ["-i", split_pairs / "test" / "virus", "-o", tmp_path, "device=cpu", "img_size=128", "patch_size=32",
-             "repeat=2", f"file_weights={ROOT / 'weights' / 'phantom.safetensors'}"]
+    words = [
+        "-i",
+        split_pairs / "test" / "virus",
+        "-o",
+        tmp_path,
+        "device=cpu",
+        "img_size=128",
+        "patch_size=32",
+        "repeat=2",
+        f"file_weights={ROOT / 'weights' / 'phantom.safetensors'}",
+    ]
     assert call("classification/inference.py", *words).code == 0
     before = (tmp_path / "predictions.csv").read_bytes()
     done = call("classification/inference.py", *words, "--overwrite", "input_scaling=foo")
@@ -55,13 +67,15 @@ def test_a_name_too_long_for_its_outputs_stops_nothing_else(trained, films, tmp_
     (tmp_path / "in").mkdir()
     shutil.copy(film, tmp_path / "in" / f"{'m' * 246}.png")
     shutil.copy(film, tmp_path / "in" / "zz.png")
-    done = call(SEGMENT, "-i", tmp_path / "in", "-o", tmp_path / "out", *TINY,
-                f"file_weights={trained.run / 'best.pt'}")
+    done = call(
+        SEGMENT, "-i", tmp_path / "in", "-o", tmp_path / "out", *TINY, f"file_weights={trained.run / 'best.pt'}"
+    )
     rows = pd.read_csv(tmp_path / "out" / "masks.csv", keep_default_na=False)
     assert done.code == 1 and "its name is too long" in done.out
     assert rows.status.tolist()[0] == "failed" and rows.case.tolist()[1] == "zz" and rows.status[1] != "failed"
     assert sorted(p.name for p in (tmp_path / "out" / "in").iterdir()) == sorted(
-        f"zz{end}" for end in (".image.npy", ".mask.npy", ".labels.npy", ".overlay.png"))
+        f"zz{end}" for end in (".image.npy", ".mask.npy", ".labels.npy", ".overlay.png")
+    )
 
 
 def test_a_network_that_gives_no_number_fails_the_case(films, tmp_path):

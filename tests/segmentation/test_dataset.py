@@ -1,6 +1,5 @@
 """Which cases there are and what the network is given of them: the split, masks of every kind, faults told at once."""
 
-
 import cv2
 import numpy as np
 import pandas as pd
@@ -64,7 +63,9 @@ def test_the_published_cohort_holds_the_same_names():
 
 
 # Near the image's own size and above it, float32 weights of the kernel cost a digit; radiographs are far larger.
-@pytest.mark.parametrize("size,tolerance", [((64, 96), 1e-3), ((100, 37), 1e-3), ((200, 256), 1e-2), ((300, 500), .01)])
+@pytest.mark.parametrize(
+    "size,tolerance", [((64, 96), 1e-3), ((100, 37), 1e-3), ((200, 256), 1e-2), ((300, 500), 0.01)]
+)
 def test_resize_is_pillows_bicubic(size, tolerance):
     image = np.random.default_rng(1).uniform(0, 255, (211, 317)).astype(np.float32)
     wanted = np.asarray(Image.fromarray(image).resize(size[::-1], Image.BICUBIC))
@@ -131,9 +132,17 @@ def test_every_faulty_file_is_named_at_once(tmp_path):
         dataset.Radiographs(dataset.jsrt(tmp_path), chosen())
     first, *lines = str(fault.value).splitlines()
     assert first == "5 of 7 cases cannot be used:" and len(lines) == 5
-    for line, told in zip(lines, [("JPCLN001.png", "truncated"), ("heart/JPCLN003.gif", "does not exist"),
-                                  ("left lung/JPCLN005.gif", "no left"), ("heart/JPCLN006.gif", "cannot be read"),
-                                  ("right lung/JPCLN007.gif", "differ in size")], strict=True):
+    for line, told in zip(
+        lines,
+        [
+            ("JPCLN001.png", "truncated"),
+            ("heart/JPCLN003.gif", "does not exist"),
+            ("left lung/JPCLN005.gif", "no left"),
+            ("heart/JPCLN006.gif", "cannot be read"),
+            ("right lung/JPCLN007.gif", "differ in size"),
+        ],
+        strict=True,
+    ):
         assert all(word in line for word in told), line
 
 
@@ -235,8 +244,10 @@ def test_mask_of_half_the_size_and_blank_border(tmp_path):
     film, labels = thorax(256, 256)
     wide = np.zeros((256, 384), np.uint8)
     wide[:, 64:320] = film
-    for name, picture, truth in (("a", film, labels[::2, ::2]),
-                                 ("b", wide, np.pad(labels[::2, ::2], ((0, 0), (32, 32))))):
+    for name, picture, truth in (
+        ("a", film, labels[::2, ::2]),
+        ("b", wide, np.pad(labels[::2, ::2], ((0, 0), (32, 32)))),
+    ):
         write(tmp_path / "images" / f"{name}.png", picture)
         write(tmp_path / "masks" / f"{name}.png", truth)
     cases = dataset.image_folder(tmp_path / "images", tmp_path / "masks")

@@ -161,12 +161,15 @@ def test_a_faulty_case_is_told_and_the_others_are_measured(films, weights, tmp_p
     assert len(failed) == 2 and "bad.png" in failed[0] and "lone.png does not exist" in failed[1]
 
 
-@pytest.mark.parametrize("words,code,told", [
-    (["-i", "nowhere"], 2, "-i and -m belong together"),
-    (["-i", "nowhere", "-m", "nowhere"], 1, "nowhere does not exist"),
-    (["--set", "montgomery"], 1, "MontgomerySet/CXR_png does not exist"),
-    (["dir_data_root=nowhere"], 1, "make_phantom.py"),
-])
+@pytest.mark.parametrize(
+    "words,code,told",
+    [
+        (["-i", "nowhere"], 2, "-i and -m belong together"),
+        (["-i", "nowhere", "-m", "nowhere"], 1, "nowhere does not exist"),
+        (["--set", "montgomery"], 1, "MontgomerySet/CXR_png does not exist"),
+        (["dir_data_root=nowhere"], 1, "make_phantom.py"),
+    ],
+)
 def test_what_cannot_start_says_why(films, weights, tmp_path, call, words, code, told):
     done = call(EVALUATE, f"dir_data_root={films}", *weights, *words, "-o", tmp_path / "out")
     assert done.code == code and told in done.err

@@ -85,8 +85,9 @@ def test_output_is_as_large_as_the_input(height, width):
     torch.testing.assert_close(out.exp().sum(1), torch.ones(2, height, width))
 
 
-@pytest.mark.parametrize("name,size", [("fcdensenet103", (64, 64)), ("fcdensenet67", (32, 64)),
-                                       ("fcdensenet56", (45, 51))])
+@pytest.mark.parametrize(
+    "name,size", [("fcdensenet103", (64, 64)), ("fcdensenet67", (32, 64)), ("fcdensenet56", (45, 51))]
+)
 @torch.inference_mode()
 def test_equals_the_architecture_restated(name, size):
     model = randomised(name)
@@ -183,8 +184,10 @@ def broken(tmp_path, kind):
     return path
 
 
-@pytest.mark.parametrize("kind", ["truncated", "truncated safetensors", "text", "tensor", "other network", "other size",
-                                  "missing layer", "absent"])
+@pytest.mark.parametrize(
+    "kind",
+    ["truncated", "truncated safetensors", "text", "tensor", "other network", "other size", "missing layer", "absent"],
+)
 def test_what_is_no_weights_file_gives_a_sentence(tmp_path, kind):
     path = broken(tmp_path, kind)
     with pytest.raises(ValueError) as fault:

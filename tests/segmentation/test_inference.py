@@ -17,8 +17,14 @@ from PIL import Image
 from cxr import pairs
 
 INFER = "segmentation/inference.py"
-GOOD = {("normal", "007"), ("normal", "1.2.840.10008.5"), ("normal", "NA"), ("normal", "a b"), ("normal", "deep.v2"),
-        ("normal/ward 3", "007")}
+GOOD = {
+    ("normal", "007"),
+    ("normal", "1.2.840.10008.5"),
+    ("normal", "NA"),
+    ("normal", "a b"),
+    ("normal", "deep.v2"),
+    ("normal/ward 3", "007"),
+}
 BROKEN = {("sick", "cut"): "truncated", ("sick", "flat"): "grey level", ("sick", "text"): "is text"}
 
 
@@ -42,8 +48,11 @@ def write_inputs(folder, films):
 
 def contents(folder):
     """{relative name: digest} of everything but the report, which tells times."""
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "report.json"}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "report.json"
+    }
 
 
 def table(folder):
@@ -138,8 +147,9 @@ def test_killed_in_the_middle_of_a_pair_and_run_again(whole, tmp_path, call):
     assert 0 < len(written) < 18
     for folder in {path.parent for path in written}:
         for case in pairs.find(folder):  # what looks whole is whole
-            assert (folder / f"{case}.image.npy").read_bytes() == \
-                (whole.out / folder.relative_to(out) / f"{case}.image.npy").read_bytes()
+            assert (folder / f"{case}.image.npy").read_bytes() == (
+                whole.out / folder.relative_to(out) / f"{case}.image.npy"
+            ).read_bytes()
             pairs.load(folder, case, allow_empty=True)
     done = call(INFER, *words)
     assert done.code == 1
@@ -149,7 +159,7 @@ def test_killed_in_the_middle_of_a_pair_and_run_again(whole, tmp_path, call):
 
 def test_two_processes_give_the_masks_of_one(whole, tmp_path):
     done = run(INFER, "-i", whole.given, "-o", tmp_path, *whole.words, processes=2)
-    assert done.returncode == 1 and "inference.py\", line" not in done.stderr  # torchrun has a traceback of its own
+    assert done.returncode == 1 and 'inference.py", line' not in done.stderr  # torchrun has a traceback of its own
     assert contents(tmp_path) == contents(whole.out)
     assert json.loads((tmp_path / "report.json").read_text())["processes"] == 2
 
@@ -162,8 +172,9 @@ def test_a_process_without_work_keeps_nobody_waiting(whole, tmp_path):
     rows.to_csv(tmp_path / "masks.csv", index=False)
     case = rows.case.iloc[2]
     (tmp_path / "normal" / f"{case}.image.npy").unlink()
-    done = run(INFER, "-i", whole.given / "normal", "-o", tmp_path, *whole.words, "num_batch_test=2", processes=2,
-               timeout=200)
+    done = run(
+        INFER, "-i", whole.given / "normal", "-o", tmp_path, *whole.words, "num_batch_test=2", processes=2, timeout=200
+    )
     assert done.returncode == 0, done.stderr
     assert "(5 were finished before)" in done.stdout or "(4 were finished before)" in done.stdout
     assert pairs.is_complete(tmp_path / "normal", case)
@@ -202,14 +213,18 @@ def test_output_among_the_input_is_not_segmented_again(whole, films, tmp_path, c
     assert list(table(tmp_path).case) == ["one"]
 
 
-@pytest.mark.parametrize("words,told", [
-    (["file_weights=missing.pt"], "missing.pt does not exist."),
-    (["file_weights=None", "dir_checkpoint=nowhere", "test_name=none"], None),
-    (["-i", "nowhere"], "nowhere does not exist."),
-    (["-i", "empty"], "there are no radiographs in empty."),
-])
+@pytest.mark.parametrize(
+    "words,told",
+    [
+        (["file_weights=missing.pt"], "missing.pt does not exist."),
+        (["file_weights=None", "dir_checkpoint=nowhere", "test_name=none"], None),
+        (["-i", "nowhere"], "nowhere does not exist."),
+        (["-i", "empty"], "there are no radiographs in empty."),
+    ],
+)
 def test_what_cannot_start_says_why(whole, tmp_path, call, monkeypatch, words, told):
     from segmentation import weights
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped.safetensors")
     (tmp_path / "empty").mkdir()

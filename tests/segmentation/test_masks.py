@@ -1,4 +1,5 @@
 """Cleaning, measuring and judging label maps: drawn cases, random maps, and the true masks where they are at hand."""
+
 import math
 import time
 
@@ -21,8 +22,11 @@ EIGHT = np.ones((3, 3), int)
 def thorax(side=256):
     """A plausible label map: two lungs, left on the right of the image, and a heart between, more to its right."""
     labels = np.zeros((side, side), np.uint8)
-    for label, centre, axes in ((2, (0.72, 0.45), (0.15, 0.32)), (3, (0.28, 0.45), (0.16, 0.34)),
-                                (1, (0.55, 0.62), (0.17, 0.15))):
+    for label, centre, axes in (
+        (2, (0.72, 0.45), (0.15, 0.32)),
+        (3, (0.28, 0.45), (0.16, 0.34)),
+        (1, (0.55, 0.62), (0.17, 0.15)),
+    ):
         cv2.ellipse(labels, [round(c * side) for c in centre], [round(a * side) for a in axes], 0, 0, 360, label, -1)
     return labels
 
@@ -37,7 +41,7 @@ def label_maps(draw):
         labels = thorax(64)
         for _ in range(draw(st.integers(0, 12))):
             y, x = rng.integers(0, 60, 2)
-            labels[y:y + rng.integers(1, 20), x:x + rng.integers(1, 20)] = rng.integers(0, 4)
+            labels[y : y + rng.integers(1, 20), x : x + rng.integers(1, 20)] = rng.integers(0, 4)
         return labels
     labels = rng.integers(0, 4, shape).astype(np.uint8)
     if kind == "blobs":
@@ -175,8 +179,10 @@ def true_labels():
             labels[read_gif(heart.parents[1] / name / heart.name)] = organ
         yield heart.stem, labels
     for left in sorted(SHARED.glob("MontgomerySet/ManualMask/leftMask/*.png")):
-        sides = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127
-                 for path in (left, left.parents[1] / "rightMask" / left.name)]
+        sides = [
+            cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127
+            for path in (left, left.parents[1] / "rightMask" / left.name)
+        ]
         yield left.stem, np.where(sides[0], 2, np.where(sides[1], 3, 0)).astype(np.uint8)
 
 

@@ -8,8 +8,15 @@ from lightning_fabric.plugins.precision import MixedPrecision
 from cxr.run import engine
 from segmentation import runfolder
 
-ROW = {"epoch": 1, "train_loss": 1.0, "val_loss": 1.0, "val_score": 0.5, "val_jaccard_heart": 0.5,
-       "val_jaccard_lungs": 0.5, "learning_rate": 0.1}
+ROW = {
+    "epoch": 1,
+    "train_loss": 1.0,
+    "val_loss": 1.0,
+    "val_score": 0.5,
+    "val_jaccard_heart": 0.5,
+    "val_jaccard_lungs": 0.5,
+    "learning_rate": 0.1,
+}
 
 
 def half(**scaler):

@@ -1,4 +1,5 @@
 """From the network's small probabilities to a film's own grid."""
+
 import numpy as np
 import pytest
 import torch

@@ -43,8 +43,16 @@ def test_a_slow_first_film_keeps_no_other_row_waiting(trained, films, tmp_path, 
 
     monkeypatch.setattr(inference, "read", slow)
     threads = torch.get_num_threads()
-    done = call(SEGMENT, "-i", given, "-o", tmp_path / "out", *TINY, f"file_weights={trained.run / 'best.pt'}",
-                "num_batch_test=1")
+    done = call(
+        SEGMENT,
+        "-i",
+        given,
+        "-o",
+        tmp_path / "out",
+        *TINY,
+        f"file_weights={trained.run / 'best.pt'}",
+        "num_batch_test=1",
+    )
     assert done.code == 0 and seen[0] >= 4 and torch.get_num_threads() == threads
     assert len(pairs.find(tmp_path / "out" / "in")) == 8
 
@@ -52,8 +60,17 @@ def test_a_slow_first_film_keeps_no_other_row_waiting(trained, films, tmp_path, 
 def test_ctrl_c_ends_soon_and_every_finished_pair_has_its_row(trained, films, tmp_path):
     given = links(next((films / "JSRT").iterdir()), tmp_path / "in", 3000)
     out = tmp_path / "out"
-    words = [sys.executable, SEGMENT, "-i", given, "-o", out, *TINY, f"file_weights={trained.run / 'best.pt'}",
-             "num_batch_test=1"]
+    words = [
+        sys.executable,
+        SEGMENT,
+        "-i",
+        given,
+        "-o",
+        out,
+        *TINY,
+        f"file_weights={trained.run / 'best.pt'}",
+        "num_batch_test=1",
+    ]
     # Whoever runs the tests in the background of a shell has SIGINT ignored, and so would the script.
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with open(tmp_path / "log", "w") as log:
@@ -71,9 +88,22 @@ def test_ctrl_c_ends_soon_and_every_finished_pair_has_its_row(trained, films, tm
     assert rows(out) == finished < 3000
 
 
-@pytest.mark.parametrize("batches,cores,count", [
-    (9, 1, 2), (9, 2, 2), (9, 3, 3), (9, 5, 4), (9, 6, 3), (9, 7, 3), (9, 8, 4), (9, 10, 2), (9, 16, 4),
-    (1, 16, 1), (2, 16, 2), (0, 4, 1),
-])
+@pytest.mark.parametrize(
+    "batches,cores,count",
+    [
+        (9, 1, 2),
+        (9, 2, 2),
+        (9, 3, 3),
+        (9, 5, 4),
+        (9, 6, 3),
+        (9, 7, 3),
+        (9, 8, 4),
+        (9, 10, 2),
+        (9, 16, 4),
+        (1, 16, 1),
+        (2, 16, 2),
+        (0, 4, 1),
+    ],
+)
 def test_as_many_at_once_as_leave_few_cores_idle(batches, cores, count):
     assert inference.side_by_side(batches, cores) == count

@@ -39,12 +39,27 @@ torch.save({"gradients": gradients, "loss": loss}, folder / f"process{fabric.glo
 
 
 def test_what_a_run_leaves(trained):
-    assert {p.name for p in trained.run.iterdir()} == {"best.pt", "last.pt", "log.jsonl", "header.json", "curves.png",
-                                                       "tensorboard"}
+    assert {p.name for p in trained.run.iterdir()} == {
+        "best.pt",
+        "last.pt",
+        "log.jsonl",
+        "header.json",
+        "curves.png",
+        "tensorboard",
+    }
     rows = [json.loads(line) for line in (trained.run / "log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
-    assert {"train_loss", "val_loss", "val_score", "val_jaccard_heart", "val_jaccard_left", "val_jaccard_right",
-            "val_jaccard_lungs", "learning_rate", "seconds"} <= set(rows[0])
+    assert {
+        "train_loss",
+        "val_loss",
+        "val_score",
+        "val_jaccard_heart",
+        "val_jaccard_left",
+        "val_jaccard_right",
+        "val_jaccard_lungs",
+        "learning_rate",
+        "seconds",
+    } <= set(rows[0])
     assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 3 and rows[-1]["val_jaccard_lungs"] > 0.2
     saved = json.loads((trained.run / "header.json").read_text())
     assert saved["epoch_max"] == EPOCHS and saved["net_label"] == "fcdensenet56" and saved["augment"] is True
@@ -128,12 +143,21 @@ def test_restart_throws_the_old_run_away_and_nothing_else(trained, tmp_path, cal
     assert len(list((tmp_path / "old" / "tensorboard").iterdir())) == 1
 
 
-@pytest.mark.parametrize("num_train,told", [(9, "the loss is nan in epoch 1, batch 2;"),
-                                            (3, "the validation loss is nan after epoch 1;")])
+@pytest.mark.parametrize(
+    "num_train,told", [(9, "the loss is nan in epoch 1, batch 2;"), (3, "the validation loss is nan after epoch 1;")]
+)
 def test_a_loss_that_is_no_number_stops(films, tmp_path, call, num_train, told):
     """A step of 1e30 leaves weights that no forward pass survives; they must not be kept either."""
-    done = call(TRAIN, *TRAINING, f"dir_data_root={films}", f"dir_checkpoint={tmp_path}", "test_name=broken",
-                "learning_rate=1e30", "average=0", f"num_train={num_train}")
+    done = call(
+        TRAIN,
+        *TRAINING,
+        f"dir_data_root={films}",
+        f"dir_checkpoint={tmp_path}",
+        "test_name=broken",
+        "learning_rate=1e30",
+        "average=0",
+        f"num_train={num_train}",
+    )
     assert done.code == 1 and told in done.err and "learning_rate below 1e+30" in done.err
     assert not (tmp_path / "broken" / "last.pt").exists() and not (tmp_path / "broken" / "best.pt").exists()
 
@@ -152,14 +176,17 @@ def test_patience_stops_early_and_for_good(trained, tmp_path, call):
     assert done.code == 0 and f"is finished: {EPOCHS + 1} epochs, best score 2.0" in done.out
 
 
-@pytest.mark.parametrize("words,told", [
-    (["dir_data_root=nowhere"], "make_phantom.py"),
-    (["net_label=unet"], "no network 'unet'"),
-    (["file_weights=missing.pt"], "missing.pt does not exist"),
-    (["dir_images=nowhere"], "needs dir_masks"),
-    (["dir_images=nowhere", "dir_masks=nowhere"], "nowhere does not exist"),
-    (["schedule=cosine"], "schedule='cosine' is unknown"),
-])
+@pytest.mark.parametrize(
+    "words,told",
+    [
+        (["dir_data_root=nowhere"], "make_phantom.py"),
+        (["net_label=unet"], "no network 'unet'"),
+        (["file_weights=missing.pt"], "missing.pt does not exist"),
+        (["dir_images=nowhere"], "needs dir_masks"),
+        (["dir_images=nowhere", "dir_masks=nowhere"], "nowhere does not exist"),
+        (["schedule=cosine"], "schedule='cosine' is unknown"),
+    ],
+)
 def test_what_cannot_start_says_why(films, tmp_path, call, words, told):
     here = [f"dir_data_root={films}", f"dir_checkpoint={tmp_path}", "test_name=a", "num_train=2"]
     done = call(TRAIN, *TINY, *here, *words)

@@ -62,12 +62,20 @@ def test_the_vote_of_stage_2(traced, approach):
     assert criteria.randomised(model, 1)["all"]._compiled_call_impl is None  # a copy is as it was built
 
 
-@pytest.mark.parametrize("script,stage,words", [
-    pytest.param("segmentation/train.py", "films", [*TRAINING, "num_train=3", "epoch_max=1"], marks=pytest.mark.slow),
-    ("classification/train.py", "split_pairs", [*CLASSIFYING, "num_train=6", "num_patches=1", "epoch_max=1"]),
-    ("classification/train.py", "split_pairs", [*CLASSIFYING, "num_train=6", "num_patches=1", "epoch_max=1",
-                                                "approach=dense", "num_batch_train=3"]),
-])
+@pytest.mark.parametrize(
+    "script,stage,words",
+    [
+        pytest.param(
+            "segmentation/train.py", "films", [*TRAINING, "num_train=3", "epoch_max=1"], marks=pytest.mark.slow
+        ),
+        ("classification/train.py", "split_pairs", [*CLASSIFYING, "num_train=6", "num_patches=1", "epoch_max=1"]),
+        (
+            "classification/train.py",
+            "split_pairs",
+            [*CLASSIFYING, "num_train=6", "num_patches=1", "epoch_max=1", "approach=dense", "num_batch_train=3"],
+        ),
+    ],
+)
 def test_a_training_is_the_same_and_may_go_on_without(script, stage, words, request, tmp_path, call, traced):
     data = "dir_data_root" if stage == "films" else "dir_split"
     words = [*words, f"{data}={request.getfixturevalue(stage)}", f"dir_checkpoint={tmp_path}"]
@@ -83,8 +91,10 @@ def test_a_training_is_the_same_and_may_go_on_without(script, stage, words, requ
 
 
 def test_a_backend_that_there_is_not_is_told(call, tmp_path, films, split_pairs):
-    for script, data in (("segmentation/train.py", f"dir_data_root={films}"),
-                         ("classification/train.py", f"dir_split={split_pairs}")):
+    for script, data in (
+        ("segmentation/train.py", f"dir_data_root={films}"),
+        ("classification/train.py", f"dir_split={split_pairs}"),
+    ):
         stage = TINY if script.startswith("seg") else CLASSIFYING
         done = call(script, *stage, data, f"dir_checkpoint={tmp_path}", "test_name=a", "compile=gcc")
         assert done.code == 1 and "compile='gcc' is no backend of torch.compile here" in done.err

@@ -18,10 +18,13 @@ def kept(folder):
     return torch.load(folder / "last.pt", weights_only=True)["model"], [row["train_loss"] for row in rows]
 
 
-@pytest.mark.parametrize("script,stage,words", [
-    ("segmentation/train.py", "films", [*TINY, "num_train=3", "num_batch_train=3"]),
-    ("classification/train.py", "split_pairs", [*CLASSIFYING, "num_train=6", "num_patches=1"]),
-])
+@pytest.mark.parametrize(
+    "script,stage,words",
+    [
+        ("segmentation/train.py", "films", [*TINY, "num_train=3", "num_batch_train=3"]),
+        ("classification/train.py", "split_pairs", [*CLASSIFYING, "num_train=6", "num_patches=1"]),
+    ],
+)
 def test_trainings_go_on_bit_for_bit(script, stage, words, request, tmp_path, call):
     data = "dir_data_root" if stage == "films" else "dir_split"
     words = [*words, f"{data}={request.getfixturevalue(stage)}", f"dir_checkpoint={tmp_path}"]
@@ -42,8 +45,16 @@ def test_trainings_go_on_bit_for_bit(script, stage, words, request, tmp_path, ca
 def test_stage_1_segments(trained, films, tmp_path, call):
     found = {}
     for name, more in (("plain", []), ("brain", [BRAIN])):
-        done = call("segmentation/inference.py", "-i", films / "JSRT", "-o", tmp_path / name, *TINY, *more,
-                    f"file_weights={trained.run / 'best.pt'}")
+        done = call(
+            "segmentation/inference.py",
+            "-i",
+            films / "JSRT",
+            "-o",
+            tmp_path / name,
+            *TINY,
+            *more,
+            f"file_weights={trained.run / 'best.pt'}",
+        )
         assert done.code == 0, done.err
         found[name] = {path.name: np.load(path) for path in (tmp_path / name / "JSRT").glob("*.labels.npy")}
     assert len(found["plain"]) == 12
@@ -55,8 +66,15 @@ def test_stage_1_segments(trained, films, tmp_path, call):
 def test_stage_2_predicts(classified, tmp_path, call, approach):
     rows = {}
     for name, more in (("plain", []), ("brain", [BRAIN])):
-        done = call("classification/inference.py", *classified.words, f"file_weights={classified.run / 'best.pt'}",
-                    f"approach={approach}", "-o", tmp_path / name, *more)
+        done = call(
+            "classification/inference.py",
+            *classified.words,
+            f"file_weights={classified.run / 'best.pt'}",
+            f"approach={approach}",
+            "-o",
+            tmp_path / name,
+            *more,
+        )
         assert done.code == 0, done.err
         rows[name] = pd.read_csv(tmp_path / name / "predictions.csv")[["p_normal", "p_bacterial", "p_viral"]].to_numpy()
     assert rows["brain"].shape == (12, 3) and not np.array_equal(rows["brain"], rows["plain"])

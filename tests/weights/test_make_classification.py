@@ -33,10 +33,15 @@ def cohort(tmp_path_factory):
         for case in cases:
             pairs.save(root / folder, case, rng.uniform(0, 255, mask.shape), mask, image_dtype="uint8")
 
-    rows = [("a", "normal", "X:1", "train", "1"), ("b", "normal", "X:2", "test", "2"),
-            ("c", "virus", "X:2", "train", "3"), ("d", "virus", "X:4", "val", "4"),
-            ("e", "virus", "X:5", "train", "4"), ("f", "virus", "X:6", "train", "6"),
-            ("person7_virus_1", "virus", "CoronaHack:person7", "test", "7")]
+    rows = [
+        ("a", "normal", "X:1", "train", "1"),
+        ("b", "normal", "X:2", "test", "2"),
+        ("c", "virus", "X:2", "train", "3"),
+        ("d", "virus", "X:4", "val", "4"),
+        ("e", "virus", "X:5", "train", "4"),
+        ("f", "virus", "X:6", "train", "6"),
+        ("person7_virus_1", "virus", "CoronaHack:person7", "test", "7"),
+    ]
     for case, folder, *_ in rows:
         write(f"own/{folder}", case)
     write("own/virus", "unlisted")
@@ -47,15 +52,36 @@ def cohort(tmp_path_factory):
     table.to_csv(root / "split" / "split.csv", index=False)
     engine.seed_torch(1)
     model = backbone.build("efficientnet_lite0", 4)
-    engine.save({"model": model.state_dict(), "settings": {"net_label": "efficientnet_lite0", "dir_split": "x"},
-                 "classes": CLASSES, "folders": {name: i for i, name in enumerate(CLASSES)}, "input_scaling": "lite"},
-                root / "teacher.pt")
+    engine.save(
+        {
+            "model": model.state_dict(),
+            "settings": {"net_label": "efficientnet_lite0", "dir_split": "x"},
+            "classes": CLASSES,
+            "folders": {name: i for i, name in enumerate(CLASSES)},
+            "input_scaling": "lite",
+        },
+        root / "teacher.pt",
+    )
     return root
 
 
 def words(cohort, run):
-    return ["distil", "--teacher", cohort / "teacher.pt", "--pairs", cohort / "own", "--pairs", cohort / "more",
-            "--split", cohort / "split", "--run", run, "--steps", 3, *SMALL]
+    return [
+        "distil",
+        "--teacher",
+        cohort / "teacher.pt",
+        "--pairs",
+        cohort / "own",
+        "--pairs",
+        cohort / "more",
+        "--split",
+        cohort / "split",
+        "--run",
+        run,
+        "--steps",
+        3,
+        *SMALL,
+    ]
 
 
 def test_patients_and_duplicates_of_validation_and_test_teach_nothing(cohort):
@@ -122,8 +148,13 @@ def test_a_killed_run_goes_on_to_the_same_weights(cohort, tmp_path, call, monkey
 
     name, _, saved = weights.read(tmp_path / "whole" / "student.safetensors")
     assert (name, saved["classes"], saved["input_scaling"]) == ("resnet18", CLASSES, "imagenet")
-    start = SimpleNamespace(seed=1, net_label="resnet18", file_weights=tmp_path / "whole" / "student.safetensors",
-                            pretrained="none", input_scaling="auto")
+    start = SimpleNamespace(
+        seed=1,
+        net_label="resnet18",
+        file_weights=tmp_path / "whole" / "student.safetensors",
+        pretrained="none",
+        input_scaling="auto",
+    )
     model, scaling, note = backbone.start(start, 4, CLASSES)
     assert scaling == "imagenet" and "anew" not in note
     assert torch.equal(model.fc.weight, one["fc.weight"])
