@@ -10,7 +10,7 @@ INSIDE = 0.01  # a window that shows fewer of the pixels as shades, not as plain
 
 
 def display(dataset, values, counts):
-    """Display values, bone bright, of the stored `values` (n,), which `counts` (n,) pixels have.  Returns (n,) float64."""
+    """Display grey, bone bright, of the stored `values` (n,), which `counts` (n,) pixels have. Returns (n,) float64."""
     shades = modality(dataset, values.astype(np.float64))
     seen = _voi_lut(dataset, shades)
     if seen is None:

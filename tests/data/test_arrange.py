@@ -110,7 +110,8 @@ def test_downloads_in_their_own_layouts(downloaded, arranged, tmp_path):
         done.out.strip()
         .splitlines()[-1]
         .endswith(
-            f"next: python segmentation/inference.py -i {' '.join(str(tmp_path / 'out' / f) for f in CLASS_ORDER)}, then "
+            f"next: python segmentation/inference.py -i {' '.join(str(tmp_path / 'out' / f) for f in CLASS_ORDER)}, "
+            "then "
             f"python classification/split.py file_metadata={tmp_path / 'metadata.xls'}"
         )
     )
