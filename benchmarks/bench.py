@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import agree, inputs, project_side, rates, rows, sides, table, work
+from cxr import version as project
 from segmentation import header
 
 STAGES = ("equalise", "network", "inference", "step", "vote", "dense", "saliency", "waits")
@@ -83,6 +84,7 @@ def arguments_of_both(text: str) -> argparse.ArgumentParser:
     parser.add_argument("--classifier", type=Path, metavar="FILE", help="weights of a classifier (random ResNet-18)")
     parser.add_argument("-d", "--device", default="cpu", choices=("cpu", "cuda"), help="of both sides (cpu)")
     parser.add_argument("--short", action="store_true", help="small sizes, for agreement and not for times")
+    project.add_flag(parser)
     return parser
 
 

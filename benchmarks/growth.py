@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import inputs, sides
-from cxr import pairs
+from cxr import pairs, version
 
 FILM, NETWORK, PATCHES = 256, 32, 4
 MORE = 1.2
@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("counts", nargs="*", type=int, default=[100, 1000, 10000], help="numbers of cases, rising")
     parser.add_argument("-o", "--output", type=Path, default=inputs.ROOT / "output" / "benchmark", help="folder")
+    version.add_flag(parser)
     options = parser.parse_args()
     counts, output = sorted(set(options.counts)), options.output.absolute() / "growth"
     shutil.rmtree(output, ignore_errors=True)

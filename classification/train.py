@@ -29,7 +29,7 @@ from classification.model import backbone
 from classification.patches import epochs, patch
 from classification.splitting import training_cases
 from classification.voting import predict, validation
-from cxr import pairs
+from cxr import pairs, version
 from cxr.run import engine, schedule
 from cxr.settings import config
 
@@ -110,7 +110,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
             fabric.strategy.precision.load_state_dict(state["precision"])
     state = state or {"epoch": 0, "best": -1.0, "best_loss": math.inf, "best_epoch": 0, "risen": 0}
     fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "cases": training_cases.digest(data)}
-    fixed["input_scaling"] = scaling
+    fixed |= {"input_scaling": scaling, "project": version.about()}
 
     writer = None
     if fabric.is_global_zero:

@@ -26,7 +26,7 @@ sys.path[0] = str(ROOT)
 import pandas as pd  # noqa: E402
 
 from classification import header as classification  # noqa: E402
-from cxr import cohort  # noqa: E402
+from cxr import cohort, version  # noqa: E402
 from data import downloads  # noqa: E402
 from segmentation import header  # noqa: E402
 
@@ -47,6 +47,7 @@ def main():
         "-o", "--output", type=Path, default=ROOT / "data", metavar="FOLDER", help="where the class folders go (data)"
     )
     parser.add_argument("--copy", action="store_true", help="copy the files instead of linking them")
+    version.add_flag(parser)
     args = parser.parse_args()
     try:
         table = arrange(args.metadata, args.input, args.output, args.copy)

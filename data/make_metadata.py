@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
-from cxr import cohort  # noqa: E402
+from cxr import cohort, version  # noqa: E402
 from data.thorax import formats  # noqa: E402
 
 NUMBERS = ("patientid", "offset", "age")
@@ -27,6 +27,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path, metavar="COHORT.csv", help="the facts, one row an image")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "metadata.xls", help="(metadata.xls)")
+    version.add_flag(parser)
     args = parser.parse_args()
     try:
         rows = read_facts(args.table)

@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository r
 
 import cv2  # noqa: E402
 
+from cxr import version  # noqa: E402
 from data.thorax import cases, formats  # noqa: E402
 
 MANIFEST = "phantom.json"
@@ -91,6 +92,7 @@ def parse_arguments(words=None):
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (one a processor)"
     )
+    version.add_flag(parser)
     args = parser.parse_args(words)
     if args.jsrt is None:
         args.jsrt = TINY_JSRT if args.tiny else 40

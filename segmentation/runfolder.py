@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from cxr import version
 from cxr.figures import plots
 from cxr.run import engine
 
@@ -42,7 +43,7 @@ def keep(fabric, run: Path, state: dict, row: dict, better: bool, model, average
     log = [*engine.read_log(run / "log.jsonl")[: state["epoch"] - 1], row]
     engine.write_log(run / "log.jsonl", log)
     weights = averaged.module.state_dict() if averaged else None
-    state = state | {"settings": settings, "model": model.state_dict()}
+    state = state | {"settings": settings, "project": version.about(), "model": model.state_dict()}
     if better:
         engine.save(state | ({"model": weights} if averaged else {}), run / "best.pt")
     state |= {"optimizer": optimizer.state_dict(), "precision": fabric.strategy.precision.state_dict()}

@@ -17,6 +17,7 @@ from classification.cases import dataset
 from classification.model import backbone
 from classification.patches import epochs, patch
 from classification.voting import predict
+from cxr import version
 from cxr.run import engine
 from cxr.settings import config
 from weights import teach
@@ -173,4 +174,5 @@ def write_student(options, settings, network, spoken: list) -> None:
 
 def metadata(network: str, told: dict) -> dict[str, str]:
     """What classification/model/weightfile.py reads back from a safetensors file."""
+    told = told | {"project": version.about()}
     return {"format": "pt", "network": network} | {name: json.dumps(value) for name, value in told.items()}

@@ -28,6 +28,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from safetensors.torch import save_file
 
 from classification.model import weightfile
+from cxr import version
 from weights.distil import TAKEN, distil, metadata
 from weights.make_segmentation import halve
 
@@ -79,6 +80,7 @@ def main() -> None:
     )
     two.add_argument("--overwrite", action="store_true", help="replace the file if it is there already")
     two.set_defaults(do=export)
+    version.add_flag(parser)
     options = parser.parse_args()
     try:
         options.do(options)

@@ -25,7 +25,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import cv2
 
-from cxr import pairs, preprocess
+from cxr import pairs, preprocess, version
 from cxr.reading import radiograph
 from data.thorax import cases
 
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=384, metavar="PIXELS", help="as data/make_phantom.py (%(default)s)")
     parser.add_argument("--seed", type=int, default=2026, help="of every draw; the test's is another (%(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
+    version.add_flag(parser)
     options = parser.parse_args()
     if options.folder.exists() and any(options.folder.iterdir()):
         sys.exit(f"weights/make_phantom.py: {options.folder} holds something; name a new folder.")

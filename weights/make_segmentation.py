@@ -16,6 +16,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch
 from safetensors.torch import save_file
 
+from cxr import version
 from segmentation import weights
 
 
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="best.pt of a training of stage 1")
     parser.add_argument("-o", "--output", type=Path, default=weights.SHIPPED, help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    version.add_flag(parser)
     options = parser.parse_args()
     if options.output.exists() and not options.overwrite:
         sys.exit(f"weights/make_segmentation.py: {options.output} exists; name another file with -o, or --overwrite.")
@@ -34,7 +36,8 @@ def main() -> None:
         sys.exit(f"weights/make_segmentation.py: {error}")
     settings = {key: value for key, value in settings.items() if not key.startswith(("dir_", "file_"))}
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(half, options.output, {"format": "pt", "network": name, "settings": json.dumps(settings)})
+    about = {"settings": json.dumps(settings), "project": json.dumps(version.about())}
+    save_file(half, options.output, {"format": "pt", "network": name} | about)
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print("Next: python segmentation/evaluate.py file_weights=" + str(options.output))

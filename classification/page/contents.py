@@ -7,6 +7,7 @@ from pathlib import Path
 from classification.page import curves, findings, pictures
 from classification.saliency import maps
 from classification.voting import batch, predictions
+from cxr import version
 
 _KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
 # Settings by which the maps explain the votes of the table; the weights count as well
@@ -50,6 +51,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
     told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
     content = {
         "run": str(((made or {}).get("settings") or {}).get("test_name") or folder.name),
+        "project": version.text(),
         "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "names": names,
         "cases": cases,

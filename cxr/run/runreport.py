@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
+from cxr import version as project
 from cxr.settings import config
 
 
@@ -53,6 +54,7 @@ def write(
     all is done."""
     report = {
         "command": " ".join(sys.argv),
+        "project": project.about(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds": seconds and round(seconds, 1),
         "counts": counts,

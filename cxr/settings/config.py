@@ -11,6 +11,7 @@ import re
 import sys
 from pathlib import Path
 
+from cxr import version
 from cxr.settings.headerfile import ROOT, listing, read, where
 from cxr.settings.literals import REFUSALS, absolute, convert, convert_path, kind, plain, relative
 
@@ -57,6 +58,7 @@ def load(header, argv=None, parser=None):
         overrides, rest = _split(list(sys.argv[1:] if argv is None else argv), {name for _, name, _, _ in rows})
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = listing(rows, header)
+        version.add_flag(parser)
         parser.add_argument("stray", nargs="*", metavar="NAME=VALUE", help="settings of this run, listed below")
         flags, unknown = parser.parse_known_args(rest)
         _refuse(flags.stray + unknown, rows)
