@@ -1,9 +1,9 @@
-# Needs only make and Python 3.10 or newer with pip; another Python than python3: make PYTHON=python3.12 demo
+# Needs only make and Python 3.10 or newer with pip. To use a Python other than python3: make PYTHON=python3.12 demo
 PYTHON ?= python3
 
-.PHONY: demo test lint bench clean
+.PHONY: demo page test lint bench clean
 
-# From nothing to predictions in a few minutes: each line can be typed by itself.
+# From nothing to a page in a few minutes, on synthetic radiographs. Each line can be typed by itself.
 demo: .venv/.installed
 	.venv/bin/python data/make_phantom.py -o data/phantom --tiny --per-class 32
 	.venv/bin/python segmentation/train.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56 \
@@ -23,12 +23,25 @@ demo: .venv/.installed
 	.venv/bin/python classification/report.py dir_pairs=output/demo -i output/demo-predictions \
 		--maps output/demo-maps -o output/demo-report.html
 	@echo
-	@echo "Synthetic radiographs, short trainings: this shows the way, not what the method can do. Look at"
-	@echo "  output/demo                               a folder a class: pairs and overlays; masks.csv, report.json"
+	@echo "Synthetic radiographs and short trainings: this shows how it works, not how good it is. Look at"
+	@echo "  output/demo                               pairs and overlays in a folder for each class; masks.csv, report.json"
 	@echo "  checkpoint/segmentation/demo              curves.png, log.jsonl, best.pt; evaluation/ with its tables"
 	@echo "  output/demo-predictions                   predictions.csv, metrics.json, confusion, ROC and reliability"
-	@echo "  output/demo-maps                          where the evidence lay: a picture a case"
+	@echo "  output/demo-maps                          maps of the evidence, a picture for each case"
 	@echo "  output/demo-report.html                   all of it in one page: open it in a browser"
+
+# From a folder of radiographs to output/page/<its name>/report.html: make page FOLDER=path/to/radiographs
+# A script that met unreadable files exits with 1 and has finished all the same: then its report.json is new and has counts.
+page: .venv/.installed
+	@test -d "$$FOLDER" || { echo "name a folder of radiographs: make page FOLDER=path/to/radiographs"; exit 2; }
+	@set -e; page="output/page/$$(basename "$$(cd "$$FOLDER" && pwd)")"; python=.venv/bin/python; \
+	mkdir -p "$$page"; started="$$page/.started"; touch "$$started"; \
+	finished() { test "$$1/report.json" -nt "$$started" && ! grep -q '"counts": null' "$$1/report.json"; }; \
+	$$python segmentation/inference.py -i "$$FOLDER" -o "$$page/masks" || finished "$$page/masks"; \
+	$$python classification/inference.py -i "$$page/masks" -o "$$page/predictions" || finished "$$page/predictions"; \
+	$$python classification/visualize_cnn.py -i "$$page/masks" -o "$$page/predictions/cams" || finished "$$page/predictions/cams"; \
+	$$python classification/biomarkers.py -i "$$page/masks" || test $$? = 1; \
+	$$python classification/report.py -i "$$page/predictions" --pairs "$$page/masks" -o "$$page/report.html"
 
 test: lint
 	.venv/bin/python -m pytest -n 2 --dist loadfile
@@ -37,11 +50,11 @@ lint: .venv/.installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-# Beside the published procedure: about half an hour on a quiet machine. BENCH="-i FOLDER --stages network"
+# The published procedure and the project, timed in turn: half an hour on a quiet machine. BENCH="-i FOLDER --stages network"
 bench: .venv/.installed
 	.venv/bin/python -m benchmarks.bench $(BENCH)
 
-# Debian's Python may come without ensurepip: there its own pip installs into an environment that has none.
+# Debian's Python may lack ensurepip; then its own pip installs into an environment without pip.
 .venv/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo "$(PYTHON) is not Python 3.10 or newer: name one that is, as in make PYTHON=python3.12"; exit 1; }
@@ -55,7 +68,7 @@ bench: .venv/.installed
 	fi && "$$@" install -qq --disable-pip-version-check --no-input -r requirements.txt
 	@touch $@
 
-# What make and the demo made; trainings of your own and their results stay.
+# Removes what make and the demo wrote; your own trainings and results stay.
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis data/phantom output/demo output/demo-split \
 		output/demo-predictions output/demo-maps output/demo-report.html output/benchmark checkpoint/segmentation/demo checkpoint/classification/demo
