@@ -7,17 +7,19 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT
 from packaging.requirements import Requirement
 
 from cxr import version
 
+FOLDERS = ("segmentation", "classification", "data", "weights")
 SCRIPTS = sorted(
     str(path.relative_to(ROOT))
-    for folder in ("segmentation", "classification", "data", "weights")
+    for folder in FOLDERS
     for path in (ROOT / folder).glob("*.py")
     if "__main__" in path.read_text()
 )
+SCRIPTS += ["benchmarks/bench.py", "benchmarks/growth.py", "benchmarks/profiles.py"]
 
 
 @pytest.fixture
@@ -72,10 +74,10 @@ def test_no_commit_of_a_repository_around_the_project(copied):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_scripts_print_it(script):
-    done = run(script, "--version")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"limited-cxr {version.number()}")
+def test_scripts_print_it(script, call):
+    done = call(script, "--version")
+    assert done.code == 0, done.err
+    assert done.out == f"{version.text()}\n"
 
 
 def test_an_editable_install_is_told_name_version_and_requirements(tmp_path):
