@@ -1,7 +1,7 @@
 # Needs only make and Python 3.10 or newer with pip. To use a Python other than python3: make PYTHON=python3.12 demo
 PYTHON ?= python3
 
-.PHONY: demo page test lint bench clean
+.PHONY: demo page test lint bench weights clean
 
 # From nothing to a page in a few minutes, on synthetic radiographs. Each line can be typed by itself.
 demo: .venv/.installed
@@ -53,6 +53,10 @@ lint: .venv/.installed
 # The published procedure and the project, timed in turn: half an hour on a quiet machine. BENCH="-i FOLDER --stages network"
 bench: .venv/.installed
 	.venv/bin/python -m benchmarks.bench $(BENCH)
+
+# Every weights file that ships, from DATA (weights/make.py --help). Run again to resume. WEIGHTS="--minutes 10 -d cuda"
+weights: .venv/.installed
+	.venv/bin/python weights/make.py --data $(DATA) $(WEIGHTS)
 
 # Debian's Python may lack ensurepip; then its own pip installs into an environment without pip.
 .venv/.installed: requirements.txt

@@ -30,15 +30,9 @@ from segmentation import weights as weight_files
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", choices=("jsrt", "montgomery"), default="jsrt", help="a known set in dir_data_root")
-    parser.add_argument("-i", "--images", metavar="FOLDER", help="radiographs to evaluate on instead")
-    parser.add_argument("-m", "--masks", metavar="FOLDER", help="their masks: label images, lungs, or organ folders")
+    add_options(parser)
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: evaluation/<set> in the run's folder")
-    parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
-    parser.add_argument("--cases", metavar="FILE", help="text file of case names, one a line: only these")
     settings, options = config.load(header, parser=parser)
-    if bool(options.images) != bool(options.masks):
-        parser.error("-i and -m belong together: the radiographs, and their masks.")
     fabric = engine.launch(options.device or settings.device, settings.precision)
     name = Path(options.images).absolute().name if options.images else options.set
     output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "evaluation" / name)
@@ -74,8 +68,19 @@ def main() -> None:
     sys.exit(1 if faults else 0)
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The flags that say which cases to evaluate on, as choose() reads them."""
+    parser.add_argument("--set", choices=("jsrt", "montgomery"), default="jsrt", help="a known set in dir_data_root")
+    parser.add_argument("-i", "--images", metavar="FOLDER", help="radiographs to evaluate on instead")
+    parser.add_argument("-m", "--masks", metavar="FOLDER", help="their masks: label images, lungs, or organ folders")
+    parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
+    parser.add_argument("--cases", metavar="FILE", help="text file of case names, one a line: only these")
+
+
 def choose(options, settings) -> tuple[list[dataset.Case], dict[str, list[str]]]:
     """The cases to evaluate, and the groups of their names to report. Raises ValueError."""
+    if bool(options.images) != bool(options.masks):
+        raise ValueError("-i and -m belong together: the radiographs, and their masks.")
     if options.images:
         cases = dataset.image_folder(Path(options.images), Path(options.masks))
         groups = {"all": cases}

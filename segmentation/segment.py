@@ -24,12 +24,17 @@ class Prepared:
 
 def prepare(path: Path, settings) -> Prepared:
     """Read and preprocess one radiograph. Raises radiograph.Unreadable."""
-    film = radiograph.read(path, settings.pixel_limit)
+    read = radiograph.read(path, settings.pixel_limit)
     try:
-        image, box = transforms.prepare(film.pixels, settings)
-    except ValueError as error:  # one grey level within the borders
+        return prepare_pixels(read.pixels, settings, read.spacing_mm)
+    except ValueError as error:
         raise radiograph.Unreadable(f"{path}: {error}") from None
-    return Prepared(image, box, transforms.network_input(image, box, settings), film.spacing_mm)
+
+
+def prepare_pixels(pixels: np.ndarray, settings, spacing_mm=None) -> Prepared:
+    """Preprocess pixels (H, W) uint8 or uint16, bone bright. Raises ValueError for one grey level."""
+    image, box = transforms.prepare(pixels, settings)
+    return Prepared(image, box, transforms.network_input(image, box, settings), spacing_mm)
 
 
 def probabilities(model, batch: list[Prepared], settings, device) -> torch.Tensor:

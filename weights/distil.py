@@ -134,7 +134,8 @@ def teach_round(fabric, options, settings, model, network, teachers, optimizer, 
         cut = patch.cut(
             batch.images.to(fabric.device), which, batch.centres, settings.patch_size, batch.rotation, batch.flip
         )
-        parts = teach.losses(model, network, teachers, cut, origin[labels], kind[labels], options.temperature)
+        with fabric.autocast():  # the teachers too, which Fabric does not know
+            parts = teach.losses(model, network, teachers, cut, origin[labels], kind[labels], options.temperature)
         loss = parts["features"] + options.soft * parts["soft"] + options.labels * parts["labels"]
         if not torch.isfinite(loss):
             raise engine.BadRun(
