@@ -1,13 +1,13 @@
 """Measure lungs and heart of every pair, and compare the classes, patient by patient.
 
-    python classification/biomarkers.py                       the pairs in dir_pairs, a folder a class
-    python classification/biomarkers.py -i FOLDER -o OUTPUT   other pairs, in folders or without them
-    python classification/biomarkers.py --within-source       compare in every source by itself too
+    python classification/biomarkers.py                       the pairs in dir_pairs, one folder per class
+    python classification/biomarkers.py -i FOLDER -o OUTPUT   other pairs, with or without class folders
+    python classification/biomarkers.py --within-source       also compare within every single source
     python classification/biomarkers.py --pictures            with the two widths of the cardiothoracic ratio drawn
 
-Writes biomarkers.csv (a row a case), comparisons.csv (Kruskal-Wallis, Mann-Whitney with Holm's correction, Cliff's
+Writes biomarkers.csv (one row per case), comparisons.csv (Kruskal-Wallis, Mann-Whitney with Holm's correction, Cliff's
 delta with its interval) and box plots by class. Patients and sources come from split.csv, else from file_metadata.
-Cases measured before are skipped, unless their pair or the settings changed.
+Cases that were measured before are skipped unless their pair or the settings have changed.
 """
 
 import argparse
@@ -38,14 +38,14 @@ DECISIVE = ["seed", "repeat", "sampling", "img_size", "patch_size"]  # settings 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-i", "--input", metavar="FOLDER", help="pairs, a folder a class or none (default: dir_pairs)")
+    parser.add_argument("-i", "--input", metavar="FOLDER", help="pairs, in class folders or not (default: dir_pairs)")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: biomarkers in the folder of pairs")
     parser.add_argument(
         "--within-source",
         action="store_true",
-        help="compare in every source by itself as well: diseases there, and not hospitals",
+        help="also compare within every single source, where classes differ in disease and not in hospital",
     )
-    parser.add_argument("--unflagged", action="store_true", help="compare only cases whose mask nothing speaks against")
+    parser.add_argument("--unflagged", action="store_true", help="compare only cases whose mask is not flagged")
     parser.add_argument("--pictures", action="store_true", help="draw both widths on every radiograph")
     parser.add_argument("--overwrite", action="store_true", help="measure every case again")
     settings, options = config.load(header, parser=parser)
@@ -64,14 +64,14 @@ def main() -> None:
         if options.unflagged and films is None:
             raise ValueError(
                 f"--unflagged needs masks.csv, and there is none beside {root}; segment with "
-                "segmentation/inference.py, or leave the flag out."
+                "segmentation/inference.py, or leave out the flag."
             )
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"classification/biomarkers.py: {error}")
     if own:
-        notes.append(f"classes of header.py name no folder {', '.join(own)}: each is a class of its own here")
+        notes.append(f"no class in header.py takes {', '.join(own)}: each of these folders is a class of its own here")
     if films is None:
-        notes.append("there is no masks.csv, so neither the masks' quality nor the films' spacing is known")
+        notes.append("there is no masks.csv, so the quality of the masks and the pixel spacing are unknown")
     print(f"{len(cases)} cases in {root}")
 
     file = output / "biomarkers.csv"
@@ -111,7 +111,7 @@ def finished(file: Path, cases: list[dataset.Case], settings, overwrite: bool, p
     """(folder, case) of the cases that biomarkers.csv holds already, measured as now; the others lose their rows.
 
     A case is measured again if it failed, if its pair is newer than the table, and, where pictures are wanted, if it
-    has none. All are if the settings differ from biomarkers.json, which is written anew.
+    has none. All cases are if the settings differ from biomarkers.json, which is then replaced.
     """
     made = max(
         (path.stat().st_mtime for path in [file, *file.parent.glob("biomarkers.*.jsonl")] if path.exists()), default=0
@@ -129,7 +129,7 @@ def finished(file: Path, cases: list[dataset.Case], settings, overwrite: bool, p
             old.add((case.folder, case.case))
     rows = journal.merge(file, ABOUT)
     done = {(f, c) for f, c, s in zip(rows.folder, rows.case, rows.status, strict=True) if s != "failed"} & old
-    # Forgotten first: a run that is killed must leave no row of an older pair that counts as new.
+    # Forget them first: if the run is killed, no row of an older pair must count as new.
     journal.merge(file, ABOUT, set(zip(rows.folder, rows.case, strict=True)) - done)
     file.parent.mkdir(parents=True, exist_ok=True)
     told.write_text(json.dumps(now, indent=1) + "\n")

@@ -1,12 +1,12 @@
 """Predict the class of pairs by the vote of many patches of the lung.
 
-    python classification/inference.py                              the test part of the split
-    python classification/inference.py -i output -o FOLDER          any folders of pairs, in folders of classes or not
+    python classification/inference.py                              the test split
+    python classification/inference.py -i output -o FOLDER          any folders of pairs, with or without class folders
     python classification/inference.py file_weights=FILE repeat=25  other weights, fewer patches
     torchrun --nproc-per-node 2 classification/inference.py         several processes share the work
 
-Writes predictions.csv, a row a case, to dir_save/<test_name>/ or -o. Where the folders tell the classes, metrics.json
-with intervals over patients, confusion.png, roc.png and reliability.png. Finished cases are skipped.
+Writes predictions.csv, one row per case, to dir_save/<test_name>/ or -o, and, if the folders give the classes,
+metrics.json with intervals over patients, confusion.png, roc.png and reliability.png. Finished cases are skipped.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def main() -> None:
         sys.exit(f"classification/inference.py: {error}")
     fabric.print(f"{len(cases)} cases; classes: {', '.join(names)}; weights: {weights} ({which})")
     labelled = any(case.label is not None for case in cases)
-    for note in notes + (unknown if labelled else []):  # whose a case is matters to intervals only
+    for note in notes + (unknown if labelled else []):  # the patient of a case matters for intervals only
         fabric.print(f"Note: {note}.")
     # not fabric.setup: processes with unequal work must not wait for each other
     predict.ready(model, fabric.device, settings.compile)
@@ -78,7 +78,7 @@ def main() -> None:
         output.mkdir(parents=True, exist_ok=True)
         if changed:  # rows made otherwise must not stand beside new ones
             journal.clear(output / predictions.TABLE)
-        # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
+        # Forget them first: if an overwriting run is killed, old cases must not count as new.
         predictions.merge(output, keys if options.overwrite else frozenset())
         runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
         for name in MEASURED:  # they belong to the cases of one run
@@ -106,13 +106,13 @@ def main() -> None:
     runreport.write(output / "report.json", settings, fabric, weights, PACKAGES, counts, seconds)
     print(
         f"Wrote {output}: {', '.join([predictions.TABLE, *written, 'report.json'])}. "
-        f"Next: look at the cases with {'small p' if settings.approach == 'global' else 'the greatest vote_entropy'}."
+        f"Next: look at the cases with {'small p' if settings.approach == 'global' else 'the highest vote_entropy'}."
     )
     sys.exit(1 if counts["failed"] else 0)
 
 
 def results(fabric, model, cases: list[dataset.Case], settings):
-    """Each case with its tally, coverage and number of patches, or, as text, why it has none."""
+    """Each case with its tally, coverage and number of patches, or with the reason, as text, why it has none."""
     for case, item in batch.read(cases, settings, fabric.is_global_zero):
         if isinstance(item, pairs.BadPair):
             yield case, f"{case.folder}: {item}"
@@ -120,7 +120,7 @@ def results(fabric, model, cases: list[dataset.Case], settings):
         with fabric.autocast():
             p, centres = predict.predict_image(model, *item, settings, case.case, fabric.device)
         if not np.isfinite(p).all():
-            yield case, f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."
+            yield case, f"{case.folder}: {case.case}: the network returns NaN or Inf; try precision=32-true."
             continue
         covered = patch.coverage(item[1], centres, settings.patch_size)
         yield case, predict.tally(p, settings.vote, predict.drawn(settings)) | {"coverage": covered, "patches": len(p)}

@@ -1,13 +1,13 @@
-"""Gather a run into one page to look through in a browser: metrics, a table of cases, and each case with its map.
+"""Gather a run into one page for the browser: metrics, a table of cases, and each case with its map.
 
     python classification/report.py                                 the predictions, maps and biomarkers of test_name
     python classification/report.py -i FOLDER -o FILE               predictions of another folder, the page elsewhere
     python classification/report.py --pairs output --maps FOLDER    other radiographs, other maps
     python classification/report.py --biomarkers FILE
 
-Reads predictions.csv, metrics.json and report.json as classification/inference.py wrote them; where they exist also
-the pairs, the maps of visualize_cnn.py, biomarkers.csv and masks.csv. Writes report.html, which needs no network and
-holds its pictures up to 500 cases (--embed); those of more lie in a folder beside it, report_files.
+Reads predictions.csv, metrics.json and report.json from classification/inference.py and, if they exist, the pairs, the
+maps of visualize_cnn.py, biomarkers.csv and masks.csv. Writes report.html, which needs no network connection. Up to 500
+cases (--embed) the page holds their pictures; with more cases they lie in a folder beside it, report_files.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from classification.page import contents, findings, pictures, render
 from cxr.settings import config
 
 EMBED = 500  # cases whose pictures the page itself holds
-AT_ONCE = 16  # cases drawn before the next are begun, so that few films are in memory
+AT_ONCE = 16  # cases drawn at a time, so that few images are in memory
 _OURS = re.compile(r"\d{6}\.(film\.webp|thumb\.webp|map\d+\.png)")
 
 
@@ -40,7 +40,7 @@ def main() -> None:
         "--pairs",
         nargs="+",
         metavar="FOLDER",
-        help="folders of pairs (default: those predicted, as metrics.json tells, else dir_split/test, else dir_pairs)",
+        help="folders of pairs (default: those in metrics.json, else dir_split/test, else dir_pairs)",
     )
     parser.add_argument("--maps", metavar="FOLDER", help="of visualize_cnn.py (default: cams in the predictions)")
     parser.add_argument(
@@ -60,7 +60,7 @@ def main() -> None:
     output = Path(options.output or folder / "report.html").absolute()
     try:
         if output.suffix.lower() not in (".html", ".htm") or output.is_dir():
-            raise findings.BadRun(f"-o {output} is no page; name a file that ends in .html.")
+            raise findings.BadRun(f"-o {output} is not a page; name a file that ends in .html.")
         content, places, maps_of = contents.gather(folder, settings, options)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"classification/report.py: {error}")
@@ -75,13 +75,13 @@ def main() -> None:
     lost = sum("film" not in picture and case["status"] == "ok" for case, picture in zip(cases, drawn, strict=True))
     if lost:
         content["notes"].append(
-            f"{lost} predicted cases have no radiograph to show; --pairs names the folders of their pairs"
+            f"{lost} predicted cases have no radiograph to show; name the folders of their pairs with --pairs"
         )
-    thumbs = [picture.pop("thumb", None) for picture in drawn]  # they stand in the table, the others in the view
+    thumbs = [picture.pop("thumb", None) for picture in drawn]  # these are in the table, the others in the view
     render.write(output, content | {"pictures": drawn, "thumbs": thumbs, "linked": linked})
     for note in content["notes"]:
         print(f"Note: {note}.")
-    where = f"their pictures in {beside}, to be kept beside it" if linked else "their pictures within"
+    where = f"their pictures in {beside}, which must stay beside it" if linked else "their pictures inside"
     print(
         f"Wrote {output}: {len(cases)} cases, {output.stat().st_size / 1e6:.1f} MB, {where}. Next: open it in a "
         "browser."
@@ -111,7 +111,7 @@ def save(beside: Path, number: int, ending: str, held: bytes) -> str:
 
 
 def clear(beside: Path) -> None:
-    """Take away the pictures of an earlier page, and their folder if nothing else is in it."""
+    """Delete the pictures of an earlier page, and their folder if nothing else is in it."""
     if beside.is_dir():
         for path in list(beside.iterdir()):
             if _OURS.fullmatch(path.name):

@@ -1,23 +1,23 @@
-"""Are the saliency maps worth looking at? Scores of the maps, each beside maps that know nothing of the class.
+"""Are the saliency maps worth looking at? Scores of the maps, compared with null maps that ignore the class.
 
-    python classification/scorecard.py                                   the test part of the split
-    python classification/scorecard.py -i FOLDER --lesions LESIONS       with masks of the lesions, to any folder
-    python classification/scorecard.py --scores lesion lung              some of the scores, the quick ones
+    python classification/scorecard.py                                   the test split
+    python classification/scorecard.py -i FOLDER --lesions LESIONS       any folder of pairs, with lesion masks
+    python classification/scorecard.py --scores lesion lung              only these scores, the quick ones
     torchrun --nproc-per-node 2 classification/scorecard.py              several processes share the work
 
-LESIONS/<folder>/<case>.png (or .npy) is 0 outside the lesion, on the radiograph's grid: data/make_phantom.py writes
-such, and its contrasts are fixed by its seed, before any map is made. Cases that are classified wrongly are counted and
-not scored; without a label the predicted class is explained.
+LESIONS/<folder>/<case>.png (or .npy) is 0 outside the lesion, on the radiograph's grid. data/make_phantom.py writes
+such masks; its seed fixes their contrasts before any map is made. Misclassified cases are counted but not scored; a
+case without a label is scored for its predicted class.
 
-  lesion     pointing_<map>, mass_lesion_<map>: does the greatest value lie in the lesion; what share of the sum
+  lesion     pointing_<map>, mass_lesion_<map>: does the greatest value lie in the lesion; which share of the sum
   lung       mass_lung_<map>: the share of the sum that lies in the lungs
-  deletion   deletion_<map>, insertion_<map>: areas under the class's probability while the lung is blanked, or put
-             back, in the order of the map
+  deletion   deletion_<map>, insertion_<map>: areas under the class's probability while the lung is blanked, or
+             restored, in the order of the map
   agreement  agreement_<map>_<K>: rank correlation of the maps of two seeds by K patches each
-  layers     similarity_<layers>: rank correlation with the map of a network whose last layers are drawn anew
+  layers     similarity_<layers>: rank correlation with the map of a network with randomised last layers
 
 <map> is saliency, centre (a blob in the middle of the lungs), lung (the mask), coverage (how many patches cover a
-pixel), or noise (random, as blurred as the map and of its values). Writes scorecard.csv, a row a case; scorecard.json,
+pixel), or noise (random, as blurred as the map, same values). Writes scorecard.csv, one row per case; scorecard.json,
 the mean differences to the null maps with 95 % bootstrap intervals over patients, for each class, for the focal classes
 (lesion under a quarter of the lung, in the median) and the diffuse ones; scorecard.png. Finished cases are skipped.
 """
@@ -58,7 +58,7 @@ DECISIVE = (
     "draws",
     "lesions",
 )
-ALWAYS = ("seed",)  # draws the maps that know nothing, whatever the approach
+ALWAYS = ("seed",)  # draws the null maps, whatever the approach
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "lightning-fabric")
 _TEXT = ("case", "folder", "patient", "label", "predicted", "status", "reason")
 
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: scorecard in dir_save/test_name")
-    parser.add_argument("-l", "--lesions", metavar="LESIONS", help="folder of the lesions' masks")
+    parser.add_argument("-l", "--lesions", metavar="LESIONS", help="folder of lesion masks")
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
     parser.add_argument("--method", default="gradcam", choices=grad_cam.METHODS, help="as in visualize_cnn.py")
     parser.add_argument(
@@ -79,7 +79,7 @@ def main() -> None:
         help="some of those above (default: all)",
     )
     parser.add_argument(
-        "--steps", type=int, default=6, help="parts in which the lung is blanked (6); each asks repeat_val patches"
+        "--steps", type=int, default=6, help="steps in which the lung is blanked (6); each evaluates repeat_val patches"
     )
     parser.add_argument("--draws", type=int, default=8, help="random maps whose lesion scores are averaged (8)")
     parser.add_argument("--overwrite", action="store_true", help="score finished cases again")
@@ -92,7 +92,7 @@ def main() -> None:
             raise ValueError("--steps must be 2 or more, and --draws 1 or more.")
         lesions = None if options.lesions is None else Path(options.lesions).absolute()
         if lesions and not lesions.is_dir():
-            raise ValueError(f"there is no folder {lesions}; give one of lesion masks with --lesions, or none.")
+            raise ValueError(f"there is no folder {lesions}; give one of lesion masks with --lesions, or leave it out.")
         inputs = options.input or [default_input(settings)]
         weights, which = find_weights(settings)
         model, settings, names, cases, notes = batch.begin(weights, inputs, settings, DECISIVE, ALWAYS)
@@ -150,7 +150,7 @@ def main() -> None:
     for reason in rows.reason[rows.status == "failed"]:
         print(f"failed: {reason}")
     print(
-        f"{counts['ok']} scored, {counts['wrong']} classified wrongly, {counts['failed']} failed "
+        f"{counts['ok']} scored, {counts['wrong']} misclassified, {counts['failed']} failed "
         f"({len(done & keys)} were finished before)."
     )
     written = summary.write(rows, names, counts, output, settings.seed)

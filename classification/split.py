@@ -1,12 +1,12 @@
-"""Divide pairs into train, val and test, so that no patient is in two of them.
+"""Split pairs into train, val and test, so that each patient is in one split only.
 
     python classification/split.py                        pairs of dir_pairs to dir_split, as header.py says
-    python classification/split.py file_metadata=my.csv   patients of one's own images: columns case, class, patient
+    python classification/split.py file_metadata=my.csv   patients of your own images: columns case, class, patient
     python classification/split.py folds=5                five folds, fold1 ... fold5 in dir_split
-    python classification/split.py --check                look at what dir_split holds, change nothing
+    python classification/split.py --check                check what dir_split holds, change nothing
 
 Writes dir_split/{train,val,test}/<folder>/ as hard links and dir_split/split.csv. Images of one patient stay together,
-near-duplicates too. Parts made by hand are checked, used as they are and never changed.
+and so do near-duplicates. Splits made by hand are checked, used as they are, and never changed.
 """
 
 import argparse
@@ -32,8 +32,10 @@ DECISIVE = ("classes", "split_by", "split_parts", "split_seed", "duplicate_dista
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="look at the parts in dir_split; 1 if anything crosses")
-    parser.add_argument("--overwrite", action="store_true", help="replace another split that this script made")
+    parser.add_argument(
+        "--check", action="store_true", help="check the splits in dir_split; exit code 1 if anything crosses"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace another split made by this script")
     settings, options = config.load(header, parser=parser)
     try:
         check_settings(settings)
@@ -43,7 +45,7 @@ def main() -> None:
         if options.check or kind == "hand":
             code = look(root, kind, settings, table, options)
         elif kind == "other":
-            raise BadData(f"{root} holds something else than a split; name another folder with dir_split=FOLDER.")
+            raise BadData(f"{root} holds something other than a split; name another folder with dir_split=FOLDER.")
         else:
             code = split(root, kind, settings, table, options)
     except (BadData, cohort.BadTable, OSError) as error:
@@ -57,15 +59,15 @@ def check_settings(settings) -> None:
         raise BadData(f"split_by is patient or image, not {settings.split_by!r}.")
     shares = settings.split_parts
     if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise BadData(f"split_parts takes three shares above 0 that sum to 1, as [0.7, 0.1, 0.2], not {shares}.")
+        raise BadData(f"split_parts takes three shares above 0 that sum to 1, such as [0.7, 0.1, 0.2], not {shares}.")
     if settings.folds < 0 or settings.folds == 1:
-        raise BadData(f"folds takes 0 (one split) or 2 and more, not {settings.folds}.")
+        raise BadData(f"folds must be 0 (one split) or at least 2, not {settings.folds}.")
 
 
 def look(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
-    """Print what the parts hold and what crosses between them; the exit code."""
+    """Print what the splits hold and what crosses between them; returns the exit code."""
     if options.overwrite:
-        raise BadData(f"{root} holds parts made by hand, which are never changed; name another folder with dir_split.")
+        raise BadData(f"{root} holds splits made by hand, which are never changed; name another folder with dir_split.")
     if kind not in ("made", "hand"):
         raise BadData(f"{root} holds no train, val and test to check; make them with python classification/split.py.")
     print_notes(table)
@@ -78,14 +80,14 @@ def look(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
         print_left_out(left_out, "cannot be used")
         for finding in found:
             print(f"Warning: {finding}.")
-        # What a person divided by image on purpose stays usable: only --check takes crossings for a failure.
+        # A split made by image on purpose stays usable: only --check treats crossings as a failure.
         code |= bool((found and options.check) or len(left_out))
     print(f"Checked {root}: nothing was changed. Next: python classification/train.py dir_split={root}")
     return code
 
 
 def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
-    """Divide the pairs of dir_pairs, write and print; the exit code, 1 if there are broken pairs."""
+    """Split the pairs of dir_pairs, write and print; returns the exit code, 1 if there are damaged pairs."""
     print_notes(table)
     rows, names, left_out = gather(settings, table)
     splits = divide_rows(rows, names, settings)
@@ -98,8 +100,8 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
         )
     if changed and parts.strangers(root):
         raise BadData(
-            f"{root} holds files that are not the split's, as {parts.strangers(root)[0]}; take them away "
-            "before it is overwritten."
+            f"{root} holds files that do not belong to the split, such as {parts.strangers(root)[0]}; move "
+            "them away before overwriting it."
         )
     fresh = bool(changed) or kind == "absent"
     copied = parts.write(root, splits, made_with, left_out) if fresh else 0
@@ -111,13 +113,13 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
     print_unknown(rows, settings)
     if rows.flagged.any():
         print(
-            f"{rows.flagged.sum()} pairs are flagged in masks.csv and were kept: look at their overlays, and remove "
+            f"{rows.flagged.sum()} pairs are flagged in masks.csv and were kept: look at their overlays and remove "
             "the pairs whose mask is wrong."
         )
     print_left_out(left_out, "left out")
     if copied:
-        print(f"{copied} files were copied, since the disk of {root} takes no hard links to {settings.dir_pairs}.")
-    print(f"Wrote {root}." if fresh else f"{root} holds this very split already; nothing was written.", end=" ")
+        print(f"{copied} files were copied, since {root} does not support hard links to {settings.dir_pairs}.")
+    print(f"Wrote {root}." if fresh else f"{root} already holds this split; nothing was written.", end=" ")
     fold = "/fold1 test_name=fold1" if settings.folds else ""
     classes = shlex.quote(f"classes={','.join(settings.classes) or '[]'}") if "classes" in settings._typed else ""
     print(f"Next: python classification/train.py dir_split={root}{fold} {classes}".rstrip())
@@ -142,7 +144,7 @@ def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.D
     present = {folder.casefold() for folder in rows.folder}
     absent = [folder for folder in index if folder.casefold() not in present]
     if absent:
-        print(f"Note: {source} holds no usable pairs of {', '.join(absent)}, which classes names.")
+        print(f"Note: {source} holds no usable pairs of {', '.join(absent)}, which are named in classes.")
     return rows, names, pd.concat([pd.DataFrame(stale, columns=left_out.columns), left_out], ignore_index=True)
 
 
@@ -163,10 +165,10 @@ def divide_rows(rows: pd.DataFrame, names: list[str], settings) -> dict[str, pd.
     except divide.TooSmall as small:
         what = "patients (near-duplicates count as one)" if by_patient else "images"
         few = [f"{names[label]} has {count}" for label, count in small.classes.items()]
-        reason = ", ".join(few) or "patients with images of several classes leave no way to do that"
+        reason = ", ".join(few) or "patients with images of several classes make that impossible"
         raise BadData(
-            f"every class needs {small.needs} {what}, to be in every part: {reason}; add images, or merge "
-            "or leave out the class in classes of header.py."
+            f"every class needs at least {small.needs} {what} to be in every split: {reason}; add images, or "
+            "merge or leave out the class in classes of header.py."
         ) from None
     part = np.array(parts.PARTS)
     keys = [f"fold{i + 1}" for i in range(len(drawn))] if settings.folds else [""]
@@ -183,7 +185,8 @@ def print_unknown(rows: pd.DataFrame, settings) -> None:
     if unknown:
         print(
             f"Note: {unknown} of {len(rows)} images are not in {settings.file_metadata}: each counts as a patient of "
-            "its own. If patients repeat, name a table with file_metadata=FILE.csv (columns case, class, patient)."
+            "its own. If patients have several images, name a table with file_metadata=FILE.csv (columns case, class, "
+            "patient)."
         )
 
 
@@ -193,8 +196,8 @@ def print_joined(rows: pd.DataFrame, settings) -> None:
     if not (size > 1).any():
         return
     print(
-        f"{(size > 1).sum()} images have a near-duplicate (perceptual hashes differ in {settings.duplicate_distance} "
-        "bits of 256 at most)."
+        f"{(size > 1).sum()} images have a near-duplicate (perceptual hashes differ in at most "
+        f"{settings.duplicate_distance} of 256 bits)."
     )
     for _, film in rows[rows.groupby("film")["label"].transform("nunique") > 1].groupby("film"):
         names = ", ".join(f"{row.folder}/{row.case}" for row in film.head(4).itertuples())

@@ -1,11 +1,11 @@
-"""Train a network to tell diseases apart by patches of the lung.
+"""Train a network to classify chest radiographs by patches of the lung.
 
     python classification/train.py                                      data/split/{train,val}/, made by split.py
     python classification/train.py dir_split=FOLDER approach=dense      any setting of header.py
     torchrun --nproc-per-node 2 classification/train.py                 several processes
 
-Writes checkpoint/classification/<test_name>/. Run it again after an interruption and it goes on where it was. What is
-kept in best.pt is the epoch with the best macro F1 of the votes in validation; of equals that with the lower loss.
+Writes checkpoint/classification/<test_name>/. After an interruption, run it again to resume. best.pt is the epoch with
+the best macro F1 of the votes in validation; ties are broken by the lower loss.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
         if state and state.get("cases") != training_cases.digest(data):
             raise engine.BadRun(
                 f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
-                "test_name, or restart=True to throw the old run away."
+                "test_name, or restart=True to delete the old run."
             )
         if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
@@ -67,7 +67,7 @@ def stale(state: dict, settings) -> bool:
 
 
 def new_network(fabric, settings, state: dict | None, data: training_cases.Data):
-    """The network and the scaling of its input: for a fresh run as settings tell, else as it was. Raises BadRun."""
+    """The network and the scaling of its input: by the settings for a fresh run, else as before. Raises BadRun."""
     engine.seed_torch(settings.seed, "weights")
     try:
         if state:
@@ -125,7 +125,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
         start = time.perf_counter()
         loss = train_one_epoch(fabric, settings, model, optimizer, images, data.train, epoch)
         scores = validation.validate(fabric, settings, network, images, data.val, data.names)
-        if not math.isfinite(scores["val_loss"]):  # the last step broke it: such weights must not be kept
+        if not math.isfinite(scores["val_loss"]):  # the last step broke the weights: do not keep them
             raise engine.BadRun(
                 f"the validation loss is {scores['val_loss']} after epoch {epoch}; {run_hint(settings)}"
             )
@@ -157,7 +157,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
 
 
 def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, epoch: int) -> float:
-    """One pass over the epoch's patches; returns the mean cross-entropy of this process. Raises BadRun if it is none.
+    """One pass over the epoch's patches; returns this process's mean cross-entropy. Raises BadRun if it is NaN or Inf.
 
     Patches and dropout depend on the seed and the epoch only, so that a run may stop between any two.
     """
@@ -205,12 +205,12 @@ def absolute_weights(model) -> torch.Tensor:
 
 
 def run_hint(settings) -> str:
-    """What to try when a training diverges."""
+    """What to try if a training diverges."""
     return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
 
 
 def keep(run: Path, fixed: dict, state: dict, row: dict, weights: dict, training: dict, better: bool) -> None:
-    """Write log, best.pt and last.pt, in this order: a kill in between only means that the epoch is run again."""
+    """Write log, best.pt and last.pt, in this order: after a kill in between the epoch is only run again."""
     log = [*engine.read_log(run / "log.jsonl")[: state["epoch"] - 1], row]
     engine.write_log(run / "log.jsonl", log)
     state = fixed | state | {"model": weights, "score": row["val_score"]}

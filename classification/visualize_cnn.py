@@ -1,17 +1,17 @@
-"""Show which parts of the lungs speak for a class: probabilistic Grad-CAM over the patches that voted.
+"""Show which parts of the lungs are evidence for a class: probabilistic Grad-CAM over the patches that voted.
 
-    python classification/visualize_cnn.py                          the predicted class, for the test part of the split
+    python classification/visualize_cnn.py                          the predicted class, for the test split
     python classification/visualize_cnn.py -i output -o FOLDER --target all     every class, any folders of pairs
     python classification/visualize_cnn.py --target viral file_weights=FILE     one class, other weights
     torchrun --nproc-per-node 2 classification/visualize_cnn.py     several processes share the work
 
 Writes under OUTPUT, in the folders of the cases: <case>.cam.npy (H, W) float16, the map on the radiograph's own grid
-and raw scale, comparable between cases and classes (parts of the class's logit times its probability; what lies below
-6e-8 becomes 0); <case>.cam.png, the map over the radiograph with the lungs' outline, the class, its mean probability
-over the patches and its votes, scaled to the greatest value of the case. With --target all a map each class,
-<case>.<class>.cam.npy, side by side in the picture. A row a case in cams.csv. Finished cases are skipped.
+and raw scale, comparable between cases and classes (parts of the class's logit times its probability; values below
+6e-8 become 0); <case>.cam.png, the map over the radiograph with the lungs' outline, the class, its mean probability
+over the patches and its votes, scaled to the greatest value of the case. With --target all one map per class,
+<case>.<class>.cam.npy, side by side in the picture. One row per case in cams.csv. Finished cases are skipped.
 
-A map covers whole patches, also where they reach beyond the lung: mass outside it is for the person to see.
+A map covers whole patches, also where they reach beyond the lung, so that values outside the lung stay visible.
 """
 
 import argparse
@@ -64,11 +64,13 @@ def main() -> None:
         default="gradcam",
         choices=grad_cam.METHODS,
         help="hirescam weights each position by its own gradient (Draelos and Carin 2020); the same as "
-        "gradcam where global pooling and one linear layer end the network (ResNet, DenseNet, "
-        "EfficientNet-Lite), another map for vgg11_bn and the SqueezeNets",
+        "gradcam if the network ends in global pooling and one linear layer (ResNet, DenseNet, "
+        "EfficientNet-Lite), a different map for vgg11_bn and the SqueezeNets",
     )
     parser.add_argument(
-        "--coverage", action="store_true", help=f"write <case>{maps.COVERAGE} as well: how many patches cover a pixel"
+        "--coverage",
+        action="store_true",
+        help=f"also write <case>{maps.COVERAGE}: how many patches cover each pixel",
     )
     parser.add_argument("--overwrite", action="store_true", help="map finished cases again")
     settings, options = config.load(header, parser=parser)
@@ -81,7 +83,7 @@ def main() -> None:
         model, settings, names, cases, notes = batch.begin(weights, inputs, settings, DECISIVE)
         if options.target not in ("predicted", "all", *names):
             raise ValueError(
-                f"--target {options.target} is no class of these weights; give one of "
+                f"--target {options.target} is not a class of these weights; give one of "
                 f"{', '.join(names)}, or predicted, or all."
             )
         settings = batch.with_options(settings, target=options.target, method=options.method)
@@ -98,7 +100,7 @@ def main() -> None:
     if fabric.is_global_zero:
         if changed:  # rows made otherwise must not stand beside new ones
             journal.clear(output / maps.TABLE)
-        # Forgotten first: a run that overwrites and is killed must not leave old maps that count as new.
+        # Forget them first: if an overwriting run is killed, old maps must not count as new.
         journal.merge(output / maps.TABLE, maps.TEXT, keys if options.overwrite else frozenset())
         runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
     fabric.barrier()
@@ -117,8 +119,8 @@ def main() -> None:
         print(f"failed: {reason}")
     print(f"{counts['ok']} ok, {counts['failed']} failed ({len(done & keys)} were finished before).")
     print(
-        f"Wrote {output}: a map and a picture a case, {maps.TABLE}, report.json. Next: look at the pictures, then "
-        "let python classification/scorecard.py say what the maps are worth."
+        f"Wrote {output}: a map and a picture for each case, {maps.TABLE}, report.json. Next: look at the pictures, "
+        "then run python classification/scorecard.py to see what the maps are worth."
     )
     sys.exit(1 if counts["failed"] else 0)
 

@@ -1,15 +1,15 @@
-"""Link downloaded sets into one folder a class, as a table of cases says: data/normal, data/COVID-19 ...
+"""Link downloaded sets into one folder per class, as a table of cases says: data/normal, data/COVID-19 ...
 
     python data/arrange.py -i DOWNLOADS                          the published cohort, by metadata.xls
     python data/arrange.py -i COHEN KERMANY JSRT --copy          copies instead of links
     python data/arrange.py --metadata mine.csv -o FOLDER         a table of your own: columns path, class, patient
 
-Files are found by source and by name without suffix, in the layouts of the downloads (see data/README.md); a table with
-a column `path` names them itself, relative to its own folder or to one given with -i. A link is a hard link, where file
-systems differ a symbolic one, where there are none a copy. A file that is already there is never replaced.
+Files are found by source and by name without suffix, in the layouts of the downloads (see data/README.md). A table with
+a column `path` names the files itself, relative to its own folder or to one given with -i. A link is a hard link, or a
+symbolic link between file systems, or a copy if links are not supported. Existing files are never replaced.
 
-OUTPUT/arrange.csv has a row for each row of the table, with what became of it. Everything missing, ambiguous or in the
-way is printed as well, and the exit code is then 1. Run again when more is downloaded: what is there stays.
+OUTPUT/arrange.csv has one row for each row of the table and says what happened to it. Everything missing, ambiguous or
+in the way is also printed, and the exit code is then 1. Run it again after further downloads: what is there stays.
 """
 
 import argparse
@@ -69,15 +69,15 @@ def arrange(metadata, inputs, output, copy=False):
         print(f"Note: {note}.")
     if (cases["class"] == "").any():
         raise cohort.BadTable(
-            f"{metadata} tells no class for {cases.case[cases['class'] == ''].iloc[0]}; add a column "
-            "class, the name of the folder that the radiograph shall lie in."
+            f"{metadata} gives no class for {cases.case[cases['class'] == ''].iloc[0]}; add a column "
+            "class with the name of the folder for the radiograph."
         )
     for folder in inputs:
         if not folder.is_dir():
-            raise FileNotFoundError(f"there is no folder {folder}; name one that holds downloaded radiographs with -i.")
+            raise FileNotFoundError(f"there is no folder {folder}; give a folder of downloaded radiographs with -i.")
     by_path = cases.attrs["paths"]
     if not inputs and not by_path:
-        raise FileNotFoundError(f"{metadata} names files, not where they are; name the folders to look in with -i.")
+        raise FileNotFoundError(f"{metadata} names files but not their folders; give the folders to search with -i.")
     found = {} if by_path else downloads.index(inputs)
     there, rows = {}, []  # there: the files in the class folders, by class and case
     for case in cases.to_dict("records"):
@@ -113,10 +113,10 @@ def place(case, files, folder, there, copy):
     {folder: {case: (Path, the row that put it there or None)}}.
     """
     if not files:
-        return "missing", "no such file below the folders given" if case["file"] else "the table names no file", ""
+        return "missing", "no such file below the given folders" if case["file"] else "the table names no file", ""
     first, *others = files
     if not all(same(first, other) for other in others):
-        return "ambiguous", "these differ: " + ", ".join(map(str, files)), ""
+        return "ambiguous", "these files differ: " + ", ".join(map(str, files)), ""
     if folder not in there:
         names = sorted(folder.iterdir()) if folder.is_dir() else []
         there[folder] = {cohort.case_of(file.name).lower(): (file, None) for file in names}
@@ -127,7 +127,7 @@ def place(case, files, folder, there, copy):
         reason = (
             f"{row['file']} has the same name; give the cases different names in a column case"
             if row
-            else f"{old} is another file, or a link to one that is gone; move it away"
+            else f"{old} is another file, or a broken link; move it away"
         )
         return "conflict", reason, str(first)
     if old:
@@ -190,7 +190,7 @@ def report(table, output, metadata=ROOT / "metadata.xls"):
         words = [f"file_metadata={metadata}", *["classes=[]"] * bool(others)]
         command += ", then python classification/split.py " + shlex.join(words)
     print(
-        f"What became of each row is in {output / 'arrange.csv'}; next: "
+        f"Wrote {output / 'arrange.csv'}, which says what happened to each row. Next: "
         + (command if folders else "python data/arrange.py -i DOWNLOADS with the folders that hold the radiographs")
     )
 

@@ -3,9 +3,9 @@
     python data/make_metadata.py COHORT.csv                  to metadata.xls at the top of the repository
     python data/make_metadata.py COHORT.csv -o other.xls
 
-COHORT.csv has the columns of metadata.xls, and may have others, which are left out: source, filename, patientid,
-offset, sex, age, finding, Class, view, license. One sheet a source, one row an image; the same table gives the same
-bytes. Needs xlwt, as the tests do; to read metadata.xls, use cxr/cohort.py.
+COHORT.csv has the columns of metadata.xls: source, filename, patientid, offset, sex, age, finding, Class, view and
+license; other columns are ignored. The workbook has one sheet per source and one row per image; the same table gives
+the same bytes. Needs xlwt, as the tests do. To read metadata.xls, use cxr/cohort.py.
 """
 
 import argparse
@@ -25,7 +25,7 @@ NUMBERS = ("patientid", "offset", "age")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path, metavar="COHORT.csv", help="the facts, one row an image")
+    parser.add_argument("table", type=Path, metavar="COHORT.csv", help="the facts, one row per image")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "metadata.xls", help="(metadata.xls)")
     version.add_flag(parser)
     args = parser.parse_args()

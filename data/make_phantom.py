@@ -1,7 +1,7 @@
 """Draw a synthetic cohort of chest radiographs with exact masks, in the formats and folders of the real sets.
 
-    python data/make_phantom.py                      40 JSRT-like films and 5 classes x 8, full size, to data/phantom
-    python data/make_phantom.py --tiny -o tiny       24 films of 384 px and 5 classes x 8 in seconds
+    python data/make_phantom.py                      40 JSRT-like images and 5 classes x 8, full size, to data/phantom
+    python data/make_phantom.py --tiny -o tiny       24 images of 384 px and 5 classes x 8 in seconds
     python data/make_phantom.py --help
 
 What is written under the folder given by -o:
@@ -9,15 +9,15 @@ What is written under the folder given by -o:
     JSRT/JPCLN001.IMG ...      raw 2048 x 2048 big-endian uint16, 12 bit, dark = high (at another --size: 16-bit PNG
                                copies, dark = low, as public PNG copies are: a raw .IMG is 2048 x 2048 by definition)
     SCR/fold{1,2}/masks/<organ>/<case>.gif   1024 x 1024, 0/255; odd case numbers in fold1, even ones in fold2
-    cohort/<class>/<case>.*    PNG of 8 and 16 bits, JPEG, DICOM (MONOCHROME1 and 2) from five made-up hospitals
+    cohort/<class>/<case>.*    PNG of 8 and 16 bits, JPEG, DICOM (MONOCHROME1 and 2) from five invented hospitals
     masks/<class>/<case>.png   labels 0 background, 1 heart, 2 left lung, 3 right lung (the patient's left)
     lesions/<class>/<case>.png 0/255, inside the lungs; none for normal; lesions/JSRT holds the JPCLN nodules
     lateral/<case>-lateral.*   only with --lateral
-    metadata.xls               one sheet a hospital, one row an image of cohort/ and lateral/
+    metadata.xls               one sheet per hospital, one row per image of cohort/ and lateral/
     phantom.json               settings and every file written
 
-Everything is drawn; no part of it is, or was made from, a radiograph of a person. Draws are keyed by (seed, case): the
-same seed gives the same bytes, and more cases change none of those before. A film's left and right are the patient's.
+Everything is drawn; no part of it comes from a radiograph of a person. Draws are keyed by (seed, case): the
+same seed gives the same bytes, and more cases do not change the earlier ones. Left and right are the patient's.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def parse_arguments(words=None):
         type=int,
         default=None,
         metavar="N",
-        help=f"JSRT-like films with SCR masks, 0 to 247 (40; {TINY_JSRT} with --tiny)",
+        help=f"JSRT-like images with SCR masks, 0 to 247 (40; {TINY_JSRT} with --tiny)",
     )
     parser.add_argument(
         "--per-class", type=int, default=8, metavar="N", help="images in each of the five class folders (8)"
@@ -69,28 +69,28 @@ def parse_arguments(words=None):
         type=int,
         default=None,
         metavar="PIXELS",
-        help="side of the JSRT-like films, 128 to 2048; below 2048 they are 16-bit PNG copies; the "
-        "cohort's films have a shorter side of 0.7 to 1 times this, by hospital, or of 1024 where "
-        f"this is more (2048; {TINY_SIZE} with --tiny)",
+        help="side of the JSRT-like images, 128 to 2048; below 2048 they are 16-bit PNG copies; the "
+        "shorter side of the cohort's images is 0.7 to 1 times this, by hospital, or 0.7 to 1 times "
+        f"1024 if this is more (2048; {TINY_SIZE} with --tiny)",
     )
     parser.add_argument("--seed", type=int, default=407, help="of every draw; 0 or more (407)")
     parser.add_argument(
-        "--tiny", action="store_true", help=f"a set for tests: {TINY_JSRT} JSRT-like films, --size {TINY_SIZE}"
+        "--tiny", action="store_true", help=f"a set for tests: {TINY_JSRT} JSRT-like images, --size {TINY_SIZE}"
     )
     parser.add_argument(
         "--lateral",
         type=int,
         default=0,
         metavar="N",
-        help="lateral films of the first N patients, the classes in turn (0)",
+        help="lateral views of the first N patients, the classes in turn (0)",
     )
     parser.add_argument(
         "--confounded",
         action="store_true",
-        help="tie hospital to class, one each, as public cohorts nearly do (off: all send all)",
+        help="one hospital per class, as public cohorts nearly have (off: every hospital has every class)",
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (one a processor)"
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (one per processor)"
     )
     version.add_flag(parser)
     args = parser.parse_args(words)

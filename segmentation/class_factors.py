@@ -1,9 +1,9 @@
 """How a pixel's label is decided from the network's probabilities: factors fitted to the validation radiographs.
 
-Arg-max of the probabilities is not what overlaps best with a drawn mask. The network overstates the organs' side of an
-edge, the more so as the loss weighs background by half (class_weights), and it is less sure of the heart's edge than of
-the lungs'. Each class's probability is therefore multiplied by a factor before the arg-max. Four numbers
-chosen on validation, not on test: they belong to the weights and are kept with them.
+The argmax of the probabilities is not the label map that overlaps best with a drawn mask. The network puts edges too
+far out, all the more since the loss halves the weight of the background (class_weights), and it is less sure of the
+heart's edge than of the lungs'. Therefore each class's probability is multiplied by a factor before the argmax. These
+four numbers are chosen on validation, not on test; they belong to the weights and are kept with them.
 """
 
 import itertools

@@ -1,11 +1,11 @@
-"""Compare lungs and heart with masks drawn by hand.
+"""Compare lungs and heart with hand-drawn masks.
 
     python segmentation/evaluate.py                                      the JSRT test cases under dir_data_root
     python segmentation/evaluate.py --set montgomery                     the Montgomery set under dir_data_root
     python segmentation/evaluate.py -i IMAGES -m MASKS -o FOLDER         any images with any masks
     python segmentation/evaluate.py --set montgomery --cases names.txt   only the cases a file lists
 
-Writes a row a case (metrics.csv), mean, SD and 95 % bootstrap interval (summary.csv) and box plots.
+Writes one row per case (metrics.csv), mean, SD and 95 % bootstrap interval (summary.csv), and box plots.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--images", metavar="FOLDER", help="radiographs to evaluate on instead")
     parser.add_argument("-m", "--masks", metavar="FOLDER", help="their masks: label images, lungs, or organ folders")
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
-    parser.add_argument("--cases", metavar="FILE", help="text file of case names, one a line: only these")
+    parser.add_argument("--cases", metavar="FILE", help="text file with the names of the cases to use, one per line")
 
 
 def choose(options, settings) -> tuple[list[dataset.Case], dict[str, list[str]]]:
@@ -91,12 +91,12 @@ def choose(options, settings) -> tuple[list[dataset.Case], dict[str, list[str]]]
     else:
         parts = dataset.official_split(dataset.jsrt(Path(settings.dir_data_root)), settings.split_seed)
         cases = parts["val"] + parts["test"]
-        # The authors report on validation and test cases together, and of these on the films without nodules only.
+        # The authors report on validation and test cases together, using only those without nodules.
         normal = [c for c in cases if c.name.startswith("JPCNN")]
         groups = {"clean test": parts["test"], "authors' test": cases, "authors' normals": normal}
     if options.cases:
         if not Path(options.cases).is_file():
-            raise ValueError(f"{options.cases} is no file; --cases takes a text file of case names, one a line.")
+            raise ValueError(f"{options.cases} is not a file; --cases takes a text file of case names, one per line.")
         wanted = [line.strip() for line in Path(options.cases).read_text().splitlines() if line.strip()]
         missing = sorted(set(wanted) - {case.name for case in cases})
         if missing:

@@ -1,7 +1,7 @@
 """Segment lungs and heart in any folder of radiographs.
 
     python segmentation/inference.py -i FOLDER -o output            files or folders, of any format
-    python segmentation/inference.py                                the folders that header.py names
+    python segmentation/inference.py                                the folders of dir_input in header.py
     torchrun --nproc-per-node 2 segmentation/inference.py -i FOLDER     several processes share the work
 
 A radiograph FOLDER/CLASS/case.png becomes OUTPUT/CLASS/case.image.npy, .mask.npy, .labels.npy and .overlay.png, and
@@ -68,13 +68,13 @@ def main() -> None:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
     except (masks_csv.BadInput, ValueError) as error:
         sys.exit(f"segmentation/inference.py: {error}")
-    fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
+    fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files skipped; weights: {weights} ({which})")
     for note in notes:
         fabric.print(f"Note: {note}.")
 
     fabric.barrier()
     if fabric.is_global_zero:
-        # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
+        # Forget them first: if an overwriting run is killed, old cases must not count as new.
         masks_csv.merge(output, {job.key for job in jobs} if options.overwrite else frozenset())
         runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
     fabric.barrier()
@@ -97,7 +97,7 @@ def main() -> None:
     for reason in rows.reason[rows.status == "failed"]:
         print(f"failed: {reason}")
     print(
-        f"{counts['ok']} ok, {counts['flagged']} to look at, {counts['failed']} failed "
+        f"{counts['ok']} ok, {counts['flagged']} flagged, {counts['failed']} failed "
         f"({len(done & keys)} were finished before)."
     )
     print(f"Wrote {output}: pairs, overlays, masks.csv, report.json. Next: look at the flagged overlays.")
@@ -165,14 +165,14 @@ def finish(job: masks_csv.Job, item, small, settings) -> dict:
     if isinstance(item, str):
         return row | {"status": "failed", "reason": item}
     if not small.isfinite().all():
-        why = "the network gives no number; try precision=32-true"
+        why = "the network returns NaN or Inf; try precision=32-true"
         return row | {"status": "failed", "reason": f"{job.file}: {why}."}
     try:
         return row | write_case(job, item, small, settings)
     except OSError as error:  # of one file: a full disk, or a folder that cannot be written, is every file's
         if error.errno != errno.ENAMETOOLONG:
             raise
-        why = "its name is too long for those of its outputs; make it 30 characters shorter"
+        why = "the names of its outputs would be too long; shorten its name by 30 characters"
         return row | {"status": "failed", "reason": f"{job.file}: {why}."}
 
 

@@ -57,7 +57,7 @@ def label_map(small: torch.Tensor, item: Prepared) -> tuple[np.ndarray, np.ndarr
 
 
 def largest(p: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Arg-max of probabilities (C, h, w) made larger, (H, W) uint8, the first of equals; size: (W, H).
+    """Argmax of probabilities (C, h, w) made larger, (H, W) uint8, ties going to the first class; size: (W, H).
 
     Class by class and by OpenCV: all of a film's at once take three times as long, most of it in torch's argmax(0),
     and torch would give every thread that writes films another team of its own.

@@ -5,7 +5,7 @@
     python segmentation/train.py epoch_max=2 test_name=trial        any setting of header.py
     torchrun --nproc-per-node 2 segmentation/train.py               several processes
 
-Writes checkpoint/segmentation/<test_name>/. Run it again after an interruption and it goes on where it was.
+Writes checkpoint/segmentation/<test_name>/. After an interruption, run it again to resume.
 """
 
 import argparse
@@ -50,9 +50,9 @@ def main() -> None:
 
 
 def find_data(settings) -> dict[str, list[dataset.Case]]:
-    """The cases to train and validate on. Raises BadData."""
+    """The cases to train and to validate on. Raises BadData."""
     if settings.dir_images and not settings.dir_masks:
-        raise dataset.BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder of its masks.")
+        raise dataset.BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder with their masks.")
     if settings.dir_images:
         sets = [dataset.image_folder(Path(settings.dir_images), Path(settings.dir_masks))]
     else:
@@ -61,7 +61,7 @@ def find_data(settings) -> dict[str, list[dataset.Case]]:
     for cases in sets:
         split = dataset.official_split(cases, settings.split_seed)
         if not split["train"] or not split["val"]:
-            raise dataset.BadData(f"{len(cases)} radiographs are too few to train and validate: give at least 10.")
+            raise dataset.BadData(f"{len(cases)} radiographs are too few to train and validate on: give at least 10.")
         parts = {name: parts[name] + split[name] for name in parts}
     return {"train": parts["train"][: settings.num_train or None], "val": parts["val"]}
 
@@ -122,7 +122,7 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
         start = time.perf_counter()
         loss = train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epoch)
         scores = validation.validate(fabric, settings, averaged.module if averaged else model.module, val_set)
-        if not math.isfinite(scores["val_loss"]):  # the last step broke it: such weights must not be kept
+        if not math.isfinite(scores["val_loss"]):  # the last step broke the weights: do not keep them
             loss = scores["val_loss"]
             raise engine.BadRun(f"the validation loss is {loss} after epoch {epoch}; {run_hint(settings)}")
         row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
@@ -147,7 +147,7 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
 
 
 def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epoch: int) -> float:
-    """One pass over the training radiographs; returns the mean loss of this process. Raises BadRun if it is no number.
+    """One pass over the training radiographs; returns the mean loss of this process. Raises BadRun if it is NaN or Inf.
 
     Order, augmentation and dropout depend on the seed and the epoch only, so that a run may stop between any two.
     """
@@ -188,9 +188,9 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
 
 
 def decide(fabric, settings, run: Path) -> None:
-    """Fit the factors of class_factors.py to the best weights and keep them in best.pt, unless this was done before.
+    """Fit the factors of class_factors.py to the best weights and keep them in best.pt, if they are not there yet.
 
-    A finished run that knew no such setting is left as it is. Raises BadRun for a best.pt that cannot be read.
+    A finished run from before this setting existed stays as it is. Raises BadRun for a best.pt that cannot be read.
     """
     try:
         best = engine.load(run / "best.pt")
@@ -205,13 +205,13 @@ def decide(fabric, settings, run: Path) -> None:
     )
     engine.save(best | {"decision": factors}, run / "best.pt")
     fabric.print(
-        f"Chosen on validation: the probabilities of background and heart count {factors[0]:g} and "
-        f"{factors[1]:g} times before the arg-max (decision of header.py)."
+        f"Chosen on validation: before the argmax the probabilities of background and heart are multiplied by "
+        f"{factors[0]:g} and {factors[1]:g} (decision in header.py)."
     )
 
 
 def run_hint(settings) -> str:
-    """What to try when a training diverges."""
+    """What to try if a training diverges."""
     return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
 
 

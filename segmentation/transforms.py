@@ -32,7 +32,7 @@ def network_input(image: np.ndarray, box, settings) -> torch.Tensor:
 def network_target(organs: list[np.ndarray], box, settings) -> np.ndarray:
     """Masks of heart, left and right lung, (H, W) boolean -> labels (resize_height, resize_width) uint8.
 
-    A pixel's label is the arg-max of 0.5 (background) and the resized masks, so overlaps go to the first organ.
+    A pixel's label is the argmax of 0.5 (background) and the resized masks, so overlaps go to the first organ.
     """
     top, bottom, left, right = box
     stack = torch.from_numpy(np.stack(organs)[:, top:bottom, left:right].astype(np.float32))

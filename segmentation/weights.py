@@ -34,14 +34,14 @@ def check(settings) -> None:
         if getattr(settings, name) < least:
             raise engine.BadRun(f"{name}={getattr(settings, name)} is too small; give {least} or more.")
     if not settings.gamma > 0:
-        raise engine.BadRun(f"gamma={settings.gamma} is no exponent above 0; the published one is 0.5.")
+        raise engine.BadRun(f"gamma={settings.gamma} must be above 0; the published value is 0.5.")
     if settings.image_dtype not in pairs.DTYPES:
         raise engine.BadRun(f"image_dtype={settings.image_dtype!r} is unknown; it is {' or '.join(pairs.DTYPES)}.")
 
 
 def find_weights(settings) -> tuple[Path, str]:
     """The weights file to segment with, and a few words on which it is: the one named in the settings, else the best
-    of the person's own run, else the one that ships. Raises ValueError with the remedy if there is none."""
+    of the user's own run, else the one that ships. Raises ValueError with the remedy if there is none."""
     if settings.file_weights:
         return Path(settings.file_weights), "named by file_weights"
     own = Path(settings.dir_checkpoint) / settings.test_name / "best.pt"
@@ -92,7 +92,7 @@ def _name(state: dict, path: Path) -> str:
 
 
 def open_network(path: Path, settings):
-    """The network of a weights file, in evaluation mode, the settings to use it with, and notes for the person.
+    """The network of a weights file, in evaluation mode, the settings to use it with, and notes for the user.
 
     A network sees well only what it was trained on. Therefore its preprocessing is that of its training, if the file
     tells it, whatever header.py says; what is typed on the command line still counts. Raises ValueError.
@@ -100,7 +100,7 @@ def open_network(path: Path, settings):
     name, state, trained = read(path)
     channels, classes = state["firstconv.weight"].shape[1], state["finalConv.weight"].shape[0]
     if classes != 4:
-        raise ValueError(f"{path} knows {classes} classes; here they are four: background, heart, left and right lung.")
+        raise ValueError(f"{path} knows {classes} classes, not four: background, heart, left and right lung.")
     model = fcdensenet.build(name, channels, classes)
     try:
         model.load_state_dict(state)

@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.pt of a training of stage 1")
     parser.add_argument("-o", "--output", type=Path, default=weights.SHIPPED, help="the file to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     version.add_flag(parser)
     options = parser.parse_args()
     if options.output.exists() and not options.overwrite:

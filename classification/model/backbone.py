@@ -194,7 +194,7 @@ def imagenet(net_label: str) -> tuple[dict, str, str]:
 
 def open_classifier(path: Path, settings) -> tuple[nn.Module, config.Settings, list[str], list[str]]:
     """The network of a weights file, in evaluation mode, the settings to use it with, the names of its classes, and
-    notes for the person.
+    notes for the user.
 
     Approach, sizes, classes and input_scaling are those of its training, if the file tells them, whatever header.py
     says; what is typed on the command line still counts. A file that does not tell its classes takes the settings'.

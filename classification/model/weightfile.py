@@ -31,7 +31,7 @@ _MARKS = {
 
 def find_weights(settings) -> tuple[Path, str]:
     """The weights file to predict with, and a few words on which it is: the one named in the settings, else the best
-    of the person's own run, else the one that ships. Raises ValueError with the remedy if there is none."""
+    of the user's own run, else the one that ships. Raises ValueError with the remedy if there is none."""
     if settings.file_weights:
         return Path(settings.file_weights), "named by file_weights"
     own = Path(settings.dir_checkpoint) / settings.test_name / "best.pt"

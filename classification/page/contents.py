@@ -1,4 +1,4 @@
-"""What the report tells of a run, put together from its files; what does not exist is left out, with a note."""
+"""What the report shows of a run, gathered from its files; what is missing is left out, with a note."""
 
 import math
 from datetime import datetime, timezone
@@ -43,7 +43,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         for missing, what in (
             (not has_maps, "are no maps; make them with classification/visualize_cnn.py"),
             (not file, "is no biomarkers.csv; make it with classification/biomarkers.py"),
-            (not masks and not flags, "is no masks.csv that knows these cases, so their masks' quality is not known"),
+            (not masks and not flags, "is no masks.csv with these cases, so the quality of their masks is unknown"),
         )
         if missing
     ]
@@ -72,16 +72,16 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
     """metrics.json, if it fits the rows, and the curves of the cases with a label; adds to the notes."""
     rows = rows[(rows.status == "ok") & rows.label.isin(names)]
     if metrics and not (metrics.get("classes") == names and _KEYS <= metrics.keys()):
-        notes.append("metrics.json belongs to other classes than predictions.csv, and is left out")
+        notes.append("metrics.json has other classes than predictions.csv and is left out")
         metrics = None
     if not len(rows):
         return {"metrics": metrics, "roc": [], "reliability": []}
     if not metrics:
-        notes.append("there is no metrics.json of these cases; classification/inference.py measures them once more")
+        notes.append("there is no metrics.json of these cases; run classification/inference.py again to measure them")
     elif metrics["cases"] != len(rows):
         notes.append(
             f"the metrics are of the {metrics['cases']} cases of the last run, the curves and the table of "
-            f"{len(rows)}, those of earlier runs among them"
+            f"{len(rows)}, including those of earlier runs"
         )
     truth, _, p, _ = predictions.columns(rows, names)
     return {"metrics": metrics, "roc": curves.roc(truth, p, names), "reliability": curves.reliability(truth, p)}
@@ -100,8 +100,8 @@ def disagreements(made: dict | None, mapped: dict | None) -> list[str]:
     differ = [name for name in one if one[name] != other[name] and name not in idle]
     return (
         [
-            f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; make "
-            "them again with classification/visualize_cnn.py --overwrite"
+            f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; "
+            "make them again with classification/visualize_cnn.py --overwrite"
         ]
         if differ
         else []

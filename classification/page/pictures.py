@@ -39,7 +39,7 @@ def draw(case: Case | None, maps: Sequence[tuple[str, Path]], store: Callable[[s
     told                         sentences on what cannot be shown
     """
     if case is None:
-        return {"told": ["The pair of this case was not found, so that its radiograph cannot be shown."], "maps": []}
+        return {"told": ["The pair of this case was not found, so its radiograph cannot be shown."], "maps": []}
     try:
         image, mask = pairs.load(case.place, case.case, allow_empty=True)
         labels = pairs.load_labels(case.place, case.case)

@@ -23,7 +23,7 @@ def begin(weights: Path, inputs, settings, names, always=()):
 
     names: the settings that decide the script's results, and of them those that always do, as decisive() takes them.
     Returns the network (on the CPU, in evaluation mode), the settings to use it with, the classes' names, the cases by
-    folder and name, and notes for the person. Raises ValueError for weights, settings or folders that no answer could
+    folder and name, and notes for the user. Raises ValueError for weights, settings or folders that no answer could
     follow from.
     """
     model, settings, classes, notes = backbone.open_classifier(weights, settings)

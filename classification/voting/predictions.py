@@ -32,7 +32,7 @@ def default_input(settings) -> Path:
 
 
 def find(inputs: Iterable, folders: Mapping[str, int]) -> tuple[list[Case], list[str]]:
-    """The pairs in some folders, to any depth, sorted by folder and case, and notes for the person.
+    """The pairs in some folders, to any depth, sorted by folder and case, and notes for the user.
 
     folders: the class of each folder that the network knows, upper and lower case alike. A case's folder is its place
     below the folder given, or that folder's own name; the first part of it tells the label. Half pairs are listed too,
@@ -76,7 +76,7 @@ def find(inputs: Iterable, folders: Mapping[str, int]) -> tuple[list[Case], list
         )
     notes = [f"these weights know no folder {_some(unknown)}: its cases have no label"] if unknown else []
     if passed_over:
-        notes.append(f"passed over {_some(passed_over)}, results of other runs; give such a folder by itself")
+        notes.append(f"skipped {_some(passed_over)}, which hold results of other runs; to use one, give it by itself")
     return sorted(found.values(), key=lambda case: (case.folder, case.case)), notes
 
 
@@ -102,7 +102,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """The patient of each (folder, case) as known.people() tells it, and notes for the person."""
+    """The patient of each (folder, case) as known.people() tells it, and notes for the user."""
     people, notes = known.people(cases, inputs, settings)
     return {(case.folder, case.case): who for case, (who, _) in zip(cases, people, strict=True)}, notes
 

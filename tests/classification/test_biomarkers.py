@@ -205,7 +205,7 @@ def test_folders_of_ones_own_are_classes_of_their_own(call, cohort, tmp_path):
     words = ["-o", tmp_path / "out", *WORDS, f"file_metadata={tmp_path / 'table.csv'}", f"dir_split={tmp_path / 'no'}"]
     done = call("classification/biomarkers.py", "-i", cohort, *words)
     assert done.code == 0, done.err
-    assert f"Note: classes of header.py name no folder {', '.join(sorted(FOLDERS[1:]))}: each is a class" in done.out
+    assert f"Note: no class in header.py takes {', '.join(sorted(FOLDERS[1:]))}: each of these folders" in done.out
     table = read(tmp_path / "out" / "biomarkers.csv")
     assert list(table.label) == list(table.folder) and set(table.folder) == set(FOLDERS)
     assert "normal" in set(pd.read_csv(tmp_path / "out" / "comparisons.csv").class_a)

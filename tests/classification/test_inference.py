@@ -281,10 +281,10 @@ def test_results_of_other_runs_are_no_folders_of_cases(whole, tmp_path, call):
     shutil.copytree(whole.test, given / "demo-split" / "fold1" / "test")
     done = call(INFER, "-i", given, "-o", out, *whole.words)
     assert done.code == 0 and set(table(out).folder) == {"virus"} and len(table(out)) == 5, done.err
-    told = f"passed over {given / 'demo'}, {given / 'demo-split'}, results of other runs; give such a folder by itself"
-    assert f"Note: {told}." in done.out
+    told = f"skipped {given / 'demo'}, {given / 'demo-split'}, which hold results of other runs"
+    assert f"Note: {told}; to use one, give it by itself." in done.out
     done = call(INFER, "-i", given / "demo", "-o", out, *whole.words)
-    assert done.code == 0 and "(5 were finished before)" in done.out and "passed over" not in done.out
+    assert done.code == 0 and "(5 were finished before)" in done.out and "skipped" not in done.out
     shutil.rmtree(given / "virus")
     done = call(INFER, "-i", given, "-o", out, *whole.words)
     assert done.code == 1 and f"those in {given / 'demo'}, {given / 'demo-split'} are results of other" in done.err
@@ -327,7 +327,7 @@ def test_a_network_that_gives_no_number_is_a_row(whole, weights, tmp_path, call)
     engine.save(saved, tmp_path / "broken.pt")
     words = [*whole.words, f"file_weights={tmp_path / 'broken.pt'}"]
     done = call(INFER, "-i", whole.test / "virus", "-o", tmp_path, *words)
-    assert done.code == 1 and "0 ok, 5 failed" in done.out and "gives no number" in done.out
+    assert done.code == 1 and "0 ok, 5 failed" in done.out and "returns NaN or Inf" in done.out
     assert not (tmp_path / "metrics.json").exists()
 
 

@@ -110,7 +110,7 @@ def test_downloads_in_their_own_layouts(downloaded, arranged, tmp_path):
         done.out.strip()
         .splitlines()[-1]
         .endswith(
-            f"next: python segmentation/inference.py -i {' '.join(str(tmp_path / 'out' / f) for f in CLASS_ORDER)}, "
+            f"Next: python segmentation/inference.py -i {' '.join(str(tmp_path / 'out' / f) for f in CLASS_ORDER)}, "
             "then "
             f"python classification/split.py file_metadata={tmp_path / 'metadata.xls'}"
         )
@@ -221,7 +221,7 @@ def test_own_table_by_path(arranged, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "name the folders to look in with -i"),
+        ([], "give the folders to search with -i"),
         (["-i", "nowhere"], "there is no folder nowhere"),
         (["-i", ".", "--metadata", "none.xls"], "There is no table none.xls"),
         (["-i", ".", "--metadata", "plain.csv"], "add a column class"),

@@ -9,12 +9,20 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT, run
 
+from classification import biomarkers
 from classification import header as stage2
+from classification.cases import dataset
+from classification.measuring import measures
+from classification.voting import predict, predictions
+from cxr import pairs
 from cxr.settings import config, headerfile
+from cxr.stats import comparison, metrics
 from segmentation import header as stage1
+from segmentation import masks
 
 FOLDERS = ("data", "weights", "output")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *(ROOT / folder / "README.md" for folder in FOLDERS)])
@@ -227,8 +235,6 @@ def test_the_library_page_runs(radiograph, tmp_path, monkeypatch, capsys):
     assert held["cam"].shape == held["labels"].shape and held["cam"].max() > 0
     assert held["names"][held["vote"]["predicted"]] in capsys.readouterr().out
 
-    from cxr import pairs
-
     pairs.save(tmp_path / "output" / "normal", "radiograph", held["item"].image, held["mask"], held["labels"])
     exec(blocks[1], held)
     assert (held["labels"] > 1).sum() == held["mask"].sum()
@@ -239,3 +245,24 @@ def test_no_path_of_a_machine():
     for page, text in TEXTS.items():
         assert not re.search(r"(/home/|/root/|/work/|/tmp/|[A-Z]:\\)", text), page
     assert Path(os.path.commonpath(PAGES)) == ROOT
+
+
+def test_every_column_is_in_the_data_dictionary():
+    """Of the tables whose columns can be asked without a run."""
+    labels = np.repeat(np.arange(4, dtype=np.uint8), 8).reshape(4, 8)
+    tally = predict.tally(np.array([[0.7, 0.3]], np.float32))
+    case = dataset.Case("a", "b", Path("b"), 0)
+    scores = metrics.organs(labels, {"heart": labels == 1, "left": labels == 2, "right": labels == 3}, boundary=True)
+    columns = {
+        "masks.csv": masks.measures(labels, (1, 1)),
+        "metrics.csv": scores,
+        "predictions.csv": predictions.row(case, "p", ["<class>", "<class>"], tally | {"coverage": 1, "patches": 1}),
+        "biomarkers.csv": [*biomarkers.ABOUT, *measures.COLUMNS],
+        "comparisons.csv": comparison.COLUMNS,
+    }
+    words = {word for code in re.findall(r"`([^`\n]+)`", TEXTS["docs/outputs.md"]) for word in code.split()}
+    named = [word for word in words if re.match(r"[a-z*]+", word)]  # no placeholder alone, which fits anything
+    known = [re.compile(re.sub(r"\\\*|<\w+>", ".*", re.escape(word))) for word in named]
+    for table, names in columns.items():
+        unknown = [name for name in names if not any(pattern.fullmatch(name) for pattern in known)]
+        assert not unknown, f"docs/outputs.md does not explain {', '.join(unknown)} of {table}"

@@ -77,7 +77,7 @@ def copy(whole, tmp_path):
 
 def test_one_file_that_holds_everything(whole, read):
     done, found = read(whole.root / "run")
-    assert done.code == 0 and "Note" not in done.out and "22 cases" in done.out and "pictures within" in done.out
+    assert done.code == 0 and "Note" not in done.out and "22 cases" in done.out and "pictures inside" in done.out
     held = found.data("data")
     assert held["names"] == CLASSES
     assert [(one["folder"], one["case"]) for one in held["cases"]] == list(
@@ -197,8 +197,8 @@ def test_predicted_maps_and_an_unlabelled_run_without_anything_else(tmp_path, re
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     done, found = read(run)
     assert done.code == 0 and "there are no maps" in done.out and "there is no biomarkers.csv" in done.out
-    assert "there is no masks.csv" in done.out and "9 predicted cases have no radiograph to show; --pairs" in done.out
-    assert "name no class, so that nothing can be measured" in found.shown and "Predicted classes" in found.shown
+    assert "there is no masks.csv" in done.out and "9 predicted cases have no radiograph to show; name" in done.out
+    assert "name no class, so nothing can be measured" in found.shown and "Predicted classes" in found.shown
     assert "Confusion" not in found.shown and "True class" not in found.shown
     assert {tag for tag, a in found.elements if "polyline" in tag} == set()
     done, found = read(run, "--pairs", tmp_path / "a" / "pairs")
@@ -213,7 +213,7 @@ def test_a_labelled_run_without_metrics_or_with_those_of_other_cases(copy, read)
     assert "the metrics are of the 5 cases of the last run" in done.out
     file.write_text(json.dumps(metrics | {"classes": ["a", "b", "c"]}))
     done, found = read(copy / "run")
-    assert "belongs to other classes" in done.out and "Confusion" not in found.shown
+    assert "has other classes than predictions.csv" in done.out and "Confusion" not in found.shown
     file.unlink()
     done, found = read(copy / "run", "--pairs", copy / "pairs")
     assert "there is no metrics.json of these cases" in done.out and "Reliability" in found.shown
@@ -286,8 +286,8 @@ def test_default_places(whole, call, tmp_path, monkeypatch):
     "words,told",
     [
         (["-i", "nowhere"], "predictions.csv; make it with classification/inference.py"),
-        (["-o", "folder.html"], "folder.html is no page; name a file that ends in .html."),
-        (["-o", "page.pdf"], "page.pdf is no page"),
+        (["-o", "folder.html"], "folder.html is not a page; name a file that ends in .html."),
+        (["-o", "page.pdf"], "page.pdf is not a page"),
         (["--pairs", "nowhere"], "there is no folder nowhere;"),
         (["--maps", "nowhere"], "cams.csv; make it with classification/visualize_cnn.py"),
         (["--biomarkers", "nowhere.csv"], "nowhere.csv; make it with classification/biomarkers.py"),
@@ -337,7 +337,10 @@ def test_a_pair_without_labels_and_one_whose_labels_do_not_fit(tmp_path):
     "settings,told",
     [
         ({"approach": "global"}, "The network saw each masked image whole, once."),
-        ({"approach": "dense", "vote": "mean"}, "Every window of the lung voted, the mean of their probabilities"),
+        (
+            {"approach": "dense", "vote": "mean"},
+            "Every window of the lung voted; the mean of their probabilities decided",
+        ),
         ({"vote": "majority"}, "20 patches of the lung voted on each."),
     ],
 )

@@ -105,7 +105,7 @@ def test_filters(shown):
     shown.key("/", *"VIRUS-3")
     assert shown.run(NAMES) == ["virus-3"]
     shown.key("x")
-    assert shown.run(NAMES) == [] and "No case fits" in shown.text("#none")
+    assert shown.run(NAMES) == [] and "No case matches" in shown.text("#none")
 
 
 def test_numbers_of_the_summary_lead_to_their_cases(shown):
@@ -172,7 +172,7 @@ def test_film_map_and_outlines(shown):
     assert shown.run("map.src") != before
     shown.run("location.hash = links[cases.findIndex(one => one.case === 'normal-2')].hash")
     shown.wait("byId('view-title').textContent === 'normal-2'")
-    assert "nought everywhere" in shown.text("#heat")
+    assert "zero everywhere" in shown.text("#heat")
 
 
 def test_votes_biomarkers_and_mask_of_a_case(shown):

@@ -20,7 +20,7 @@ SEGMENT = "segmentation/inference.py"
         ("num_batch_test=0", "num_batch_test=0 is too small; give 1 or more."),
         ("num_batch_test=-1", "num_batch_test=-1 is too small"),
         ("resize_height=10", "resize_height=10 is too small; give 32 or more."),
-        ("gamma=-1.0", "gamma=-1.0 is no exponent above 0"),
+        ("gamma=-1.0", "gamma=-1.0 must be above 0"),
         ("image_dtype=int8", "image_dtype='int8' is unknown; it is float32 or uint8."),
         ("decision=[1.0,0.0,1.0,1.0]", "is not 4 factors above 0"),
     ],
@@ -71,7 +71,7 @@ def test_a_name_too_long_for_its_outputs_stops_nothing_else(trained, films, tmp_
         SEGMENT, "-i", tmp_path / "in", "-o", tmp_path / "out", *TINY, f"file_weights={trained.run / 'best.pt'}"
     )
     rows = pd.read_csv(tmp_path / "out" / "masks.csv", keep_default_na=False)
-    assert done.code == 1 and "its name is too long" in done.out
+    assert done.code == 1 and "the names of its outputs would be too long" in done.out
     assert rows.status.tolist()[0] == "failed" and rows.case.tolist()[1] == "zz" and rows.status[1] != "failed"
     assert sorted(p.name for p in (tmp_path / "out" / "in").iterdir()) == sorted(
         f"zz{end}" for end in (".image.npy", ".mask.npy", ".labels.npy", ".overlay.png")
@@ -83,7 +83,7 @@ def test_a_network_that_gives_no_number_fails_the_case(films, tmp_path):
     film = next((films / "JSRT").iterdir())
     job = masks_csv.Job(film, "a", "case", tmp_path / "a")
     row = inference.finish(job, segment.prepare(film, settings), torch.full((4, 8, 8), torch.nan), settings)
-    assert row["status"] == "failed" and "the network gives no number; try precision=32-true." in row["reason"]
+    assert row["status"] == "failed" and "the network returns NaN or Inf; try precision=32-true." in row["reason"]
     assert not (tmp_path / "a").exists()
 
 

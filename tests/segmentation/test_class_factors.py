@@ -1,4 +1,4 @@
-"""The factors of the arg-max: a bias of the network is found on validation, kept with the weights, and used."""
+"""The factors before the argmax: a bias of the network is found on validation, kept with the weights, and used."""
 
 import json
 import shutil
@@ -81,7 +81,7 @@ def test_a_training_refuses_them_and_an_unknown_schedule_before_anything_is_thro
 
 def test_weights_of_other_classes_are_refused(tmp_path):
     save({"model": fcdensenet.build("fcdensenet56", 1, 2).state_dict()}, tmp_path / "two.pt")
-    with pytest.raises(ValueError, match="two.pt knows 2 classes; here they are four"):
+    with pytest.raises(ValueError, match="two.pt knows 2 classes, not four"):
         weights.open_network(tmp_path / "two.pt", config.load(header, [])[0])
 
 

@@ -77,7 +77,7 @@ def test_chosen_cases_and_the_default_folder(trained, films, tmp_path, call):
     (tmp_path / "two.txt").write_text(f"{wanted.pop()}\nJPCLN999\n")
     done = call(EVALUATE, *words, "--cases", tmp_path / "two.txt")
     assert done.code == 1 and "cases that are not in the set: JPCLN999" in done.err
-    assert "is no file" in call(EVALUATE, *words, "--cases", tmp_path / "none.txt").err
+    assert "is not a file" in call(EVALUATE, *words, "--cases", tmp_path / "none.txt").err
 
 
 def label_folder(films, where, labels_of):
@@ -164,7 +164,7 @@ def test_a_faulty_case_is_told_and_the_others_are_measured(films, weights, tmp_p
 @pytest.mark.parametrize(
     "words,code,told",
     [
-        (["-i", "nowhere"], 2, "-i and -m belong together"),
+        (["-i", "nowhere"], 1, "-i and -m belong together"),
         (["-i", "nowhere", "-m", "nowhere"], 1, "nowhere does not exist"),
         (["--set", "montgomery"], 1, "MontgomerySet/CXR_png does not exist"),
         (["dir_data_root=nowhere"], 1, "make_phantom.py"),

@@ -80,7 +80,7 @@ def test_a_row_a_file_and_exit_code_1_for_the_broken(whole):
         assert BROKEN.get(key, "") in reason and bool(reason) == (status != "ok")
         assert key not in BROKEN or (str(whole.given) in reason and reason in whole.done.stdout)
     ok, flagged = (rows.status == "ok").sum(), (rows.status == "flagged").sum()
-    assert f"{ok} ok, {flagged} to look at, 3 failed" in whole.done.stdout
+    assert f"{ok} ok, {flagged} flagged, 3 failed" in whole.done.stdout
 
 
 def test_pairs_labels_and_overlays_of_every_film(whole):

@@ -71,7 +71,7 @@ function grow(count) {
   body.append(...shown.slice(room, room + count).map((i) => rows[i]));
   room += count;
   byId("more").hidden = shown.length <= room;
-  byId("more").textContent = `Show more (${shown.length - room} are left)`;
+  byId("more").textContent = `Show more (${shown.length - room} left)`;
 }
 
 // Set some filters and clear the others, then show the table: from a cell of the confusion matrix, for instance.

@@ -1,4 +1,4 @@
-// The view of one case: film, outlines and map, votes, biomarkers; forward and back in the table's order. The address
+// The view of one case: image, outlines and map, votes, biomarkers; forward and back in the table's order. The address
 // behind # says which case is open, so that a link or the browser's Back leads to it.
 
 const view = byId("view");
@@ -98,7 +98,7 @@ function showMap() {
   const most = Math.max(...choice.picture.maps.map((one) => one.peak));
   map.src = held.address;
   byId("heat").classList.toggle("empty", most === 0);
-  byId("peak").textContent = most === 0 ? "the map is nought everywhere" : shortest(most) + (held.peak < most ? ` (this class: ${shortest(held.peak)})` : "");
+  byId("peak").textContent = most === 0 ? "the map is zero everywhere" : shortest(most) + (held.peak < most ? ` (this class: ${shortest(held.peak)})` : "");
 }
 
 function showVerdict(one) {
@@ -140,7 +140,7 @@ function showVotes(one) {
   const error = one.standard_error === null ? "" : `standard error of p ${digits(one.standard_error, 3)}, `;
   const covered = one.coverage === null ? "" : `, ${Math.round(100 * one.coverage)} % of the lung covered`;
   byId("vote-told").textContent =
-    total === 1 ? "The image was judged whole, once." : `Entropy ${digits(one.vote_entropy, 2)}, ${error}${total} votes${covered}.`;
+    total === 1 ? "The network saw the image whole, once." : `Entropy ${digits(one.vote_entropy, 2)}, ${error}${total} votes${covered}.`;
 }
 
 function showMarkers(one) {
