@@ -55,7 +55,13 @@ def commands(text):
                 yield words
 
 
-COMMANDS = sorted({(page, shlex.join(words)) for page, text in TEXTS.items() for words in commands(text)})
+COMMANDS = {(page, shlex.join(words)) for page, text in TEXTS.items() for words in commands(text)}
+# Those of the Makefile that hold no variable of make or the shell: the demo's
+RECIPES = re.sub(r"\\\n\s*", " ", (ROOT / "Makefile").read_text())
+COMMANDS |= {
+    ("Makefile", line.strip()) for line in RECIPES.splitlines() if re.match(r"\t\.venv/bin/python [^$]*$", line)
+}
+COMMANDS = sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("page", TEXTS)
