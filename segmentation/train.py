@@ -199,13 +199,16 @@ def decide(fabric, settings, run: Path) -> None:
         model = weight_files.open_network(run / "best.pt", settings)[0].to(fabric.device)
     except ValueError as error:
         raise engine.BadRun(str(error)) from error
-    val_set = dataset.Radiographs(find_data(settings)["val"], settings)
+    cases = find_data(settings)["val"]
+    val_set = dataset.Radiographs(cases, settings)
+    if settings.augment:  # factors that fit clean radiographs of one hospital alone cost where they fit no other's
+        val_set = torch.utils.data.ConcatDataset([val_set, dataset.Radiographs(cases, settings, augmented=True)])
     factors = class_factors.fit(
         lambda images: weight_files.probabilities(model, images.to(fabric.device)).cpu(), val_set
     )
     engine.save(best | {"decision": factors}, run / "best.pt")
     fabric.print(
-        f"Chosen on validation: the probabilities of background and heart count {factors[0]:g} and "
+        f"Chosen on validation{', clean and augmented' if settings.augment else ''}: the probabilities of background and heart count {factors[0]:g} and "
         f"{factors[1]:g} times before the arg-max (decision of header.py)."
     )
 
