@@ -207,8 +207,9 @@ def decide(fabric, settings, run: Path) -> None:
         lambda images: weight_files.probabilities(model, images.to(fabric.device)).cpu(), val_set
     )
     engine.save(best | {"decision": factors}, run / "best.pt")
+    how = ", clean and augmented" if settings.augment else ""
     fabric.print(
-        f"Chosen on validation{', clean and augmented' if settings.augment else ''}: the probabilities of background and heart count {factors[0]:g} and "
+        f"Chosen on validation{how}: the probabilities of background and heart count {factors[0]:g} and "
         f"{factors[1]:g} times before the arg-max (decision of header.py)."
     )
 
