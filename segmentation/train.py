@@ -199,13 +199,17 @@ def decide(fabric, settings, run: Path) -> None:
         model = weight_files.open_network(run / "best.pt", settings)[0].to(fabric.device)
     except ValueError as error:
         raise engine.BadRun(str(error)) from error
-    val_set = dataset.Radiographs(find_data(settings)["val"], settings)
+    cases = find_data(settings)["val"]
+    val_set = dataset.Radiographs(cases, settings)
+    if settings.augment:  # factors that fit clean radiographs of one hospital alone cost where they fit no other's
+        val_set = torch.utils.data.ConcatDataset([val_set, dataset.Radiographs(cases, settings, augmented=True)])
     factors = class_factors.fit(
         lambda images: weight_files.probabilities(model, images.to(fabric.device)).cpu(), val_set
     )
     engine.save(best | {"decision": factors}, run / "best.pt")
+    how = ", clean and augmented" if settings.augment else ""
     fabric.print(
-        f"Chosen on validation: before the argmax the probabilities of background and heart are multiplied by "
+        f"Chosen on validation{how}: before the argmax the probabilities of background and heart are multiplied by "
         f"{factors[0]:g} and {factors[1]:g} (decision in header.py)."
     )
 
