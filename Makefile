@@ -72,7 +72,7 @@ weights: .venv/.installed
 	fi && "$$@" install -qq --disable-pip-version-check --no-input -r requirements.txt
 	@touch $@
 
-# Removes what make and the demo wrote; your own trainings and results stay.
+# Removes .venv, caches and what demo and bench wrote; your own trainings, pages and results stay.
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis data/phantom output/demo output/demo-split \
 		output/demo-predictions output/demo-maps output/demo-report.html output/benchmark checkpoint/segmentation/demo checkpoint/classification/demo
