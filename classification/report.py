@@ -24,7 +24,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from tqdm import tqdm
 
 from classification import header
-from classification.page import contents, findings, pictures, render
+from classification.page import contents, pictures, render
+from cxr.errors import BadData
 from cxr.settings import config
 
 EMBED = 500  # cases whose pictures the page itself holds
@@ -60,7 +61,7 @@ def main() -> None:
     output = Path(options.output or folder / "report.html").absolute()
     try:
         if output.suffix.lower() not in (".html", ".htm") or output.is_dir():
-            raise findings.BadRun(f"-o {output} is no page; name a file that ends in .html.")
+            raise BadData(f"-o {output} is no page; name a file that ends in .html.")
         content, places, maps_of = contents.gather(folder, settings, options)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"classification/report.py: {error}")

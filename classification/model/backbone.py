@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from classification.cases.dataset import class_entries, class_map
+from classification.cases.classes import class_entries, class_map
 from classification.model import lite
 from classification.model.weightfile import read, rename_densenet
 from cxr.run import engine

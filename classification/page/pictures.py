@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from classification.cases.dataset import Case
+from classification.cases.finder import Case
 from classification.saliency import overlay
 from cxr import pairs
 from segmentation import masks

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from classification.cases.dataset import Case
+from classification.cases.finder import Case
 from classification.saliency import grad_cam, overlay
 from classification.voting import predict
 from cxr import pairs

@@ -2,20 +2,18 @@
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from classification.cases.dataset import BadData, find_folders
+from classification.cases.finder import roots
 from cxr import pairs
+from cxr.errors import BadData
 
-PARTS = ("train", "val", "test")
 RECORD, SETTINGS, LEFT_OUT = "split.csv", "split.json", "left_out.csv"
 COLUMNS = ["case", "folder", "patient", "source", "part", "group"]
-_FOLD = re.compile(r"fold[1-9]\d*")
 _ENDS = (pairs.IMAGE, pairs.MASK, pairs.LABELS)
 
 
@@ -27,21 +25,6 @@ def state(root: Path) -> str:
     if (root / SETTINGS).is_file():
         return "made"
     return "hand" if root.is_dir() and roots(root) else "other"
-
-
-def roots(root: Path) -> list[Path]:
-    """The folders that hold train, val and test: root itself, or its fold1, fold2 ... in order."""
-    if any((root / part).is_dir() for part in PARTS):
-        return [root]
-    folds = [path for path in root.iterdir() if _FOLD.fullmatch(path.name) and path.is_dir()]
-    return sorted(folds, key=lambda path: int(path.name[4:]))
-
-
-def part_folders(root: Path) -> list[Path]:
-    """The folders train, val and test of a split in root, or of its folds: those that hold folders of pairs, and no
-    pairs themselves. Nothing for a folder that holds something else, as one of pairs that is called test."""
-    places = [one / part for one in roots(root) for part in PARTS if (one / part).is_dir()]
-    return [place for place in places if not pairs.find(place) and find_folders(place)]
 
 
 def read(root: Path) -> pd.DataFrame:

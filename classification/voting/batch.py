@@ -5,9 +5,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from classification.cases import dataset
+from classification.cases import dataset, finder
+from classification.cases.classes import class_map
 from classification.model import backbone
-from classification.voting import predict, predictions
+from classification.voting import predict
 from cxr.run import runreport
 from cxr.settings import config
 
@@ -28,8 +29,12 @@ def begin(weights: Path, inputs, settings, names, always=()):
     """
     model, settings, classes, notes = backbone.open_classifier(weights, settings)
     predict.check(settings, model)
-    cases, about = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
-    return model, settings, classes, cases, notes + idle(settings, names, always) + about
+    found = finder.find(inputs, class_map(settings.classes, [])[1])
+    cases = finder.in_order([*found.cases, *found.halves])  # a half pair becomes a row with its reason
+    strange = {case.folder for case in cases if case.label is None}
+    if strange:
+        notes.append(f"these weights know no folder {finder.some(strange)}: its cases have no label")
+    return model, settings, classes, cases, notes + idle(settings, names, always) + found.notes
 
 
 def decisive(settings, names, always=()) -> list[str]:
@@ -63,7 +68,7 @@ def differs(output: Path, settings, weights: Path, overwrite: bool, decisive) ->
     return False
 
 
-def read(cases: list[dataset.Case], settings, show: bool):
+def read(cases: list[finder.Case], settings, show: bool):
     """Each case with its masked image and lung, or the fault of its pair, while the next ones are read."""
     images = dataset.Images(cases, config.unless_typed(settings, {"cache_gb": 0.0}))  # nothing is read twice
     stream = images.stream(([i] for i in range(len(cases))), faults=True, ahead=max(2, settings.num_workers))

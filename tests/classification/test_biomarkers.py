@@ -14,7 +14,7 @@ from segmentation import masks
 
 WORDS = ["img_size=64", "patch_size=16", "repeat=20", "num_workers=2"]
 HOSTILE = "<img src=x onerror=alert(1)>, '1"  # a case's name
-FOLDERS = "normal", "<b>&$x_{", "..$"
+FOLDERS = "normal", "<b>&$x_{", "a..$"
 
 
 def chest(left):

@@ -16,7 +16,7 @@ from conftest import draw_pair
 from PIL import Image
 from report_runs import CLASSES, FAILED, HOSTILE, SHA, write_run
 
-from classification.cases.dataset import Case
+from classification.cases.finder import Case
 from classification.page import curves, pictures, render
 from cxr import pairs
 
