@@ -27,9 +27,10 @@ from classification import header
 from classification.cases import dataset
 from classification.model import backbone
 from classification.patches import epochs, patch
-from classification.splitting import training_cases
+from classification.splitting import leaks, training_cases
 from classification.voting import predict, validation
 from cxr import pairs
+from cxr.errors import BadData
 from cxr.run import engine, schedule
 from cxr.settings import config
 
@@ -53,8 +54,13 @@ def main() -> None:
             fabric.print(config.describe(settings))
             if told := schedule.jump(settings, state):
                 fabric.print(told)
+            if not state and fabric.is_global_zero:
+                for warning in leaks.warnings(settings):
+                    print(f"Warning: {warning}.")
+            for note in data.notes:
+                fabric.print(f"Note: {note}.")
             train(fabric, settings, run, state, data)
-    except (dataset.BadData, pairs.BadPair, engine.BadRun) as error:
+    except (BadData, pairs.BadPair, engine.BadRun) as error:
         sys.exit(f"classification/train.py: {error}")
     places = ("dir_checkpoint", "dir_split", "test_name")
     own = [f"{name}={getattr(settings, name)}" for name in places if name in settings._changed]
