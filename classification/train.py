@@ -30,7 +30,7 @@ from classification.patches import epochs, patch
 from classification.splitting import leaks, training_cases
 from classification.voting import predict, validation
 from cxr import pairs
-from cxr.errors import BadData
+from cxr.errors import BadData, BadRun
 from cxr.run import engine, schedule
 from cxr.settings import config
 
@@ -44,7 +44,7 @@ def main() -> None:
         state = engine.open_run(run, config.as_dict(settings))
         data = training_cases.find(settings)
         if state and state.get("cases") != training_cases.digest(data):
-            raise engine.BadRun(
+            raise BadRun(
                 f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
                 "test_name, or restart=True to throw the old run away."
             )
@@ -60,7 +60,7 @@ def main() -> None:
             for note in data.notes:
                 fabric.print(f"Note: {note}.")
             train(fabric, settings, run, state, data)
-    except (BadData, pairs.BadPair, engine.BadRun) as error:
+    except (BadData, pairs.BadPair, BadRun) as error:
         sys.exit(f"classification/train.py: {error}")
     places = ("dir_checkpoint", "dir_split", "test_name")
     own = [f"{name}={getattr(settings, name)}" for name in places if name in settings._changed]
@@ -86,7 +86,7 @@ def new_network(fabric, settings, state: dict | None, data: training_cases.Data)
         predict.check(settings, model)
         epochs.check(data.train, settings, model, fabric.world_size)
     except ValueError as error:
-        raise engine.BadRun(str(error)) from error
+        raise BadRun(str(error)) from error
     schedule.learning_rate(settings, 0)  # an unknown schedule stops before the pairs are read
     return model, scaling
 
@@ -132,9 +132,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
         loss = train_one_epoch(fabric, settings, model, optimizer, images, data.train, epoch)
         scores = validation.validate(fabric, settings, network, images, data.val, data.names)
         if not math.isfinite(scores["val_loss"]):  # the last step broke it: such weights must not be kept
-            raise engine.BadRun(
-                f"the validation loss is {scores['val_loss']} after epoch {epoch}; {run_hint(settings)}"
-            )
+            raise BadRun(f"the validation loss is {scores['val_loss']} after epoch {epoch}; {run_hint(settings)}")
         row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
         row["seconds"] = round(time.perf_counter() - start, 1)
         state = {name: state[name] for name in ("best", "best_loss", "best_epoch", "risen")} | {"epoch": epoch}
@@ -181,7 +179,7 @@ def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, ep
         entropy = cross_entropy(model, batch, settings, fabric.device)
         loss = entropy + settings.lambda_l1 * absolute_weights(model) if settings.lambda_l1 else entropy
         if not torch.isfinite(loss):
-            raise engine.BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
+            raise BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()

@@ -12,9 +12,10 @@ from tokenize import TokenError
 
 import numpy as np
 
+from cxr.labels import NAMES
+
 IMAGE, MASK, LABELS = ".image.npy", ".mask.npy", ".labels.npy"
 TEMPORARY = ".part"  # comes after .npy, so that find() never takes a leftover for a file of a pair
-LABEL_MAX = 3
 DTYPES = "float32", "uint8"  # of a saved image
 # what numpy raises for a file cut short or scrambled: its header is parsed as Python and can ask for any memory
 BROKEN = ValueError, EOFError, MemoryError, SyntaxError, TokenError
@@ -152,6 +153,6 @@ def _checked_labels(case, labels, shape):
             f"of shape {labels.shape}; write the pair again."
         )
     whole = labels.astype(np.uint8)
-    if labels.size and (labels.min() < 0 or labels.max() > LABEL_MAX or (whole != labels).any()):
+    if labels.size and (labels.min() < 0 or labels.max() > max(NAMES) or (whole != labels).any()):
         raise BadPair(f"{case}: the label map holds values other than 0, 1, 2 and 3; write the pair again.")
     return whole

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cxr.errors import BadData
 from cxr.figures import plots
 from cxr.reading import radiograph
 from cxr.run import engine
@@ -112,7 +113,7 @@ def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
         try:
             truth = dataset.truth(case)
             item = segment.prepare(case.image, settings)
-        except (dataset.BadData, radiograph.Unreadable) as error:
+        except (BadData, radiograph.Unreadable) as error:
             faults.append(str(error))
             continue
         with fabric.autocast():

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from cxr import pairs
 from cxr.figures import contours
+from cxr.labels import LEFT
 from cxr.reading import radiograph
 from cxr.run import engine, runreport
 from cxr.settings import config
@@ -66,7 +67,7 @@ def main() -> None:
         model = fast_forward.prepare(model, settings, fabric.device)
         if not options.overwrite:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
-    except (masks_csv.BadInput, ValueError) as error:
+    except ValueError as error:
         sys.exit(f"segmentation/inference.py: {error}")
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
     for note in notes:
@@ -183,7 +184,7 @@ def write_case(job: masks_csv.Job, item: segment.Prepared, small, settings) -> d
     row |= {"height": item.image.shape[0], "width": item.image.shape[1]}
     row |= dict(zip(("spacing_row_mm", "spacing_column_mm"), item.spacing_mm or (None, None), strict=True))
     row |= masks.measures(labels, item.spacing_mm)
-    mask = (labels >= masks.LEFT).astype("uint8")
+    mask = (labels >= LEFT).astype("uint8")
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:
         picture = cv2.cvtColor(contours.overlay(item.image, labels), cv2.COLOR_RGB2BGR)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cxr import pairs
+from cxr.errors import BadInput
 from cxr.reading import radiograph
 from cxr.run import journal as journals
 
@@ -32,10 +33,6 @@ _SUFFIXES = {
     ".jfif",
     ".webp",
 }
-
-
-class BadInput(ValueError):
-    """Nothing can be segmented; the message says why and what to do."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, DistributedSampler
 from tqdm import tqdm
 
+from cxr.errors import BadData, BadRun
 from cxr.run import engine, schedule
 from cxr.settings import config
 from segmentation import class_factors, dataset, fcdensenet, header, runfolder, validation
@@ -44,7 +45,7 @@ def main() -> None:
             train(fabric, settings, run, state, *open_data(settings))
         if fabric.is_global_zero:
             decide(fabric, settings, run)
-    except (dataset.BadData, engine.BadRun) as error:
+    except (BadData, BadRun) as error:
         sys.exit(f"segmentation/train.py: {error}")
     fabric.print(f"Wrote {run}. Next: python segmentation/evaluate.py, python segmentation/inference.py -i FOLDER")
 
@@ -52,7 +53,7 @@ def main() -> None:
 def find_data(settings) -> dict[str, list[dataset.Case]]:
     """The cases to train and validate on. Raises BadData."""
     if settings.dir_images and not settings.dir_masks:
-        raise dataset.BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder of its masks.")
+        raise BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder of its masks.")
     if settings.dir_images:
         sets = [dataset.image_folder(Path(settings.dir_images), Path(settings.dir_masks))]
     else:
@@ -61,7 +62,7 @@ def find_data(settings) -> dict[str, list[dataset.Case]]:
     for cases in sets:
         split = dataset.official_split(cases, settings.split_seed)
         if not split["train"] or not split["val"]:
-            raise dataset.BadData(f"{len(cases)} radiographs are too few to train and validate: give at least 10.")
+            raise BadData(f"{len(cases)} radiographs are too few to train and validate: give at least 10.")
         parts = {name: parts[name] + split[name] for name in parts}
     return {"train": parts["train"][: settings.num_train or None], "val": parts["val"]}
 
@@ -87,10 +88,10 @@ def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
         if settings.file_weights and fresh:
             name, weights, _ = weight_files.read(Path(settings.file_weights))
             if name != settings.net_label:
-                raise engine.BadRun(f"{settings.file_weights} holds {name}, not net_label={settings.net_label}.")
+                raise BadRun(f"{settings.file_weights} holds {name}, not net_label={settings.net_label}.")
             model.load_state_dict(weights)
     except ValueError as error:
-        raise engine.BadRun(str(error)) from error
+        raise BadRun(str(error)) from error
     return model
 
 
@@ -124,7 +125,7 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
         scores = validation.validate(fabric, settings, averaged.module if averaged else model.module, val_set)
         if not math.isfinite(scores["val_loss"]):  # the last step broke it: such weights must not be kept
             loss = scores["val_loss"]
-            raise engine.BadRun(f"the validation loss is {loss} after epoch {epoch}; {run_hint(settings)}")
+            raise BadRun(f"the validation loss is {loss} after epoch {epoch}; {run_hint(settings)}")
         row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
         row["seconds"] = round(time.perf_counter() - start, 1)
         state = {"epoch": epoch, "best": state["best"], "best_epoch": state["best_epoch"]}
@@ -176,7 +177,7 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
         images, targets = images.to(fabric.device, non_blocking=True), targets.to(fabric.device, non_blocking=True)
         loss = validation.cross_entropy(model(images).float(), targets, weight)
         if not torch.isfinite(loss):
-            raise engine.BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
+            raise BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
@@ -198,7 +199,7 @@ def decide(fabric, settings, run: Path) -> None:
             return
         model = weight_files.open_network(run / "best.pt", settings)[0].to(fabric.device)
     except ValueError as error:
-        raise engine.BadRun(str(error)) from error
+        raise BadRun(str(error)) from error
     val_set = dataset.Radiographs(find_data(settings)["val"], settings)
     factors = class_factors.fit(
         lambda images: weight_files.probabilities(model, images.to(fabric.device)).cpu(), val_set

@@ -17,6 +17,7 @@ from classification.cases import dataset
 from classification.model import backbone
 from classification.patches import epochs, patch
 from classification.voting import predict
+from cxr.errors import BadRun
 from cxr.run import engine
 from cxr.settings import config
 from weights import teach
@@ -113,7 +114,7 @@ def resume(run: Path, made_with: dict, student, optimizer) -> int:
     state = engine.load(run / "last.pt")
     changed = engine.differences(state["made_with"], made_with)
     if changed:
-        raise engine.BadRun(f"{run} was made otherwise ({'; '.join(changed)}): give another --run, or delete it.")
+        raise BadRun(f"{run} was made otherwise ({'; '.join(changed)}): give another --run, or delete it.")
     student.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"]
@@ -136,9 +137,7 @@ def teach_round(fabric, options, settings, model, network, teachers, optimizer, 
         parts = teach.losses(model, network, teachers, cut, origin[labels], kind[labels], options.temperature)
         loss = parts["features"] + options.soft * parts["soft"] + options.labels * parts["labels"]
         if not torch.isfinite(loss):
-            raise engine.BadRun(
-                f"the loss is {loss.item()} at step {begin + step + 1}; try a --rate below {options.rate:g}."
-            )
+            raise BadRun(f"the loss is {loss.item()} at step {begin + step + 1}; try a --rate below {options.rate:g}.")
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()

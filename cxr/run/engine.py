@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from cxr.errors import BadRun
+
 # What may differ between a run and its continuation: how far, where, and on what it runs.
 _FREE = {
     "epoch_max",
@@ -160,10 +162,6 @@ def write_log(path: Path, rows: list[dict]) -> None:
     fresh = path.with_name(path.name + ".tmp")
     fresh.write_text("".join(json.dumps(row) + "\n" for row in rows))
     os.replace(fresh, path)
-
-
-class BadRun(ValueError):
-    """A training run cannot start or go on; the message says why and what to do."""
 
 
 def open_run(folder: Path, settings: dict) -> dict | None:

@@ -9,21 +9,9 @@ import pandas as pd
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from cxr.labels import LEFT, ORGANS, RIGHT
 from cxr.stats import bootstrap
-
-LABEL_OF = {"heart": 1, "left": 2, "right": 3}
-
-
-def jaccard(a, b):
-    """Jaccard index |a and b| / |a or b| of two boolean arrays of one shape; NaN when both are empty."""
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else float("nan")
-
-
-def dice(a, b):
-    """Dice coefficient 2 |a and b| / (|a| + |b|) of two boolean arrays of one shape; NaN when both are empty."""
-    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
-    return 2 * int(np.count_nonzero(a & b)) / total if total else float("nan")
+from cxr.stats.overlap import dice, jaccard
 
 
 def boundary(a, b, spacing=(1, 1)):
@@ -63,7 +51,7 @@ def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
     with boundary=True also `hausdorff_`, `hausdorff95_` and `surface_<organ>` in the unit of spacing (row, column).
     Raises ValueError for an unknown organ or another shape.
     """
-    unknown = sorted(set(truth) - {"left", "right", "heart", "lungs"})
+    unknown = sorted(set(truth) - {*ORGANS, "lungs"})
     if unknown:
         raise ValueError(f"Truth holds unknown organs {unknown}; use left, right, heart or lungs.")
     truth = {name: np.asarray(mask).astype(bool) for name, mask in truth.items()}
@@ -73,11 +61,11 @@ def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
                 f"The true {name} is {mask.shape} and the predicted label map {predicted_labels.shape}; "
                 "resize the prediction to the truth first."
             )
-    compared = {name: (predicted_labels == label, truth[name]) for name, label in LABEL_OF.items() if name in truth}
+    compared = {name: (predicted_labels == label, truth[name]) for name, label in ORGANS.items() if name in truth}
     both = "left" in truth and "right" in truth
     if "lungs" in truth or both:
         union = truth["lungs"] if "lungs" in truth else truth["left"] | truth["right"]
-        compared["lungs_union"] = ((predicted_labels == 2) | (predicted_labels == 3), union)
+        compared["lungs_union"] = ((predicted_labels == LEFT) | (predicted_labels == RIGHT), union)
 
     scores = {}
     for organ, (predicted, true) in compared.items():

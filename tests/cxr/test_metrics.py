@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist, directed_hausdorff
 
-from cxr.stats import metrics
+from cxr.stats import metrics, overlap
 
 MASKS = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(
     lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape))
@@ -33,11 +33,11 @@ def edge(mask):
 @given(MASKS)
 def test_overlap(masks):
     a, b = masks
-    j, d = metrics.jaccard(a, b), metrics.dice(a, b)
+    j, d = overlap.jaccard(a, b), overlap.dice(a, b)
     if not (a.any() or b.any()):
         assert math.isnan(j) and math.isnan(d)
         return
-    assert j == metrics.jaccard(b, a) and d == metrics.dice(b, a)
+    assert j == overlap.jaccard(b, a) and d == overlap.dice(b, a)
     assert 0 <= j <= d <= 1
     assert j == pytest.approx(d / (2 - d))
     assert (j == 1) == np.array_equal(a, b)
