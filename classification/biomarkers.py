@@ -12,7 +12,6 @@ Cases measured before are skipped, unless their pair or the settings changed.
 
 import argparse
 import json
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,7 +19,6 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import cv2
 import pandas as pd
 from tqdm import tqdm
 
@@ -29,7 +27,7 @@ from classification.cases import classes as class_names
 from classification.cases import finder
 from classification.measuring import contrasts, measures
 from classification.splitting import known
-from cxr import pairs
+from cxr import pairs, writing
 from cxr.run import engine, journal
 from cxr.settings import config
 
@@ -82,9 +80,7 @@ def main() -> None:
         for row in tqdm(pool.map(work, todo), "cases", total=len(todo)):
             write(row)
     table = complete(journal.merge(file, ABOUT), cases, names, people, films or {})
-    fresh = file.with_name(file.name + ".tmp")
-    table.to_csv(fresh, index=False)
-    os.replace(fresh, file)
+    writing.csv(file, table)
 
     wanted = table[(table.status == "ok") | (table.status == "flagged") & (not options.unflagged)]
     for note in notes + contrasts.remarks(table, wanted, options.unflagged):
@@ -142,8 +138,7 @@ def finished(file: Path, cases: list[finder.Case], settings, overwrite: bool, pi
     done = {(f, c) for f, c, s in zip(rows.folder, rows.case, rows.status, strict=True) if s != "failed"} & old
     # Forgotten first: a run that is killed must leave no row of an older pair that counts as new.
     journal.merge(file, ABOUT, set(zip(rows.folder, rows.case, strict=True)) - done)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    told.write_text(json.dumps(now, indent=1) + "\n")
+    writing.json(told, now)
     return done
 
 
@@ -161,10 +156,7 @@ def measure(case: finder.Case, settings, pictures: Path | None) -> dict:
     except ValueError as fault:
         return row | {"status": "failed", "reason": f"{case.case}: {fault}"}
     if pictures:
-        file = picture_file(pictures, case)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        drawn = measures.picture(image, mask, labels)
-        file.write_bytes(cv2.imencode(".png", drawn[..., ::-1])[1].tobytes())
+        writing.picture(picture_file(pictures, case), measures.picture(image, mask, labels))
     return row
 
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from classification import header
 from classification.page import contents, pictures, render
+from cxr import writing
 from cxr.errors import BadData
 from cxr.settings import config
 
@@ -107,7 +108,7 @@ def draw(cases, places, maps_of, beside: Path | None, threads: int) -> Iterator[
 def save(beside: Path, number: int, ending: str, held: bytes) -> str:
     """Write a picture named after its case's number, since names of cases can be hostile; returns its address."""
     name = f"{number:06d}.{ending}"
-    (beside / name).write_bytes(held)
+    writing.data(beside / name, held)
     return f"{quote(beside.name)}/{name}"
 
 

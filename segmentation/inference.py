@@ -19,11 +19,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import cv2
 import torch
 from tqdm import tqdm
 
-from cxr import pairs
+from cxr import pairs, writing
 from cxr.figures import contours
 from cxr.labels import LEFT
 from cxr.reading import radiograph
@@ -187,10 +186,7 @@ def write_case(job: masks_csv.Job, item: segment.Prepared, small, settings) -> d
     mask = (labels >= LEFT).astype("uint8")
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:
-        picture = cv2.cvtColor(contours.overlay(item.image, labels), cv2.COLOR_RGB2BGR)
-        path = job.place / f"{job.case}{masks_csv.OVERLAY}"
-        if not cv2.imwrite(str(path), picture):
-            raise OSError(f"{path} could not be written; is the disk full?")
+        writing.picture(job.place / f"{job.case}{masks_csv.OVERLAY}", contours.overlay(item.image, labels))
     return row
 
 

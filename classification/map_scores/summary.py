@@ -1,13 +1,12 @@
 """scorecard.json and scorecard.png: what the rows of scorecard.csv say about each class and about all."""
 
-import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from classification.map_scores.nullmaps import NULLS
+from cxr import writing
 from cxr.figures import plots
 from cxr.stats import bootstrap
 
@@ -35,9 +34,7 @@ def write(rows: pd.DataFrame, names: list[str], counts: dict, output: Path, seed
     """Write scorecard.json and, where anything was scored, scorecard.png, and print the main lines; returns the names
     of the files. rows: those of scorecard.csv."""
     found = summarise(rows, names, seed) | {"counts": counts, "resamples": bootstrap.RESAMPLES, "seed": seed}
-    fresh = output / "scorecard.json.tmp"
-    fresh.write_text(json.dumps(found, indent=1) + "\n")
-    os.replace(fresh, output / "scorecard.json")
+    writing.json(output / "scorecard.json", found)
     (output / "scorecard.png").unlink(missing_ok=True)
     if not found["groups"]:
         return ["scorecard.json"]
@@ -155,7 +152,7 @@ def draw(groups: dict, path: Path) -> None:
             axes.legend(frameon=False, fontsize=8, labelcolor=plots.INK, loc="best")
         else:
             axes.text(0.5, 0.5, "not scored", transform=axes.transAxes, ha="center", color=plots.QUIET)
-    figure.savefig(path, format="png")
+    plots.save(figure, path)
 
 
 def _draw_differences(axes, groups: dict) -> None:

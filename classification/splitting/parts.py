@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from classification.cases.finder import roots
-from cxr import pairs
+from cxr import pairs, writing
 from cxr.errors import BadData
 
 RECORD, SETTINGS, LEFT_OUT = "split.csv", "split.json", "left_out.csv"
@@ -49,9 +49,9 @@ def write(root: Path, splits: Mapping[str, pd.DataFrame], made_with: dict, left_
         shutil.rmtree(fresh)
     try:
         copied = _fill(fresh, splits)
-        (fresh / SETTINGS).write_text(json.dumps(made_with, indent=1) + "\n")
+        writing.json(fresh / SETTINGS, made_with)
         if len(left_out):
-            left_out.to_csv(fresh / LEFT_OUT, index=False)
+            writing.csv(fresh / LEFT_OUT, left_out)
         if old.exists():
             shutil.rmtree(old)
         if root.exists() and any(root.iterdir()):
@@ -111,7 +111,7 @@ def _fill(fresh, splits):
         for source, target in _files(rows):
             (fresh / name / target).parent.mkdir(parents=True, exist_ok=True)
             copied += _link(source, fresh / name / target)
-        rows[COLUMNS].to_csv(fresh / name / RECORD, index=False)
+        writing.csv(fresh / name / RECORD, rows[COLUMNS])
     return copied
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from sklearn.metrics import roc_curve
 
-from cxr.figures.plots import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, QUIET, SKY, VERMILLION, add_axes, new_figure
+from cxr.figures.plots import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, QUIET, SKY, VERMILLION, add_axes, new_figure, save
 from cxr.stats import scores
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
@@ -44,7 +44,7 @@ def confusion(counts: np.ndarray, names: list[str], path: Path) -> None:
     axes.set_xlabel("Predicted class", color=INK)
     right = f"{np.trace(counts)} of {counts.sum()} right"
     axes.set_title(f"Confusion matrix: {right}", loc="left", color=INK, fontsize=11)
-    figure.savefig(path, format="png")
+    save(figure, path)
 
 
 def roc(truth: np.ndarray, p: np.ndarray, names: list[str], path: Path, per_class: dict | None = None) -> None:
@@ -89,7 +89,7 @@ def roc(truth: np.ndarray, p: np.ndarray, names: list[str], path: Path, per_clas
         legend.get_title().set_color(QUIET)
     else:
         axes.text(0.5, 0.55, "no curve: all cases are of one class", ha="center", color=QUIET)
-    figure.savefig(path, format="png")
+    save(figure, path)
 
 
 def reliability(truth: np.ndarray, p: np.ndarray, path: Path, ece: dict | None = None) -> None:
@@ -133,7 +133,7 @@ def reliability(truth: np.ndarray, p: np.ndarray, path: Path, ece: dict | None =
         frameon=False, loc="upper left", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5, alignment="left"
     )
     legend.get_title().set_color(INK)
-    figure.savefig(path, format="png")
+    save(figure, path)
 
 
 def _short(name: str) -> str:
