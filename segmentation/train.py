@@ -22,9 +22,10 @@ from torch.utils.data import DataLoader, DistributedSampler
 from tqdm import tqdm
 
 from cxr.errors import BadData, BadRun
-from cxr.run import engine, schedule
+from cxr.figures import plots
+from cxr.run import engine, runfolder, schedule
 from cxr.settings import config
-from segmentation import class_factors, dataset, fcdensenet, header, runfolder, validation
+from segmentation import class_factors, dataset, fcdensenet, header, validation
 from segmentation import weights as weight_files
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     run = Path(settings.dir_checkpoint) / settings.test_name
     try:
         weight_files.check(settings)
-        state = engine.open_run(run, config.as_dict(settings))
+        state = runfolder.open_state(run, config.as_dict(settings))
         if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
         else:
@@ -113,7 +114,11 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
         model = model.to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, optimizer)
     if state:
-        runfolder.resume(fabric, state, model, averaged, optimizer)
+        model.load_state_dict(state["model"])
+        if averaged:
+            averaged.module.load_state_dict(state["averaged"])
+            averaged.n_averaged.fill_(1)
+        runfolder.resume(fabric, state, optimizer)
     state = state or {"epoch": 0, "best": -1.0, "best_epoch": 0}
 
     saved = config.as_dict(settings)
@@ -133,7 +138,10 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
         if better:
             state |= {"best": row["val_score"], "best_epoch": epoch}
         if fabric.is_global_zero:
-            runfolder.keep(fabric, run, state, row, better, model, averaged, optimizer, saved)
+            held = state | {"settings": saved, "model": model.state_dict()}
+            weights = averaged.module.state_dict() if averaged else held["model"]
+            last = held | runfolder.training_state(fabric, optimizer) | ({"averaged": weights} if averaged else {})
+            runfolder.keep(run, row, held | {"model": weights} if better else None, last, plots.learning_curves)
             validation.picture(writer, settings, row, averaged.module if averaged else model.module, val_set)
             print(
                 f"epoch {epoch}: loss {loss:.4f}, validation Jaccard lungs {row['val_jaccard_lungs']:.4f}, "

@@ -18,7 +18,7 @@ from classification.model import backbone
 from classification.patches import epochs, patch
 from classification.voting import predict
 from cxr.errors import BadRun
-from cxr.run import engine
+from cxr.run import engine, runfolder
 from cxr.settings import config
 from weights import teach
 
@@ -78,8 +78,8 @@ def distil(options) -> None:
         row = teach_round(fabric, options, settings, model, network, teachers, optimizer, images, groups, begin, count)
         row = {"step": begin + count, **row, "seconds": round(time.perf_counter() - start, 1)}
         state = {"step": begin + count, "made_with": made_with, "model": student.state_dict()}
-        log = engine.read_log(options.run / "log.jsonl")[: begin // ROUND]  # what a kill left behind it is run again
-        engine.write_log(options.run / "log.jsonl", [*log, row])
+        log = runfolder.read_log(options.run / "log.jsonl")[: begin // ROUND]  # what a kill left behind it is run again
+        runfolder.write_log(options.run / "log.jsonl", [*log, row])
         engine.save(state | {"optimizer": optimizer.state_dict()}, options.run / "last.pt")
         print(json.dumps(row), flush=True)
     write_student(options, settings, network, spoken)
@@ -112,7 +112,7 @@ def resume(run: Path, made_with: dict, student, optimizer) -> int:
     if not (run / "last.pt").exists():
         return 0
     state = engine.load(run / "last.pt")
-    changed = engine.differences(state["made_with"], made_with)
+    changed = runfolder.differences(state["made_with"], made_with)
     if changed:
         raise BadRun(f"{run} was made otherwise ({'; '.join(changed)}): give another --run, or delete it.")
     student.load_state_dict(state["model"])
