@@ -99,11 +99,7 @@ def _folder(file: Path, given: Path) -> str:
 
 def finished(output: Path) -> set[tuple[str, str]]:
     """The cases that have a row without failure and a whole pair."""
-    if not (output / MASKS).exists():
-        return set()
-    rows = journals.read(output / MASKS, _TEXT)
-    rows = rows[rows.status != "failed"]
-    return {(f, c) for f, c in zip(rows.folder, rows.case, strict=True) if pairs.is_complete(output / f, c)}
+    return {(f, c) for f, c in journals.finished(output / MASKS, _TEXT) if pairs.is_complete(output / f, c)}
 
 
 def journal(output: Path, rank: int):

@@ -120,6 +120,16 @@ def roots(root: Path) -> list[Path]:
     return sorted(folds, key=lambda path: int(path.name[4:]))
 
 
+def test_part(settings) -> Path:
+    """The test part of the split. Raises BadData with the remedy if there is none."""
+    root = Path(settings.dir_split)
+    if (root / "test").is_dir():
+        return root / "test"
+    folds = [fold for fold in roots(root) if fold != root] if root.is_dir() else []
+    remedy = f"name a fold: dir_split={folds[0]}" if folds else "make it with classification/split.py"
+    raise BadData(f"there is no folder {root / 'test'}; {remedy}, or give folders of pairs with -i.")
+
+
 def part_folders(root: Path) -> list[Path]:
     """The folders train, val and test of a split in root, or of its folds: those that hold folders of pairs, and no
     pairs themselves. Nothing for a folder that holds something else, as one of pairs that is called test."""

@@ -1,4 +1,4 @@
-"""Where the pairs to predict lie by default, whose they are, and predictions.csv: a row a case."""
+"""Whose the pairs are that are predicted, and predictions.csv: a row a case."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -6,24 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from classification.cases import finder
 from classification.cases.finder import Case
 from classification.splitting import known
-from cxr.errors import BadData
-from cxr.run import journal as journals
+from cxr.run import journal
 
 TABLE = "predictions.csv"
-_TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")
-
-
-def default_input(settings) -> Path:
-    """The test part of the split. Raises BadData with the remedy if there is none."""
-    root = Path(settings.dir_split)
-    if (root / "test").is_dir():
-        return root / "test"
-    folds = [fold for fold in finder.roots(root) if fold != root] if root.is_dir() else []
-    remedy = f"name a fold: dir_split={folds[0]}" if folds else "make it with classification/split.py"
-    raise BadData(f"there is no folder {root / 'test'}; {remedy}, or give folders of pairs with -i.")
+TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")
 
 
 def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
@@ -48,31 +36,17 @@ def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str) -
     return cells | {"coverage": round(result["coverage"], 6), "patches": result["patches"]}
 
 
-def journal(output: Path, rank: int):
-    """A context with the function that adds a row to this process's journal of predictions.csv."""
-    return journals.writer(output / TABLE, rank)
-
-
-def merge(output: Path, forget: set = frozenset(), patient_of: Mapping | None = None) -> pd.DataFrame:
-    """Fold the journals into predictions.csv but for the cases to `forget`, and return it sorted by folder and case.
+def merge(table: Path, patient_of: Mapping) -> pd.DataFrame:
+    """Fold the journals into predictions.csv, and return it sorted by folder and case.
 
     patient_of, by (folder, case), replaces what an earlier run knew of the patients.
     """
-    rows = journals.merge(output / TABLE, _TEXT, forget)
+    rows = journal.merge(table, TEXT)
     keys = zip(rows.folder, rows.case, strict=True)
-    now = [(patient_of or {}).get(key, before) for key, before in zip(keys, rows.patient, strict=True)]
+    now = [patient_of.get(key, before) for key, before in zip(keys, rows.patient, strict=True)]
     if now != rows.patient.tolist():
-        journals.save(output / TABLE, rows.assign(patient=now))
+        journal.save(table, rows.assign(patient=now))
     return rows.assign(patient=now)
-
-
-def finished(output: Path) -> set[tuple[str, str]]:
-    """The cases that have a row without failure."""
-    if not (output / TABLE).exists():
-        return set()
-    rows = journals.read(output / TABLE, _TEXT)
-    rows = rows[rows.status == "ok"]
-    return set(zip(rows.folder, rows.case, strict=True))
 
 
 def columns(rows: pd.DataFrame, names: Sequence[str]) -> tuple:
