@@ -84,7 +84,7 @@ def results(fabric, model, cases: list[Case], settings):
 def measure(output: Path, rows, names: list[str], inputs: list[str]) -> None:
     """Write metrics.json and the figures of labelled rows, and print the metrics."""
     # Here, since these bring sklearn, scipy.stats and matplotlib, 1 to 2 s that only this function needs
-    from cxr.figures import diagrams
+    from cxr.figures import diagrams, plots
     from cxr.stats import scores
 
     good = rows[rows.status == "ok"]
@@ -92,9 +92,9 @@ def measure(output: Path, rows, names: list[str], inputs: list[str]) -> None:
     found = scores.classification(truth, predicted, p, names, patients)
     found |= {"classes": names, "input": inputs, "failed": len(rows) - len(good)}
     writing.json(output / "metrics.json", found)
-    diagrams.confusion(np.array(found["confusion"]), names, output / "confusion.png")
-    diagrams.roc(truth, p, names, output / "roc.png", found["per_class"])
-    diagrams.reliability(truth, p, output / "reliability.png", found["overall"]["ece"])
+    plots.save(diagrams.confusion(np.array(found["confusion"]), names), output / "confusion.png")
+    plots.save(diagrams.roc(truth, p, names, found["per_class"]), output / "roc.png")
+    plots.save(diagrams.reliability(truth, p, found["overall"]["ece"]), output / "reliability.png")
     print("\n".join(scores.lines(found)))
 
 
