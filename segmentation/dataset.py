@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from cxr.errors import BadData
+from cxr.labels import ORGANS
 from cxr.reading import radiograph
 from cxr.run import engine
 from cxr.shifts import suite
@@ -17,7 +19,6 @@ from segmentation import transforms
 from segmentation.augment import augment, brighten
 from segmentation.masks_csv import case_name
 
-ORGANS = ("heart", "left", "right")
 # Folder names of the organs in SCR, in Montgomery, and plainly
 _FOLDERS = {
     "heart": ("heart",),
@@ -25,10 +26,6 @@ _FOLDERS = {
     "right": ("right lung", "rightMask", "right"),
 }
 _MASKS = (".gif", ".png", ".tif", ".tiff", ".bmp")
-
-
-class BadData(ValueError):
-    """The training data are not what they should be; the message names every file at fault."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def truth(case: Case) -> dict[str, np.ndarray]:
         labels = read_mask(case.masks["labels"])
         if labels.max(initial=0) > 3 or len(np.unique(labels)) <= 2:  # nought against one value: both lungs
             return {"lungs": labels > labels.max(initial=0) // 2}
-        organs = {organ: labels == i + 1 for i, organ in enumerate(ORGANS)}
+        organs = {organ: labels == label for organ, label in ORGANS.items()}
     else:
         stored = {organ: read_mask(path) for organ, path in case.masks.items()}
         if len({mask.shape for mask in stored.values()}) > 1:
@@ -230,7 +227,7 @@ class Radiographs(torch.utils.data.Dataset):
         labels = np.where(labels == LUNGS_ONLY, 0, labels).astype(np.uint8)
         image, labels = augment(image, labels, self.settings, rng)
         image, box = transforms.prepare((image * 65535).round().astype(np.uint16), self.settings)
-        target = transforms.network_target([labels == organ for organ in (1, 2, 3)], box, self.settings)
+        target = transforms.network_target([labels == label for label in ORGANS.values()], box, self.settings)
         target[target == 0] = outside
         small = transforms.network_input(image, box, self.settings)[0].numpy()
         return torch.from_numpy(brighten(small, self.settings, rng))[None], target

@@ -19,6 +19,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cxr import writing
+from cxr.errors import BadData
 from cxr.figures import plots
 from cxr.reading import radiograph
 from cxr.run import engine
@@ -49,9 +51,8 @@ def main() -> None:
     rows, faults = measure(cases, model, settings, fabric)
     if not rows:
         sys.exit("segmentation/evaluate.py: no case could be evaluated:\n" + "\n".join(faults))
-    output.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame(rows)
-    frame.to_csv(output / "metrics.csv", index=False)
+    writing.csv(output / "metrics.csv", frame)
     tables = []
     for group, names in groups.items():
         chosen = frame[frame.case.isin(names)]
@@ -60,7 +61,7 @@ def main() -> None:
             draw(chosen, output, group, name)
     summary = pd.concat(tables, ignore_index=True)
     summary = summary[["group", *[column for column in summary.columns if column != "group"]]]
-    summary.to_csv(output / "summary.csv", index=False)
+    writing.csv(output / "summary.csv", summary)
     print(summary[summary.metric.str.startswith(("jaccard", "dice"))].round(4).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
@@ -117,7 +118,7 @@ def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
         try:
             truth = dataset.truth(case)
             item = segment.prepare(case.image, settings)
-        except (dataset.BadData, radiograph.Unreadable) as error:
+        except (BadData, radiograph.Unreadable) as error:
             faults.append(str(error))
             continue
         with fabric.autocast():
