@@ -14,22 +14,25 @@ from segmentation import masks, transforms, weights
 @dataclass(frozen=True)
 class Prepared:
     """A radiograph ready for the network: image (H, W) float32 0..255, the box within its borders, the network's
-    input (1, h, w), and the spacing in mm."""
+    input (1, h, w), the spacing in mm, and view and orientation as of a Radiograph."""
 
     image: np.ndarray
     box: tuple[int, int, int, int]
     small: torch.Tensor
     spacing_mm: tuple[float, float] | None
+    view: str | None = None
+    orientation: int = 1
 
 
 def prepare(path: Path, settings) -> Prepared:
-    """Read and preprocess one radiograph. Raises radiograph.Unreadable."""
-    film = radiograph.read(path, settings.pixel_limit)
+    """Read and preprocess one radiograph. Raises radiograph.Unreadable, of it NotFrontal for a lateral view."""
+    film = radiograph.read_frontal(path, settings.pixel_limit)
     try:
         image, box = transforms.prepare(film.pixels, settings)
     except ValueError as error:  # one grey level within the borders
         raise radiograph.Unreadable(f"{path}: {error}") from None
-    return Prepared(image, box, transforms.network_input(image, box, settings), film.spacing_mm)
+    small = transforms.network_input(image, box, settings)
+    return Prepared(image, box, small, film.spacing_mm, film.view, film.orientation)
 
 
 def probabilities(model, batch: list[Prepared], settings, device) -> torch.Tensor:
