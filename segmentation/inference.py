@@ -152,18 +152,19 @@ def segment_batch(fabric, model, batch, done: set, settings, gate, keep) -> None
 
 
 def read(job: masks_csv.Job, settings):
-    """The radiograph of a job prepared, or, as text, why it cannot be."""
+    """The radiograph of a job prepared, or, as cells of its row, why it cannot be."""
     try:
         return segment.prepare(job.file, settings)
     except radiograph.Unreadable as error:
-        return str(error)
+        told = {"view": error.view} if isinstance(error, radiograph.NotFrontal) else {}
+        return {"status": "failed", "reason": str(error), **told}
 
 
 def finish(job: masks_csv.Job, item, small, settings) -> dict:
     """Write what belongs to one case and return its row of masks.csv."""
     row = {"case": job.case, "folder": job.folder, "file": str(job.file)}
-    if isinstance(item, str):
-        return row | {"status": "failed", "reason": item}
+    if isinstance(item, dict):
+        return row | item
     if not small.isfinite().all():
         why = "the network gives no number; try precision=32-true"
         return row | {"status": "failed", "reason": f"{job.file}: {why}."}
@@ -180,7 +181,7 @@ def write_case(job: masks_csv.Job, item: segment.Prepared, small, settings) -> d
     """Write the pair, the label map and the overlay of one case; what its row tells of them. Raises OSError."""
     before, labels, reasons = segment.label_map(small, item)
     row = {"status": "flagged" if reasons else "ok", "reason": "; ".join(reasons)}
-    row |= {"height": item.image.shape[0], "width": item.image.shape[1]}
+    row |= {"view": item.view, "height": item.image.shape[0], "width": item.image.shape[1]}
     row |= dict(zip(("spacing_row_mm", "spacing_column_mm"), item.spacing_mm or (None, None), strict=True))
     row |= masks.measures(labels, item.spacing_mm)
     mask = (labels >= LEFT).astype("uint8")

@@ -14,25 +14,7 @@ from cxr.run import journal as journals
 
 MASKS = "masks.csv"
 OVERLAY = ".overlay.png"
-_TEXT = ("case", "folder", "file", "status", "reason")
-# Only these are cut off a name: a DICOM file called 1.2.840.10008 keeps its last number.
-_SUFFIXES = {
-    ".img",
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".tif",
-    ".tiff",
-    ".bmp",
-    ".gif",
-    ".dcm",
-    ".dicom",
-    ".jp2",
-    ".j2k",
-    ".jpe",
-    ".jfif",
-    ".webp",
-}
+_TEXT = ("case", "folder", "file", "status", "reason", "view")
 
 
 @dataclass(frozen=True)
@@ -63,7 +45,7 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             if _is_overlay(file):  # the output may lie among the input
                 passed_over.append(file)
                 continue
-            folder, case = _folder(file, given), case_name(file)
+            folder, case = _folder(file, given), radiograph.case_of(file.name)
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
@@ -77,11 +59,6 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             "rename one, or segment them into different folders with -o. Nothing was written."
         )
     return sorted(jobs.values(), key=lambda job: (job.folder, job.case)), passed_over
-
-
-def case_name(file: Path) -> str:
-    """What a radiograph's outputs are named after: its name without a suffix that tells a format."""
-    return file.stem if file.suffix.lower() in _SUFFIXES else file.name
 
 
 def _is_overlay(file: Path) -> bool:

@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cxr.errors import BadData
 from cxr.reading import radiograph
 from cxr.run import engine
 from cxr.settings import config
 from cxr.shifts import suite
 from cxr.stats import metrics
-from segmentation import dataset, evaluate, fast_forward, header, masks, segment
+from segmentation import drawn_masks, evaluate, fast_forward, header, masks, segment
 from segmentation import weights as weight_files
 
 CLEAN = "none"
@@ -72,9 +73,10 @@ def measure(cases, shifts, model, settings, fabric) -> tuple[list[dict], list[st
     rows, faults = [], []
     for case in tqdm(cases, "cases"):
         try:
-            truth = dataset.truth(case)
-            pixels = radiograph.read(case.image, settings.pixel_limit).pixels
-        except (dataset.BadData, radiograph.Unreadable) as error:
+            read = radiograph.read_frontal(case.image, settings.pixel_limit)
+            truth = drawn_masks.truth(case.masks, read.pixels.shape, read.orientation)
+            pixels = read.pixels
+        except (BadData, radiograph.Unreadable) as error:
             faults.append(str(error))
             continue
         drawn = label_map(truth, pixels.shape)

@@ -63,7 +63,7 @@ def films(root, settings):
     file = next((place / MASKS for place in places if (place / MASKS).is_file()), None)
     if file is None:
         return None
-    rows = journal.read(file, ["case", "folder", "file", "status", "reason"])
+    rows = journal.read(file, ["case", "folder", "file", "status", "reason", "view"])
     spacing = ["spacing_row_mm", "spacing_column_mm"]
     missing = [name for name in ("folder", "case", "status", "reason", *spacing) if name not in rows]
     if missing:

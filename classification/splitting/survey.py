@@ -14,6 +14,7 @@ from classification.cases.finder import MASKS, Case
 from classification.splitting import duplicates
 from cxr import pairs
 from cxr.errors import BadData
+from cxr.reading import radiograph
 
 UNKNOWN = "unknown:"  # begins the patient of a case that the table does not name
 NO_TABLE = pd.DataFrame(columns=["case", "class", "patient", "source"], dtype=str)  # where patients do not matter
@@ -61,7 +62,7 @@ def find_patients(folders: Sequence[str], cases: Sequence[str], table: pd.DataFr
     The class is the first part of a case's folder, so that a folder for each patient below it changes nothing.
 
     A case without a row, or whose name stands for several patients in other classes, is a patient of its own, and
-    of no known source.
+    of no known source. Pairs of the authors' own code keep the suffix of their radiograph, JPCLN003.jpg; tables do not.
     """
     exact, loose = {}, defaultdict(set)
     for case, folder, patient, source in table[["case", "class", "patient", "source"]].itertuples(index=False):
@@ -69,10 +70,11 @@ def find_patients(folders: Sequence[str], cases: Sequence[str], table: pd.DataFr
         loose[case].add((patient, source))
     found = np.empty((len(cases), 2), object)
     for i, (folder, case) in enumerate(zip(folders, cases, strict=True)):
-        rows = loose.get(case, set())
+        name = radiograph.case_of(case)
+        rows = loose.get(name, set())
         same = len({patient for patient, _ in rows}) == 1
         own = min(rows) if same else (f"{UNKNOWN}{folder}/{case}", "")
-        found[i] = exact.get((folder.split(os.sep)[0].casefold(), case), own)
+        found[i] = exact.get((folder.split(os.sep)[0].casefold(), name), own)
     return found
 
 

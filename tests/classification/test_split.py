@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from classification import split
 from classification.cases import finder
-from classification.splitting import check, divide
+from classification.splitting import check, divide, survey
 from cxr import pairs
 from cxr.errors import BadData
 
@@ -432,3 +432,13 @@ def test_a_folder_in_other_letters_and_patients_by_case(cohort, call):
     rows = pd.read_csv(cohort / "split" / "split.csv", dtype=str).set_index(["folder", "case"])
     assert rows.patient["Cold", "p1-0"] == "here:cold1"
     assert "holds no usable pairs" not in done.out
+
+
+def test_pairs_named_with_the_suffix_of_their_radiograph_find_their_patient():
+    table = pd.DataFrame(
+        [("JPCLN003", "normal", "JSRT:JPCLN003", "JSRT"), ("1.2.840.7", "normal", "p:7", "p")],
+        columns=["case", "class", "patient", "source"],
+    )
+    names = ["JPCLN003.jpg", "JPCLN003", "JPCLN003.IMG", "1.2.840.7", "other.png"]
+    found = survey.find_patients(["normal"] * 5, names, table)
+    assert list(found[:, 0]) == ["JSRT:JPCLN003"] * 3 + ["p:7", "unknown:normal/other.png"]
