@@ -24,7 +24,7 @@ from cxr.reading import radiograph
 from cxr.run import engine
 from cxr.settings import config
 from cxr.shifts import suite
-from cxr.stats import metrics
+from cxr.stats import bootstrap, metrics
 from segmentation import drawn_masks, evaluate, fast_forward, header, masks, segment
 from segmentation import weights as weight_files
 
@@ -130,7 +130,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     clean = frame[frame["shift"] == CLEAN].set_index("case").jaccard_lungs_union
     for name, group in frame.groupby("shift", sort=False):
         values = group.jaccard_lungs_union.to_numpy()
-        low, high = metrics.bootstrap(values)
+        low, high = bootstrap.mean_interval(values)
         worst = np.sort(values)[: max(1, len(values) // 20)].mean()
         row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "jaccard_lungs_union": values.mean()}
         row |= {"low": low, "high": high, "worst_5_percent": worst}
