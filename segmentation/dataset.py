@@ -23,6 +23,7 @@ _FOLDERS = {
     "heart": ("heart",),
     "left": ("left lung", "leftMask", "left"),
     "right": ("right lung", "rightMask", "right"),
+    "mediastinum": ("mediastinum", "cardiomediastinum"),  # heart and great vessels: to evaluate outside of it
 }
 _MASKS = (".gif", ".png", ".tif", ".tiff", ".bmp")
 
@@ -82,7 +83,7 @@ def image_folder(images: Path, masks: Path) -> list[Case]:
         raise BadData(f"{error} See data/README.md for where each set goes.") from None
     if not files:
         raise BadData(f"{images} holds no radiographs.")
-    folders = {o: masks / name for o in ORGANS for name in _FOLDERS[o] if (masks / name).is_dir()}
+    folders = {o: masks / name for o in _FOLDERS for name in _FOLDERS[o] if (masks / name).is_dir()}
     cases = []
     for file in files:
         name = radiograph.case_of(file.name)

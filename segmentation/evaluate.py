@@ -128,12 +128,15 @@ def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
         if labels.shape != (height, width):
             labels = transforms.resized_labels(labels == np.array([1, 2, 3])[:, None, None], height, width)
         unit = 1024 / max(height, width)
+        mediastinum = truth.pop("mediastinum", None)
         row = {"case": case.name, **metrics.organs(labels, truth, boundary=True, spacing=(unit, unit))}
         if item.spacing_mm:
             steps = np.array(item.spacing_mm) * item.image.shape / np.array([height, width])
             if np.isclose(*steps):
                 distances = [key for key in row if key.startswith(("hausdorff", "surface"))]
                 row |= {f"{key}_mm": row[key] / unit * float(steps[0]) for key in distances}
+        if mediastinum is not None:
+            row |= metrics.outside_mediastinum(labels, truth, mediastinum)
         rows.append(row | {"flagged": float(bool(reasons))})
     if turned:
         print(

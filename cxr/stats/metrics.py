@@ -85,6 +85,27 @@ def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
 _boundary = boundary  # organs() has a switch of the same name
 
 
+def outside_mediastinum(predicted_labels, truth, mediastinum):
+    """Two figures for readers who draw the lungs through the heart and to the spine, which others do not.
+
+    jaccard_outside_mediastinum  of both lungs, without the pixels of the mediastinum in either mask
+    recall_outer_half            share of the lateral half of each true lung, row by row, that the mask holds
+
+    Arguments as organs(), with left and right in truth; mediastinum (H, W) boolean.
+    """
+    predicted, left, right = predicted_labels >= LEFT, truth["left"], truth["right"]
+    lungs = left | right
+    outer = np.zeros(predicted.shape, bool)
+    for lung, laterally in ((left, 1), (right, -1)):  # the left lung's chest wall is on the right of the image
+        first, last = lung.argmax(1), lung.shape[1] - 1 - lung[:, ::-1].argmax(1)
+        beyond = laterally * (np.arange(lung.shape[1]) - (first + last)[:, None] / 2) > 0
+        outer |= lung & beyond
+    return {
+        "jaccard_outside_mediastinum": jaccard(predicted & ~mediastinum, lungs & ~mediastinum),
+        "recall_outer_half": float(predicted[outer].mean()) if outer.any() else float("nan"),
+    }
+
+
 def summarise(table, groups=None, repeats=bootstrap.RESAMPLES, seed=0):
     """One row a numeric column of a per-case table: metric, n, mean, sd (n - 1), low, high, median.
 

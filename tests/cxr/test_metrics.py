@@ -124,3 +124,22 @@ def test_summarise():
     assert row.sd == pytest.approx(np.std([0.9, 0.8, 0.7, 1.0], ddof=1))
     assert 0.7 < row.low < 0.85 < row.high < 1
     assert summary.iloc[1].n == 0 and math.isnan(summary.iloc[1]["mean"])
+
+
+def test_outside_the_mediastinum_and_the_outer_halves():
+    labels = np.zeros((10, 40), int)
+    labels[:, 4:16], labels[:, 24:36] = 3, 2
+    truth = {"right": labels == 3, "left": labels == 2}
+    nothing = np.zeros(labels.shape, bool)
+    perfect = metrics.outside_mediastinum(labels, truth, nothing)
+    assert perfect == {"jaccard_outside_mediastinum": 1.0, "recall_outer_half": 1.0}
+    middle = nothing.copy()
+    middle[:, 12:28] = True
+    wide = {"right": labels == 3, "left": labels == 2}
+    wide["right"] = wide["right"] | (middle & (np.arange(40) < 20))  # drawn through the mediastinum
+    assert metrics.outside_mediastinum(labels, wide, middle)["jaccard_outside_mediastinum"] == 1.0
+    lost = labels.copy()
+    lost[:, 4:10] = 0  # the lateral half of the right lung
+    found = metrics.outside_mediastinum(lost, truth, nothing)
+    assert found["recall_outer_half"] == pytest.approx(0.5)
+    assert found["jaccard_outside_mediastinum"] == pytest.approx(18 / 24)
