@@ -21,18 +21,17 @@ import pandas as pd
 from tqdm import tqdm
 
 from classification import header
-from classification.cases import dataset
-from classification.model.weightfile import find_weights
+from classification.cases import dataset, finder
 from classification.voting import batch, predict, predictions
 from cxr import pairs, preprocess
 from cxr.reading import radiograph
 from cxr.run import engine, journal
 from cxr.settings import config
 from cxr.shifts import suite
-from cxr.stats import metrics
+from cxr.stats import bootstrap
 
 CLEAN = "none"
-DECISIVE = ("repeat", "vote", "sampling", "seed")
+KIND = batch.Kind("shift.csv", (), "shift")
 
 
 def main() -> None:
@@ -44,21 +43,20 @@ def main() -> None:
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: shift in dir_save/test_name")
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
     parser.add_argument("--shift", nargs="+", default=[], metavar="NAME", help="shifts by name, its beginning, or kind")
+    parser.set_defaults(overwrite=True)
     settings, options = config.load(header, parser=parser)
-    fabric = engine.launch(options.device or settings.device, settings.precision)
-    output = Path(options.output or Path(settings.dir_save) / settings.test_name / "shift")
     table = Path(options.masks or Path(settings.dir_pairs) / "masks.csv")
     try:
         shifts = suite.choose(options.shift)
-        inputs = options.input or [predictions.default_input(settings)]
-        weights, which = find_weights(settings)
-        model, settings, names, cases, notes = batch.begin(weights, inputs, settings, DECISIVE)
-        patient_of, _ = predictions.patients(cases, inputs, settings)
+        run = batch.prepare(KIND, settings, options)
+        patient_of, _ = predictions.patients(run.cases, run.inputs, run.settings)
         files, grey = radiographs(table)
     except ValueError as error:
         sys.exit(f"classification/shift.py: {error}")
-    print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {weights} ({which})")
-    for note in notes:
+    fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases
+    output = run.output
+    print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {run.weights} ({run.which})")
+    for note in run.notes:
         print(f"Note: {note}.")
     predict.ready(model, fabric.device, settings.compile)
     rows, faults = [], []
@@ -99,7 +97,7 @@ def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
     return {(row.folder, row.case): Path(row.file) for row in rows.itertuples()}, grey
 
 
-def measure(case: dataset.Case, files, grey: dict, shifts, model, settings, names, fabric) -> list[dict]:
+def measure(case: finder.Case, files, grey: dict, shifts, model, settings, names, fabric) -> list[dict]:
     """A row for a case as it is (shift "none") and for each shift of it. Raises ValueError, FileNotFoundError."""
     if (case.folder, case.case) not in files:
         raise ValueError("masks.csv has no such case; name the masks.csv of these pairs with --masks.")
@@ -128,7 +126,7 @@ def measure(case: dataset.Case, files, grey: dict, shifts, model, settings, name
     return rows
 
 
-def lung_labels(case: dataset.Case, shape: tuple[int, int]) -> np.ndarray:
+def lung_labels(case: finder.Case, shape: tuple[int, int]) -> np.ndarray:
     """The label map of a case on its radiograph's grid; of a pair without one, its lung mask by connected sides."""
     labels = pairs.load_labels(case.place, case.case)
     if labels is None:
@@ -154,7 +152,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
             np.array([row[name] for (_, row), name in zip(part.iterrows(), columns, strict=True)])
             for part in (before, group)
         )
-        low, high = metrics.bootstrap(same, groups=group.patient.to_numpy())
+        low, high = bootstrap.mean_interval(same, group.patient.to_numpy())
         row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "consistency": same.mean()}
         row |= {"low": low, "high": high, "mean_change_of_p": (now - was).mean()}
         labelled = group[group.label != ""]

@@ -13,6 +13,8 @@ from pathlib import Path
 import pandas as pd
 import xlrd
 
+from cxr.reading.radiograph import case_of
+
 # How metadata.xls spells a class, and the folder its radiographs lie in; any other class is a folder's own name.
 FOLDER_OF_CLASS = {
     "Normal": "normal",
@@ -33,7 +35,6 @@ _SET_OF_SOURCE = {
     "nlm(mc)": "NLM(MC)",
 }
 _OTHER_NAMES = {"file": "filename", "patient_id": "patientid"}
-_SUFFIXES = {".img", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".jp2"}
 _KERMANY = re.compile(r"(person\d+)_|(NORMAL2-IM-\d+)(?!\d)|(IM-\d+)(?!\d)|((?:NORMAL|BACTERIA|VIRUS)-\d+)-\d+", re.I)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _WORKBOOK, _ZIP = b"\xd0\xcf\x11\xe0", b"PK"  # how .xls and .xlsx files begin
@@ -87,13 +88,6 @@ def read(path):
     frame = pd.DataFrame({name: [row[name] for row in rows] for name in COLUMNS}, dtype=str)
     frame.attrs.update(paths=paths, notes=notes)
     return frame
-
-
-def case_of(name):
-    """What the outputs of a radiograph's file are named after: its name without a suffix that tells a format."""
-    name = name.replace("\\", "/").rsplit("/", 1)[-1]
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in _SUFFIXES else name
 
 
 def kermany_patient(name):

@@ -8,27 +8,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 
+from cxr.errors import BadData
+from cxr.labels import ORGANS
 from cxr.reading import radiograph
 from cxr.run import engine
 from cxr.shifts import suite
 from segmentation import transforms
 from segmentation.augment import augment, brighten
-from segmentation.masks_csv import case_name
+from segmentation.drawn_masks import truth
 
-ORGANS = ("heart", "left", "right")
 # Folder names of the organs in SCR, in Montgomery, and plainly
 _FOLDERS = {
     "heart": ("heart",),
     "left": ("left lung", "leftMask", "left"),
     "right": ("right lung", "rightMask", "right"),
+    "mediastinum": ("mediastinum", "cardiomediastinum"),  # heart and great vessels: to evaluate outside of it
 }
 _MASKS = (".gif", ".png", ".tif", ".tiff", ".bmp")
-
-
-class BadData(ValueError):
-    """The training data are not what they should be; the message names every file at fault."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +83,10 @@ def image_folder(images: Path, masks: Path) -> list[Case]:
         raise BadData(f"{error} See data/README.md for where each set goes.") from None
     if not files:
         raise BadData(f"{images} holds no radiographs.")
-    folders = {o: masks / name for o in ORGANS for name in _FOLDERS[o] if (masks / name).is_dir()}
+    folders = {o: masks / name for o in _FOLDERS for name in _FOLDERS[o] if (masks / name).is_dir()}
     cases = []
     for file in files:
-        name = case_name(file)
+        name = radiograph.case_of(file.name)
         places = {organ: _mask_file(folder, name) for organ, folder in folders.items()}
         places = places or {"labels": _mask_file(masks, name)}
         cases.append(Case(name, file, places))
@@ -121,38 +118,6 @@ def official_split(cases: list, seed: int = 407) -> dict[str, list]:
     return {name: [cases[i] for i in part] for name, part in parts.items()}
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """One organ's mask file: (H, W) whole numbers as stored. Raises BadData with the file's name."""
-    try:
-        with Image.open(path) as file:
-            # A palette PNG holds labels as indices; a gif's palette is what makes 255 of its 1.
-            plain = file.mode in ("L", "P") and file.format != "GIF"
-            deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or nought
-            return np.asarray(file if plain or deep else file.convert("L"))
-    except FileNotFoundError:
-        raise BadData(f"{path} does not exist.") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # all of them Pillow's
-        raise BadData(f"{path} cannot be read as a mask: {error}.") from error
-
-
-def truth(case: Case) -> dict[str, np.ndarray]:
-    """The organs of a case as boolean (H, W) arrays: those of heart, left, right that are known, and always lungs."""
-    if "labels" in case.masks:
-        labels = read_mask(case.masks["labels"])
-        if labels.max(initial=0) > 3 or len(np.unique(labels)) <= 2:  # nought against one value: both lungs
-            return {"lungs": labels > labels.max(initial=0) // 2}
-        organs = {organ: labels == i + 1 for i, organ in enumerate(ORGANS)}
-    else:
-        stored = {organ: read_mask(path) for organ, path in case.masks.items()}
-        if len({mask.shape for mask in stored.values()}) > 1:
-            sizes = ", ".join(f"{case.masks[organ]} {mask.shape}" for organ, mask in stored.items())
-            raise BadData(f"the masks of {case.name} differ in size: {sizes}.")
-        organs = {organ: mask > mask.max(initial=0) // 2 for organ, mask in stored.items()}  # 0/255, 0/1, soft edges
-    if "left" in organs and "right" in organs:
-        organs["lungs"] = organs["left"] | organs["right"]
-    return organs
-
-
 LUNGS_ONLY = 4  # target of a pixel outside the lungs of a case without a heart mask: background or heart
 
 
@@ -160,8 +125,9 @@ def load(case: Case, settings, augmented: bool = False) -> tuple:
     """A training case: as the network sees it, (1, h, w) float32 0..255 and targets (h, w) uint8; or, to be augmented,
     the radiograph before equalisation and its label map, both twice the network's size at most, (H, W) float32 0..1 and
     (H, W) uint8. Raises BadData or radiograph.Unreadable, naming the file."""
-    pixels = radiograph.read(case.image, settings.pixel_limit).pixels
-    organs = truth(case)
+    film = radiograph.read_frontal(case.image, settings.pixel_limit)
+    pixels = film.pixels
+    organs = truth(case.masks, pixels.shape, film.orientation)
     if not {"left", "right"} <= set(organs):
         known = ", ".join(organs)
         raise BadData(
@@ -174,7 +140,7 @@ def load(case: Case, settings, augmented: bool = False) -> tuple:
             raise BadData(f"the mask {case.masks.get(organ, case.masks.get('labels'))} holds no {organ}.")
         if organs[organ].shape != pixels.shape:  # SCR drew at half of JSRT's size
             size = pixels.shape[1], pixels.shape[0]
-            organs[organ] = cv2.resize(organs[organ].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+            organs[organ] = cv2.resize(organs[organ].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
     stack = [organs.get(organ, np.zeros(pixels.shape, bool)) for organ in ORGANS]
     if augmented:
         image, labels = suite.unit(pixels), transforms.label_map(stack)
@@ -183,7 +149,7 @@ def load(case: Case, settings, augmented: bool = False) -> tuple:
         if factor < 1:
             size = max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+            labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
         return image, labels
     image, box = transforms.prepare(pixels, settings)
     target = transforms.network_target(stack, box, settings)
@@ -230,7 +196,7 @@ class Radiographs(torch.utils.data.Dataset):
         labels = np.where(labels == LUNGS_ONLY, 0, labels).astype(np.uint8)
         image, labels = augment(image, labels, self.settings, rng)
         image, box = transforms.prepare((image * 65535).round().astype(np.uint16), self.settings)
-        target = transforms.network_target([labels == organ for organ in (1, 2, 3)], box, self.settings)
+        target = transforms.network_target([labels == label for label in ORGANS.values()], box, self.settings)
         target[target == 0] = outside
         small = transforms.network_input(image, box, self.settings)[0].numpy()
         return torch.from_numpy(brighten(small, self.settings, rng))[None], target

@@ -14,17 +14,18 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cxr import writing
+from cxr.errors import BadData
 from cxr.figures import plots
-from cxr.reading import radiograph
+from cxr.reading import radiograph, turn
 from cxr.run import engine
 from cxr.settings import config
 from cxr.stats import metrics
-from segmentation import dataset, fast_forward, header, segment
+from segmentation import dataset, drawn_masks, fast_forward, header, segment, transforms
 from segmentation import weights as weight_files
 
 
@@ -49,9 +50,8 @@ def main() -> None:
     rows, faults = measure(cases, model, settings, fabric)
     if not rows:
         sys.exit("segmentation/evaluate.py: no case could be evaluated:\n" + "\n".join(faults))
-    output.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame(rows)
-    frame.to_csv(output / "metrics.csv", index=False)
+    writing.csv(output / "metrics.csv", frame)
     tables = []
     for group, names in groups.items():
         chosen = frame[frame.case.isin(names)]
@@ -60,7 +60,7 @@ def main() -> None:
             draw(chosen, output, group, name)
     summary = pd.concat(tables, ignore_index=True)
     summary = summary[["group", *[column for column in summary.columns if column != "group"]]]
-    summary.to_csv(output / "summary.csv", index=False)
+    writing.csv(output / "summary.csv", summary)
     print(summary[summary.metric.str.startswith(("jaccard", "dice"))].round(4).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
@@ -112,27 +112,37 @@ def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
     Distances are in pixels of an image 1024 high or wide, as the literature gives them for JSRT (the larger side of
     the mask counts as 1024), and again in mm where the radiograph tells its spacing.
     """
-    rows, faults = [], []
+    rows, faults, turned = [], [], 0
     for case in tqdm(cases, "cases"):
         try:
-            truth = dataset.truth(case)
             item = segment.prepare(case.image, settings)
-        except (dataset.BadData, radiograph.Unreadable) as error:
+            truth = drawn_masks.truth(case.masks, item.image.shape, item.orientation)
+        except (BadData, radiograph.Unreadable) as error:
             faults.append(str(error))
             continue
         with fabric.autocast():
             small = segment.probabilities(model, [item], settings, fabric.device)[0]
         _, labels, reasons = segment.label_map(small, item)
-        height, width = truth["lungs"].shape
-        labels = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
+        turned += item.orientation != turn.UPRIGHT
+        height, width = next(iter(truth.values())).shape
+        if labels.shape != (height, width):
+            labels = transforms.resized_labels(labels == np.array([1, 2, 3])[:, None, None], height, width)
         unit = 1024 / max(height, width)
+        mediastinum = truth.pop("mediastinum", None)
         row = {"case": case.name, **metrics.organs(labels, truth, boundary=True, spacing=(unit, unit))}
         if item.spacing_mm:
             steps = np.array(item.spacing_mm) * item.image.shape / np.array([height, width])
             if np.isclose(*steps):
                 distances = [key for key in row if key.startswith(("hausdorff", "surface"))]
                 row |= {f"{key}_mm": row[key] / unit * float(steps[0]) for key in distances}
+        if mediastinum is not None:
+            row |= metrics.outside_mediastinum(labels, truth, mediastinum)
         rows.append(row | {"flagged": float(bool(reasons))})
+    if turned:
+        print(
+            f"Note: {turned} of {len(rows)} radiographs are turned upright by EXIF or PatientOrientation; their masks "
+            "were taken as drawn on the stored pixels and turned with them."
+        )
     return rows, faults
 
 

@@ -8,34 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from cxr import pairs
+from cxr.errors import BadInput
 from cxr.reading import radiograph
 from cxr.run import journal as journals
 
 MASKS = "masks.csv"
 OVERLAY = ".overlay.png"
-_TEXT = ("case", "folder", "file", "status", "reason")
-# Only these are cut off a name: a DICOM file called 1.2.840.10008 keeps its last number.
-_SUFFIXES = {
-    ".img",
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".tif",
-    ".tiff",
-    ".bmp",
-    ".gif",
-    ".dcm",
-    ".dicom",
-    ".jp2",
-    ".j2k",
-    ".jpe",
-    ".jfif",
-    ".webp",
-}
-
-
-class BadInput(ValueError):
-    """Nothing can be segmented; the message says why and what to do."""
+_TEXT = ("case", "folder", "file", "status", "reason", "view")
 
 
 @dataclass(frozen=True)
@@ -66,7 +45,7 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             if _is_overlay(file):  # the output may lie among the input
                 passed_over.append(file)
                 continue
-            folder, case = _folder(file, given), case_name(file)
+            folder, case = _folder(file, given), radiograph.case_of(file.name)
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
@@ -80,11 +59,6 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             "rename one, or segment them into different folders with -o. Nothing was written."
         )
     return sorted(jobs.values(), key=lambda job: (job.folder, job.case)), passed_over
-
-
-def case_name(file: Path) -> str:
-    """What a radiograph's outputs are named after: its name without a suffix that tells a format."""
-    return file.stem if file.suffix.lower() in _SUFFIXES else file.name
 
 
 def _is_overlay(file: Path) -> bool:
@@ -102,11 +76,7 @@ def _folder(file: Path, given: Path) -> str:
 
 def finished(output: Path) -> set[tuple[str, str]]:
     """The cases that have a row without failure and a whole pair."""
-    if not (output / MASKS).exists():
-        return set()
-    rows = journals.read(output / MASKS, _TEXT)
-    rows = rows[rows.status != "failed"]
-    return {(f, c) for f, c in zip(rows.folder, rows.case, strict=True) if pairs.is_complete(output / f, c)}
+    return {(f, c) for f, c in journals.finished(output / MASKS, _TEXT) if pairs.is_complete(output / f, c)}
 
 
 def journal(output: Path, rank: int):

@@ -1,6 +1,6 @@
 """A radiograph in, its label map out: what inference.py and evaluate.py share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -14,21 +14,24 @@ from segmentation import masks, transforms, weights
 @dataclass(frozen=True)
 class Prepared:
     """A radiograph ready for the network: image (H, W) float32 0..255, the box within its borders, the network's
-    input (1, h, w), and the spacing in mm."""
+    input (1, h, w), the spacing in mm, and view and orientation as of a Radiograph."""
 
     image: np.ndarray
     box: tuple[int, int, int, int]
     small: torch.Tensor
     spacing_mm: tuple[float, float] | None
+    view: str | None = None
+    orientation: int = 1
 
 
 def prepare(path: Path, settings) -> Prepared:
-    """Read and preprocess one radiograph. Raises radiograph.Unreadable."""
-    read = radiograph.read(path, settings.pixel_limit)
+    """Read and preprocess one radiograph. Raises radiograph.Unreadable, of it NotFrontal for a lateral view."""
+    read = radiograph.read_frontal(path, settings.pixel_limit)
     try:
-        return prepare_pixels(read.pixels, settings, read.spacing_mm)
+        item = prepare_pixels(read.pixels, settings, read.spacing_mm)
     except ValueError as error:
         raise radiograph.Unreadable(f"{path}: {error}") from None
+    return replace(item, view=read.view, orientation=read.orientation)
 
 
 def prepare_pixels(pixels: np.ndarray, settings, spacing_mm=None) -> Prepared:

@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cxr.errors import BadData
 from cxr.reading import radiograph
 from cxr.run import engine
 from cxr.settings import config
 from cxr.shifts import suite
-from cxr.stats import metrics
-from segmentation import dataset, evaluate, fast_forward, header, masks, segment
+from cxr.stats import bootstrap, metrics
+from segmentation import drawn_masks, evaluate, fast_forward, header, masks, segment
 from segmentation import weights as weight_files
 
 CLEAN = "none"
@@ -72,9 +73,10 @@ def measure(cases, shifts, model, settings, fabric) -> tuple[list[dict], list[st
     rows, faults = [], []
     for case in tqdm(cases, "cases"):
         try:
-            truth = dataset.truth(case)
-            pixels = radiograph.read(case.image, settings.pixel_limit).pixels
-        except (dataset.BadData, radiograph.Unreadable) as error:
+            read = radiograph.read_frontal(case.image, settings.pixel_limit)
+            truth = drawn_masks.truth(case.masks, read.pixels.shape, read.orientation)
+            pixels = read.pixels
+        except (BadData, radiograph.Unreadable) as error:
             faults.append(str(error))
             continue
         drawn = label_map(truth, pixels.shape)
@@ -128,7 +130,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     clean = frame[frame["shift"] == CLEAN].set_index("case").jaccard_lungs_union
     for name, group in frame.groupby("shift", sort=False):
         values = group.jaccard_lungs_union.to_numpy()
-        low, high = metrics.bootstrap(values)
+        low, high = bootstrap.mean_interval(values)
         worst = np.sort(values)[: max(1, len(values) // 20)].mean()
         row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "jaccard_lungs_union": values.mean()}
         row |= {"low": low, "high": high, "worst_5_percent": worst}

@@ -35,8 +35,13 @@ def network_target(organs: list[np.ndarray], box, settings) -> np.ndarray:
     A pixel's label is the argmax of 0.5 (background) and the resized masks, so overlaps go to the first organ.
     """
     top, bottom, left, right = box
-    stack = torch.from_numpy(np.stack(organs)[:, top:bottom, left:right].astype(np.float32))
-    return label_map(resize(stack, settings.resize_height, settings.resize_width).numpy())
+    inside = np.stack(organs)[:, top:bottom, left:right]
+    return resized_labels(inside, settings.resize_height, settings.resize_width)
+
+
+def resized_labels(organs: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Masks of heart, left and right lung (3, H, W) -> the same area as labels (height, width) uint8."""
+    return label_map(resize(torch.from_numpy(organs.astype(np.float32)), height, width).numpy())
 
 
 def label_map(organs) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from cxr.reading import radiograph
-from segmentation import dataset
+from segmentation import dataset, drawn_masks
 
 SIDE, SIDE_EXTRA, QUALITY = 512, 384, 75  # pixels of the longer side; JPEG
 EXTRA = 1200  # of kermany_extra, evenly spaced
@@ -61,7 +61,7 @@ def _mask(source: Path, target: Path) -> None:
     from PIL import Image  # the one that writes gif
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    pixels = dataset.read_mask(source)
+    pixels = drawn_masks.read(source)[0]
     if max(pixels.shape) <= SIDE:
         shutil.copyfile(source, target)
         return

@@ -5,10 +5,11 @@ import numpy as np
 from cxr.shifts import copies, exposure
 
 # Each with the range that its strength is drawn from, and the power of the patch's share of the image by which that
-# range grows: sides shrink with the patch, blurs are measured by its side.
+# range grows: sides shrink with the patch, blurs are measured by its side. JPEG is coarser than anyone stores, since
+# equalisation has stretched the grey levels by the time it is applied here.
 _COPIES = (
     (copies.resample, 250, 900, 1),
-    (copies.jpeg, 20, 80, 0),
+    (copies.jpeg, 5, 60, 0),
     (copies.unsharp, 0.3, 4, 0),
     (copies.enhance_edges, 0.3, 4, 0),
     (copies.blur, 0.0005, 0.004, -1),

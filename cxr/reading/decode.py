@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr.reading import dicom, raster
-from cxr.reading.unreadable import Unreadable
+from cxr.reading.unreadable import Unreadable, library_reason
 
 SILENCE_S = 10  # a decoder that says nothing for so long is given up
 START_S = 120  # importing the decoders on a busy machine
@@ -33,8 +33,7 @@ _worker = None
 def guarded(reader, path, pixel_limit):
     """What `reader(path, pixel_limit)` returns; any exception of a parser becomes Unreadable.
 
-    Parsers of damaged files raise almost anything, and their messages may quote the file, so that only the kind of
-    the exception is passed on.
+    Parsers of damaged files raise almost anything; of what they say, the part that cannot be from the file is told.
     """
     try:
         return reader(path, pixel_limit)
@@ -43,7 +42,8 @@ def guarded(reader, path, pixel_limit):
     except MemoryError:
         raise Unreadable("needs more memory to decode than is allowed; it is damaged or no radiograph.") from None
     except Exception as error:
-        raise Unreadable(f"is truncated or damaged and cannot be decoded ({type(error).__name__}).") from None
+        why = library_reason(error, path)
+        raise Unreadable(f"is truncated or damaged, or of a rare kind, and cannot be decoded ({why}).") from None
 
 
 def in_worker(reader, path, pixel_limit):

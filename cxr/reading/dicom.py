@@ -1,28 +1,24 @@
 """Read the one image of a DICOM file to (H, W) in display polarity, as a frontal film hangs, and of its header only
 spacing and view.
 
-This file knows headers: what is a radiograph and what is refused.  dicom_pixels.py decodes, dicom_display.py is the
-way from stored to displayed grey levels.
+This file knows headers: what is a radiograph and what is refused.  dicom_geometry.py reads how it lies,
+dicom_pixels.py decodes, dicom_display.py is the way from stored to displayed grey levels.
 """
 
 import logging
-import re
 import struct
 import warnings
 
-import numpy as np
 import pydicom
 from pydicom.filereader import read_file_meta_info
-from pydicom.multival import MultiValue
 from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
+from cxr.reading import dicom_geometry, turn
 from cxr.reading.dicom_pixels import read_colour, read_grey
 from cxr.reading.unreadable import Unreadable
 
 UNCOMPRESSED = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian}
-VIEWS = {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LATERAL", "LAT"}
-NOT_FRONTAL = {"LL", "RL", "RLO", "LLO", "LATERAL", "LAT"}  # lateral and oblique; decubitus films are frontal
 NO_RADIOGRAPH = {
     "SEG": "a segmentation",
     "RTDOSE": "a dose map",
@@ -34,7 +30,6 @@ NO_RADIOGRAPH = {
     "ECG": "an electrocardiogram",
     "DOC": "a document",
 }
-SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values of the header
 
@@ -68,7 +63,8 @@ def is_uncompressed(path):
 
 
 def read(path, pixel_limit):
-    """{'pixels': (H, W) uint8 or uint16, 'spacing_mm': (row, column) or None, 'view': str or None}.
+    """{'pixels': (H, W) uint8 or uint16, 'spacing_mm': (row, column) or None, 'view': AP, PA, lateral, oblique or None,
+    'orientation': EXIF's number of how the file stores it}.
 
     Padding becomes the lowest level, which equalisation leaves out of the histogram.  A frontal film whose header
     tells that it is stored mirrored, upside down or on its side (PatientOrientation) is turned, so that its rows run
@@ -83,8 +79,12 @@ def read(path, pixel_limit):
             pixels = read_grey(dataset, path)
         else:
             pixels = read_colour(dataset)
-        pixels, spacing = _hang(pixels, _spacing(dataset), dataset)
-        return {"pixels": pixels, "spacing_mm": spacing, "view": _view(dataset)}
+        spacing, view = dicom_geometry.spacing(dataset), dicom_geometry.view(dataset)
+        orientation = turn.UPRIGHT if view in ("lateral", "oblique") else dicom_geometry.orientation(dataset)
+        if spacing and orientation in turn.TRANSPOSED:
+            spacing = spacing[::-1]
+        pixels = turn.upright(pixels, orientation)
+        return {"pixels": pixels, "spacing_mm": spacing, "view": view, "orientation": orientation}
 
 
 def _check(dataset, pixel_limit):
@@ -108,6 +108,7 @@ def _check(dataset, pixel_limit):
     for name in ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation"):
         if not dataset.get(name):
             raise Unreadable(f"is DICOM without a value for {name}, so its pixels cannot be read.")
+    dataset.PhotometricInterpretation = str(dataset.PhotometricInterpretation).strip().upper()
     dataset.SamplesPerPixel = dataset.get("SamplesPerPixel") or 1
     if dataset.SamplesPerPixel not in (1, 3):
         raise Unreadable(f"has {dataset.SamplesPerPixel} channels; 1 (grey) and 3 (colour) can be read.")
@@ -146,38 +147,3 @@ def _settle_transfer_syntax(dataset):
             f"is compressed as {name}, which cannot be decoded here; install python-gdcm "
             "(`pip install python-gdcm`) or export the file uncompressed."
         )
-
-
-def _spacing(dataset):
-    """(row, column) in mm; at the detector, where the header has no calibrated one."""
-    for name in SPACINGS:
-        spacing = dataset.get(name)
-        try:
-            row, column = (float(value) for value in spacing)
-        except (TypeError, ValueError):
-            continue
-        if 0.01 <= row <= 10 and 0.01 <= column <= 10:
-            return row, column
-    return None
-
-
-def _hang(pixels, spacing, dataset):
-    """Pixels and spacing of a frontal film with rows towards the patient's left and columns towards the feet.
-
-    PatientOrientation (PS3.3 C.7.6.1.1.1) is where the rows and where the columns of the stored pixels run to.  Turns
-    that were made before they were stored (FieldOfViewHorizontalFlip, FieldOfViewRotation) are in it already.  Where
-    it is missing, no plain pair of a side and an end, or the view is another, nothing is turned.
-    """
-    told = dataset.get("PatientOrientation")
-    pair = "/".join(str(letters).strip() for letters in told) if isinstance(told, MultiValue) else ""
-    if not re.fullmatch("[LR]/[HF]|[HF]/[LR]", pair) or _view(dataset) in NOT_FRONTAL:
-        return pixels, spacing
-    if pair[0] in "HF":
-        pixels, spacing, pair = pixels.T, spacing and spacing[::-1], pair[::-1]
-    return np.ascontiguousarray(pixels[:: -1 if "H" in pair else 1, :: -1 if "R" in pair else 1]), spacing
-
-
-def _view(dataset):
-    """The view by its standard name only: free text in its place could name the patient."""
-    view = str(dataset.get("ViewPosition") or "").strip().upper()
-    return view if view in VIEWS else None

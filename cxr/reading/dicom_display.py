@@ -5,14 +5,18 @@ of the grey levels, which the stored values have.
 """
 
 import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_windowing
 
-INSIDE = 0.01  # a window that shows fewer of the pixels as shades, not as plain black or white, is absurd
+# A table or window is absurd that leaves more of the pixels at one level, or fewer between the lowest and the highest
+ONE_LEVEL = 0.95
+SHADES = 0.01
 
 
 def display(dataset, values, counts):
     """Display grey, bone bright, of the stored `values` (n,), which `counts` (n,) pixels have. Returns (n,) float64."""
     shades = modality(dataset, values.astype(np.float64))
-    seen = _voi_lut(dataset, shades)
+    seen = _voi_lut(dataset, shades, counts)
     if seen is None:
         seen = _window(dataset, shades, counts)
     shades = shades if seen is None else seen
@@ -34,33 +38,37 @@ def modality(dataset, values):
     return values * slope + (intercept or 0)
 
 
-def _voi_lut(dataset, values):
+def _voi_lut(dataset, values, counts):
     table = _table(dataset.get("VOILUTSequence"))
     if table is None:
         return None
     seen = _look_up(table, values)
-    return None if len(values) > 1 and seen.min() == seen.max() else seen
+    return seen if _shows(seen, counts) else None
 
 
 def _window(dataset, values, counts):
-    """0..65535 by the first window that shows enough of the pixels as shades (PS3.3 C.11.2.1.2), else None."""
+    """0..65535 by the first window that makes sense (PS3.3 C.11.2.1.2, C.11.2.1.3), else None."""
     centres, widths = _numbers(dataset.get("WindowCenter")), _numbers(dataset.get("WindowWidth"))
-    function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
+    function = function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"
     for centre, width in zip(centres, widths, strict=False):
         if centre is None or width is None or width <= (1 if function == "LINEAR" else 0):
             continue
-        if function == "SIGMOID":
-            share = 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
-            inside = (share > 0.01) & (share < 0.99)
-        else:
-            if function == "LINEAR_EXACT":
-                share = (values - centre) / width + 0.5
-            else:
-                share = (values - (centre - 0.5)) / (width - 1) + 0.5
-            inside = (share > 0) & (share < 1)
-        if counts[inside].sum() >= INSIDE * counts.sum():
-            return 65535 * np.clip(share, 0, 1)
+        # A header of its own: by a film's, pydicom would turn the greys over where the rescale slope is negative.
+        window = Dataset()
+        window.PhotometricInterpretation, window.BitsStored, window.PixelRepresentation = "MONOCHROME2", 16, 0
+        window.update({"WindowCenter": centre, "WindowWidth": width, "VOILUTFunction": function})
+        seen = apply_windowing(values, window)
+        if _shows(np.rint(seen / 257), counts):
+            return seen
     return None
+
+
+def _shows(levels, counts):
+    """Whether `counts` pixels at `levels` are still a picture."""
+    _, index = np.unique(levels, return_inverse=True)
+    share = np.bincount(index, counts) / counts.sum()
+    return share.max() <= ONE_LEVEL and share[1:-1].sum() >= SHADES
 
 
 def _table(sequence):

@@ -1,9 +1,11 @@
 """The pixels of a DICOM dataset: decoded, freed of padding and foreign bits, as one grey array."""
 
 import numpy as np
+from pydicom.encaps import get_frame
 from pydicom.pixels import apply_color_lut, pixel_array
-from pydicom.uid import JPEGExtended12Bit, RLELossless
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 
+from cxr.reading import damage
 from cxr.reading.dicom_display import display
 from cxr.reading.raster import grey, levels
 from cxr.reading.unreadable import Unreadable
@@ -41,6 +43,7 @@ def _decoded(dataset, path):
     """The stored values (H, W)."""
     if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
         return _decode_12_bit_jpeg(path)  # pydicom refuses to let GDCM do it, GDCM does it well
+    _check_jpeg(dataset)
     # pydicom would clear the unused bits as if they were always the upper ones; _used_bits() does it by HighBit.
     return pixel_array(dataset, raw=True, correct_unused_bits=False)
 
@@ -76,7 +79,11 @@ def _padding(dataset, stored):
 
 
 def _used_bits(dataset, stored):
-    """The bits of the value itself: old writers keep overlays in the unused ones above (PS3.5 8.1.1)."""
+    """The bits of the value itself: old writers keep overlays in the unused ones above (PS3.5 8.1.1).
+
+    Other writers fill all 16 bits and say 12.  Where the upper bits are used, the smoother picture is the right one:
+    an overlay makes steps where it is kept, a value where it is cut.
+    """
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax.is_encapsulated and syntax != RLELossless:
         return stored  # image codecs return the value alone, and may know its depth better than the header
@@ -85,7 +92,15 @@ def _used_bits(dataset, stored):
     if stored.dtype.kind not in "ui" or not (0 < used < allocated and 0 <= shift <= allocated - used):
         return stored
     room = 8 * stored.dtype.itemsize
-    return stored << (room - used - shift) >> (room - used)  # signed kinds keep their sign
+    cut = stored << (room - used - shift) >> (room - used)  # signed kinds keep their sign
+    if shift or np.array_equal(cut, stored) or _roughness(cut) <= _roughness(stored):
+        return cut
+    return stored
+
+
+def _roughness(pixels):
+    pixels = pixels.astype(np.float32)
+    return sum(np.abs(np.diff(pixels, axis=axis)).mean() for axis in (0, 1) if pixels.shape[axis] > 1)
 
 
 def read_colour(dataset):
@@ -93,9 +108,36 @@ def read_colour(dataset):
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         colour = apply_color_lut(pixel_array(dataset, raw=True), dataset)
     else:
+        _check_jpeg(dataset)
+        _settle_colours(dataset)
         colour = pixel_array(dataset)
     if colour.ndim != 3:
         raise Unreadable(f"its pixels are {colour.ndim - 1}-dimensional; a radiograph has two dimensions.")
     if colour.dtype.itemsize > 2:
         colour = (colour >> (8 * colour.dtype.itemsize - 16)).astype(np.uint16)
     return grey(*np.moveaxis(colour[..., :3], 2, 0))
+
+
+def _settle_colours(dataset):
+    """Correct what writers of plain colour files forget or get wrong: planes, and RGB said to be YBR."""
+    if dataset.get("PlanarConfiguration") is None:
+        dataset.PlanarConfiguration = 0
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated or dataset.PhotometricInterpretation == "RGB":
+        return
+    pixels = dataset.Rows * dataset.Columns
+    if dataset.PhotometricInterpretation == "YBR_FULL_422":
+        if len(dataset.PixelData) < 3 * pixels * dataset.BitsAllocated // 8:
+            return
+        dataset.PhotometricInterpretation = "YBR_FULL"  # not subsampled, whatever it says
+    if dataset.BitsAllocated == 8:
+        raw = np.frombuffer(dataset.PixelData, np.uint8, 3 * pixels)
+        raw = raw.reshape(3, pixels) if dataset.PlanarConfiguration else raw.reshape(pixels, 3).T
+        if np.array_equal(raw[0], raw[1]) and np.array_equal(raw[1], raw[2]):  # a grey picture as RGB
+            dataset.PhotometricInterpretation = "RGB"
+
+
+def _check_jpeg(dataset):
+    if dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit:
+        wrong = damage.of_jpeg(get_frame(dataset.PixelData, 0, number_of_frames=1))
+        if wrong:
+            raise Unreadable(f"holds truncated or damaged JPEG pixels ({wrong}); get the whole file.")

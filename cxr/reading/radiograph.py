@@ -1,7 +1,7 @@
 """Read a radiograph of any format, told by its content and not by its suffix, as one (H, W) array, bone bright.
 
 from cxr.reading import radiograph
-film = radiograph.read("JPCLN001.IMG")             # film.pixels, film.spacing_mm, film.source, film.view
+film = radiograph.read("JPCLN001.IMG")             # film.pixels, film.spacing_mm, film.source, film.view ...
 image = radiograph.preprocess(film.pixels)         # equalised, gamma 0.5: what the networks see
 """
 
@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from cxr.preprocess import content_box, preprocess
-from cxr.reading import decode, dicom, raster
-from cxr.reading.unreadable import Unreadable
+from cxr.reading import decode, dicom, foreign, raster, turn
+from cxr.reading.unreadable import NotFrontal, Unreadable
 
-__all__ = ["PIXEL_LIMIT", "Radiograph", "Unreadable", "content_box", "find", "preprocess", "read"]
+__all__ = ["Radiograph", "NotFrontal", "Unreadable", "case_of", "content_box", "find", "preprocess", "read"]
 
 PIXEL_LIMIT = 8192 * 8192  # above any radiograph (the largest plates are near 5000 x 6000), below a decompression bomb
 SMALLEST_SIDE = 32  # pixels; less shows no lungs
@@ -23,24 +23,32 @@ JSRT_SIDE = 2048
 JSRT_BYTES = 2 * JSRT_SIDE**2
 JSRT_WHITE = 4095  # 12 bits
 
+# The suffixes of radiographs: cut off a file's name to name its case.  What a file is, its content tells.
+SUFFIXES = set(
+    ".img .dcm .dicom .png .apng .jpg .jpeg .jpe .jfif .jp2 .j2k .j2c .jpc .jpf .jpx .tif .tiff .bmp .dib .gif "
+    ".webp".split()
+)
 PASSED_OVER_SUFFIXES = set(
     ".csv .tsv .txt .json .jsonl .md .rst .xls .xlsx .ods .doc .docx .html .htm .xml .pdf .npy .npz .zip .log .yaml "
     ".yml .toml .ini .db .py .sh .pt .safetensors .bib .tfevents".split()
 )
 PASSED_OVER_NAMES = {"dicomdir", "thumbs.db", "desktop.ini", "readme", "license", "makefile"}
+PASSED_OVER_FOLDERS = {"@eadir", "__macosx", "#recycle", "$recycle.bin"}  # thumbnails and leftovers of other systems
 
 
 @dataclass(frozen=True)
 class Radiograph:
     """pixels: (H, W) uint8 or uint16, bone bright, air dark.  spacing_mm: of rows and of columns, None if unknown.
 
-    source: the format ('IMG', 'PNG', 'JPEG', 'TIFF', 'DICOM' ...).  view: 'AP', 'PA', 'LL' ... where DICOM says it.
+    source: the format ('IMG', 'PNG', 'JPEG', 'TIFF', 'DICOM' ...).  view: 'AP', 'PA', 'lateral' or 'oblique', where
+    DICOM says it.  orientation: EXIF's number of how the file stores the pixels, which stand upright here (turn.py).
     """
 
     pixels: np.ndarray
     spacing_mm: tuple[float, float] | None
     source: str
     view: str | None = None
+    orientation: int = turn.UPRIGHT
 
 
 def read(path, pixel_limit=PIXEL_LIMIT):
@@ -56,10 +64,29 @@ def read(path, pixel_limit=PIXEL_LIMIT):
     return film
 
 
+def read_frontal(path, pixel_limit=PIXEL_LIMIT):
+    """As read(), and raises NotFrontal for a lateral or oblique view, by its header alone."""
+    film = read(path, pixel_limit)
+    if film.view in ("lateral", "oblique"):
+        raise NotFrontal(f"{path}: its view is {film.view} by its header; give frontal radiographs only.", film.view)
+    return film
+
+
+def case_of(name):
+    """What the outputs of the radiograph in the file `name` are named after: its name without such a suffix.
+
+    A DICOM file called 1.2.840.10008 keeps its last number.
+    """
+    name = str(name).replace("\\", "/").rsplit("/", 1)[-1]
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in SUFFIXES else name
+
+
 def find(paths):
     """Two sorted lists of Path: the files to read in `paths` (files, or folders searched to any depth), and the files
     passed over as plainly not images (tables, text, arrays, DICOMDIR ...).  Every other file is to be read whatever
-    its suffix, since content tells the type.  Hidden files and folders are skipped.  Raises FileNotFoundError.
+    its suffix, since content tells the type.  Hidden files and folders, and those in which other systems keep
+    thumbnails, are skipped.  Raises FileNotFoundError.
     """
     taken, passed_over = set(), set()
     for path in map(Path, paths):
@@ -80,7 +107,7 @@ def _files(folder):
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(n for n in folders if n[0] != "." and n.lower() not in PASSED_OVER_FOLDERS)
         yield from (Path(here, name) for name in names if not name.startswith("."))
 
 
@@ -93,10 +120,14 @@ def _read(path, pixel_limit):
     if size == 0:
         raise Unreadable("is empty.")
     kind = raster.kind(head)
-    if kind in raster.READ_IN_PLACE:
-        return Radiograph(decode.guarded(raster.read, path, pixel_limit)["pixels"], None, kind)
     if kind:
-        return Radiograph(decode.in_worker("raster", path, pixel_limit)["pixels"], None, kind)
+        in_place = kind in raster.READ_IN_PLACE
+        found = (
+            decode.guarded(raster.read, path, pixel_limit)
+            if in_place
+            else decode.in_worker("raster", path, pixel_limit)
+        )
+        return Radiograph(found["pixels"], None, kind, None, found["orientation"])
     if head[128:132] != b"DICM" and size == JSRT_BYTES:
         film = _read_jsrt(path)
         if film is not None:
@@ -106,8 +137,13 @@ def _read(path, pixel_limit):
         found = (
             decode.guarded(dicom.read, path, pixel_limit) if in_place else decode.in_worker("dicom", path, pixel_limit)
         )
-        return Radiograph(found["pixels"], found["spacing_mm"], "DICOM", found["view"])
-    raise Unreadable(_unknown(path, size, head))
+        return Radiograph(found["pixels"], found["spacing_mm"], "DICOM", found["view"], found["orientation"])
+    if path.suffix.lower() == ".img" or size == JSRT_BYTES:
+        raise Unreadable(
+            f"is not a JSRT .IMG, which is {JSRT_BYTES} bytes of big-endian 16-bit values up to {JSRT_WHITE}, "
+            f"nor {foreign.KNOWN} by its content."
+        )
+    raise Unreadable(foreign.what_it_is(head))
 
 
 def _read_jsrt(path):
@@ -124,19 +160,3 @@ def _check(pixels):
         raise Unreadable(f"is {pixels.shape[0]} x {pixels.shape[1]} pixels; a radiograph needs {SMALLEST_SIDE} a side.")
     if pixels.min() == pixels.max():
         raise Unreadable("holds one grey level only, no image.")
-
-
-def _unknown(path, size, head):
-    known = "DICOM, PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or JSRT .IMG"
-    if path.suffix.lower() == ".img" or size == JSRT_BYTES:
-        return (
-            f"is not a JSRT .IMG, which is {JSRT_BYTES} bytes of big-endian 16-bit values up to {JSRT_WHITE}, "
-            f"nor {known} by its content."
-        )
-    if head[:2] in (b"\x1f\x8b", b"PK", b"7z") or head[:4] == b"Rar!":
-        return "is a compressed archive; unpack it and name what is inside."
-    if head[:5] == b"%PDF-":
-        return "is a PDF; export its images as PNG."
-    if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head[:256]):
-        return f"is text, not {known}; perhaps a failed download."
-    return f"is none of {known} by its content."

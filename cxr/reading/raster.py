@@ -1,16 +1,20 @@
 """Read PNG, JPEG, TIFF, BMP, GIF, WebP and JPEG 2000 to one (H, W) array without losing a grey level.
 
-Pillow reads the headers and nearly all pixels, because it refuses truncated files.  Colour of 16 bits, which Pillow
-cuts to 8, comes from OpenCV.
+Pillow reads the headers and nearly all pixels.  Colour of 16 bits, which Pillow cuts to 8, comes from OpenCV.
 """
 
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, PngImagePlugin
 
+from cxr.reading import damage, turn
 from cxr.reading.unreadable import Unreadable
+
+# Whole PNG files carry megabytes of XMP or a large colour profile; Pillow's limit is one megabyte.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20
 
 MAGIC = {
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -24,7 +28,8 @@ MAGIC = {
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG2000",
     b"\xff\x4f\xff\x51": "JPEG2000",
 }
-READ_IN_PLACE = {"PNG", "JPEG", "BMP", "GIF"}  # small, hardened decoders; the others' belong in a worker process
+# Small, hardened decoders; the others' belong in a worker process, and so does JPEG, whose warnings are caught there.
+READ_IN_PLACE = {"PNG", "BMP", "GIF"}
 
 
 def kind(head):
@@ -41,32 +46,64 @@ def kind(head):
 
 
 def read(path, pixel_limit):
-    """{'pixels': (H, W) uint8 or uint16} of the one picture in `path`.  Raises Unreadable, and whatever Pillow does."""
-    with open(path, "rb") as file:
+    """{'pixels': (H, W) uint8 or uint16, upright, 'orientation': as the file stores them} of the one picture in `path`.
+
+    orientation is EXIF's number.  Raises Unreadable, and whatever Pillow does.
+    """
+    with open(path, "rb") as file:  # given by name, Pillow maps a plain TIFF into memory, one on its side wrongly
         name = kind(file.read(256))
+        with _opened(file, name, pixel_limit) as image:
+            deep = _deep_colour(image)
+            white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0
+            wrong = missing(path, name)
+            if wrong:
+                raise Unreadable(f"is a truncated or damaged {name} ({wrong}); get the whole file.")
+            orientation = stored_orientation(image)
+            try:
+                image.load()
+            except (OSError, SyntaxError, EOFError, ValueError):
+                raise Unreadable(f"is a truncated or damaged {name}; get the whole file.") from None
+            pixels = _read_deep(path) if deep else _grey_picture(image, white_is_zero)
+    if name != "TIFF":  # both libraries turn TIFF themselves
+        pixels = turn.upright(pixels, orientation)
+    return {"pixels": pixels, "orientation": orientation}
+
+
+def _opened(file, name, pixel_limit):
+    """The picture in a file of the kind `name`, of which Pillow has read the header: one picture of decent size."""
+    file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
-            image = Image.open(path, formats=[name])
+            image = Image.open(file, formats=[name])
     except Image.DecompressionBombError:
         raise Unreadable(_too_many(None, pixel_limit)) from None
     except (OSError, SyntaxError):
         raise Unreadable(f"is a damaged {name}, or of a kind that cannot be read; save it as a grey PNG.") from None
-    with image:
-        if image.width * image.height > pixel_limit:
-            raise Unreadable(_too_many(image.size, pixel_limit))
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photo and its previews
-        if frames != 1:
-            raise Unreadable(f"holds {frames} pictures; save the one that is meant as a file of its own.")
-        deep = _deep_colour(image)
-        white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0
-        try:
-            image.load()
-        except (OSError, SyntaxError, EOFError, ValueError):
-            raise Unreadable(f"is a truncated or damaged {name}.") from None
-        if deep:
-            return {"pixels": _read_deep(path)}
-        return {"pixels": _grey_picture(ImageOps.exif_transpose(image), white_is_zero)}
+    if image.width * image.height > pixel_limit:
+        raise Unreadable(_too_many(image.size, pixel_limit))
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photo and its previews
+    if frames != 1:
+        raise Unreadable(f"holds {frames} pictures; save the one that is meant as a file of its own.")
+    return image
+
+
+def missing(path, name):
+    """What is wrong with the compressed pixels of a file of the kind `name`, None if nothing is known to be."""
+    if name == "JPEG":
+        return damage.of_jpeg(Path(path).read_bytes())
+    return damage.of_png(path) if name == "PNG" else None
+
+
+def stored_orientation(image):
+    """EXIF's number of how an opened picture is stored, 1 (upright) where none is told or it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            told = image.getexif().get(274)
+    except Exception:  # Pillow's reader of EXIF raises whatever damaged bytes lead to
+        return turn.UPRIGHT
+    return told if told in range(1, 9) else turn.UPRIGHT
 
 
 def _too_many(size, pixel_limit):

@@ -43,5 +43,5 @@ def squeeze(image, labels, ratio, rng):
     size = max(32, round(image.shape[1] * ratio)), image.shape[0]
     narrow = cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC)
     if labels is not None:
-        labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+        labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
     return np.clip(narrow, 0, 1), labels

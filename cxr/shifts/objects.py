@@ -40,7 +40,7 @@ def border(image, labels, share, rng):
     framed = np.full_like(image, rng.choice([0.0, 0.0, 1.0, 0.5]))
     framed[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if labels is not None:
-        inner = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+        inner = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
         labels = np.zeros_like(labels)
         labels[top : top + size[1], left : left + size[0]] = inner
     return framed, labels

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from cxr import cohort
 from data.thorax import cases, formats
-from segmentation import masks_csv
 
 FACTS = ROOT.parent / "shared" / "cxr" / "cohort.csv"
 FILM = "F051E018-DAD1-4506-AD43-BE4CA29E960B"  # stands under two sources
@@ -131,27 +129,6 @@ def test_make_metadata_gives_the_same_bytes(call, tmp_path):
 )
 def test_kermany_patient(name, patient):
     assert cohort.kermany_patient(name) == patient
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a.jpeg",
-        "JPCNN026.IMG",
-        "1.CXR.pdf-003-fig4b.png",
-        "1.2.840.10008",
-        "film",
-        "x.DCM",
-        "noext.",
-        ".png",
-        "a.b.tiff",
-        "x.jp2",
-        "notes.txt",
-    ],
-)
-def test_cases_are_named_as_segmentation_names_them(name):
-    assert cohort.case_of(name) == masks_csv.case_name(Path(name))
-    assert cohort.case_of(f"some/folder/{name}") == masks_csv.case_name(Path(name))
 
 
 def test_rules_of_the_sources(tmp_path):

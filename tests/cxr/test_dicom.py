@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -16,8 +17,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from cxr.reading import decode, dicom, radiograph
+from cxr.reading import decode, dicom, radiograph, turn
 from cxr.reading.radiograph import Unreadable
+from cxr.reading.unreadable import DEFLATED, library_reason
 
 RAMP = make.ramp()
 
@@ -102,6 +104,18 @@ def test_bits_above_the_stored_ones_are_ignored(tmp_path):
     assert np.array_equal(read(tmp_path, shifted).pixels, RAMP)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, "RLE"])
+def test_sixteen_bits_said_to_be_twelve_are_all_kept(tmp_path, kind, syntax):
+    stored = make.ramp(256, 256, 65535 if kind is np.uint16 else 30000).astype(kind)
+    path = make.save(tmp_path / "film.dcm", make.dataset(stored, 16))
+    path = make.compress(path, syntax) if syntax == "RLE" else path
+    ds = pydicom.dcmread(path)
+    ds.BitsStored, ds.HighBit = 12, 11
+    ds.save_as(path)
+    assert np.array_equal(radiograph.read(path).pixels, stored)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     centre=st.integers(200, 3800),
@@ -145,14 +159,39 @@ def test_absurd_windows_are_ignored(tmp_path, centre, width):
     assert np.array_equal(read(tmp_path, make.dataset(RAMP, WindowCenter=centre, WindowWidth=width)).pixels, RAMP)
 
 
+@pytest.mark.parametrize("slope", ["1", "-1"])
+def test_a_window_keeps_the_order_that_the_rescale_gives(tmp_path, slope):
+    shown = RAMP * float(slope)
+    ds = make.dataset(RAMP, RescaleSlope=slope, RescaleIntercept="0", WindowWidth=2001)
+    ds.WindowCenter = float(np.median(shown))
+    assert follows(read(tmp_path, ds).pixels, np.clip((shown - np.median(shown) + 0.5) / 2000, -0.5, 0.5))
+
+
 def test_the_first_window_that_makes_sense_is_used(tmp_path):
     film = read(tmp_path, make.dataset(RAMP, WindowCenter=[90000, 1000], WindowWidth=[5, 1001]))
     reference = np.clip((RAMP - 999.5) / 1000 + 0.5, 0, 1)
     assert follows(film.pixels, reference)
 
 
-@pytest.mark.parametrize("header", [{"RescaleSlope": "0"}, {"VOILUTSequence": make.lut(0, [5] * 4096)}])
-def test_tables_that_leave_one_level_are_ignored(tmp_path, header):
+NEARLY_FLAT = [5] * 4000 + list(range(6, 102))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"RescaleSlope": "0"},
+        {"VOILUTSequence": make.lut(0, [5] * 4096)},
+        {"VOILUTSequence": make.lut(0, NEARLY_FLAT)},
+        {"VOILUTSequence": make.lut(0, NEARLY_FLAT[::-1])},
+        {"VOILUTSequence": make.lut(4000, range(4096))},
+        {"VOILUTSequence": make.lut(0, [0] * 2000 + [65535] * 2096)},  # two levels
+        {"WindowCenter": 60, "WindowWidth": 100},
+        {"WindowCenter": 4040, "WindowWidth": 100},
+        {"WindowCenter": 60, "WindowWidth": 100, "VOILUTFunction": "LINEAR_EXACT"},
+        {"WindowCenter": 20, "WindowWidth": 40, "VOILUTFunction": "SIGMOID"},
+    ],
+)
+def test_tables_and_windows_that_leave_nearly_all_at_one_level_are_passed_by(tmp_path, header):
     assert np.array_equal(read(tmp_path, make.dataset(RAMP, **header)).pixels, RAMP)
 
 
@@ -203,6 +242,60 @@ def test_colour_becomes_grey(tmp_path, photometric):
     assert film.pixels.dtype == np.uint8 and np.abs(film.pixels.astype(int) - grey).max() <= 1
 
 
+GREY = make.ramp(top=255, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("said", ["YBR_FULL_422", "YBR_FULL", "rgb", " RGB"])
+def test_grey_pictures_stored_as_rgb_are_read_whatever_they_are_said_to_be(tmp_path, said):
+    assert np.array_equal(read(tmp_path, make.dataset(np.dstack([GREY] * 3), 8, said)).pixels, GREY)
+
+
+def test_colour_without_a_planar_configuration(tmp_path):
+    ds = make.dataset(np.dstack([GREY] * 3), 8, "RGB")
+    del ds.PlanarConfiguration
+    assert np.array_equal(read(tmp_path, ds).pixels, GREY)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_photometric_interpretation_in_small_letters(tmp_path, photometric):
+    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP, photometric=photometric))
+    path.write_bytes(path.read_bytes().replace(photometric.encode(), photometric.lower().encode()))
+    assert np.array_equal(radiograph.read(path).pixels, 4095 - RAMP if photometric == "MONOCHROME1" else RAMP)
+
+
+@pytest.mark.parametrize("mode", ["grey", "colour"])
+@pytest.mark.parametrize("place", [20, 50, 80])
+def test_damaged_jpeg_pixels_are_refused(tmp_path, mode, place):
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 256, (96, 128)).astype(np.uint8)
+    pixels = grey if mode == "grey" else np.dstack([grey] * 3)
+    ds = make.dataset(pixels, 8, "MONOCHROME2" if mode == "grey" else "RGB")
+    path = make.compress(make.save(tmp_path / "film.dcm", ds), "JPEG baseline")
+    radiograph.read(path)
+    whole = path.read_bytes()
+    scan = whole.rindex(b"\xff\xda") + 14
+    at = scan + (len(whole) - scan) * place // 100
+    path.write_bytes(whole[:at] + bytes(300) + whole[at + 300 :])
+    with pytest.raises(Unreadable, match=r"film.dcm: holds truncated or damaged JPEG pixels .*; get the whole file\."):
+        radiograph.read(path)
+
+
+def test_what_the_library_says_is_told_without_what_the_file_holds(tmp_path):
+    path = tmp_path / "film.dcm"
+    path.write_bytes(b"Secret^Patient 19991231 Li MONOCHROME9")
+    for said, told in (
+        ("Unknown 'Interpretation' value 'monochrome9'", "ValueError: Unknown ... value"),
+        ("Missing required element: (0028,0006)", "ValueError: Missing required element: (0028,0006)"),
+        ("could not convert Secret to a date, nor 19991231", "ValueError: could not convert ... to a date, nor"),
+        ("no number: Li", "ValueError: no number:"),
+        ("M\u00fcller", "ValueError: ller"),  # a file in Latin-1 holds what is left of it, this one does not
+        ("Secret", "ValueError"),
+    ):
+        assert library_reason(ValueError(said), path) == told
+    path.write_bytes(DEFLATED + b"anything")
+    assert library_reason(ValueError("no Secret"), path) == "ValueError"
+
+
 @pytest.mark.parametrize(
     "header,expected",
     [
@@ -244,6 +337,7 @@ def test_a_frontal_film_hangs_as_it_should_however_it_is_stored(tmp_path, orient
     path = make.save(tmp_path / "film.dcm", ds)
     film = radiograph.read(make.compress(path, syntax) if syntax else path)
     assert np.array_equal(film.pixels, RAMP) and film.spacing_mm == (0.2, 0.1)
+    assert np.array_equal(turn.upright(pixels, film.orientation), RAMP)  # what masks on the stored pixels are turned by
     assert film.pixels.flags.c_contiguous  # torch takes no other strides
 
 
@@ -257,6 +351,7 @@ def test_a_frontal_film_hangs_as_it_should_however_it_is_stored(tmp_path, orient
         ({"ViewPosition": "LL"}, False),
         ({"ViewPosition": "RLO"}, False),
         ({"ViewPosition": "LATERAL"}, False),
+        ({"ViewPosition": " lateral "}, False),
         ({"PatientOrientation": ""}, False),
         ({"PatientOrientation": "R"}, False),
         ({"PatientOrientation": ["R", "F", "H"]}, False),
@@ -270,6 +365,42 @@ def test_a_frontal_film_hangs_as_it_should_however_it_is_stored(tmp_path, orient
 def test_only_a_plain_orientation_of_a_frontal_film_turns_it(tmp_path, told, turned):
     film = read(tmp_path, make.dataset(RAMP, **{"PatientOrientation": ["R", "F"]} | told))
     assert np.array_equal(film.pixels, RAMP[:, ::-1] if turned else RAMP)
+
+
+def code(value):
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", "whatever"
+    return [item]
+
+
+VIEWS = {
+    "AP": ({"ViewPosition": "AP"}, "AP"),
+    "PA in small letters": ({"ViewPosition": "pa"}, "PA"),
+    **{name: ({"ViewPosition": name}, "lateral") for name in ("LL", "RL", "LATERAL", "LAT")},
+    **{name: ({"ViewPosition": name}, "oblique") for name in ("LLO", "RLO")},
+    **{name: ({"ViewPosition": name}, None) for name in ("LLD", "RLD", "CHEST", "")},  # decubitus is frontal
+    "code of PA": ({"ViewCodeSequence": code("272479007")}, "PA"),
+    "code of a left lateral": ({"ViewCodeSequence": code("399173006")}, "lateral"),
+    "old code of a lateral": ({"ViewCodeSequence": code("R-102CD")}, "lateral"),
+    "position before code": ({"ViewPosition": "AP", "ViewCodeSequence": code("399173006")}, "AP"),
+    "front to the right": ({"PatientOrientation": ["A", "F"]}, "lateral"),
+    "front to the left": ({"PatientOrientation": ["P", "F"]}, "lateral"),
+    "position before orientation": ({"PatientOrientation": ["P", "F"], "ViewPosition": "PA"}, "PA"),
+    "nothing": ({}, None),
+}
+
+
+@pytest.mark.parametrize("told", VIEWS)
+def test_the_view_is_told_and_only_frontal_ones_are_taken(tmp_path, told):
+    header, view = VIEWS[told]
+    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP, **header))
+    assert radiograph.read(path).view == view
+    if view in ("lateral", "oblique"):
+        with pytest.raises(radiograph.NotFrontal, match=f"film.dcm: its view is {view} by its header; .*\\.") as caught:
+            radiograph.read_frontal(path)
+        assert caught.value.view == view
+    else:
+        assert np.array_equal(radiograph.read_frontal(path).pixels, RAMP)
 
 
 def test_padding_turns_with_its_film(tmp_path):

@@ -1,8 +1,10 @@
 """Every raster format and the JSRT .IMG, told by content; what is no radiograph is refused in a sentence."""
 
+import gzip
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import dicom_files as make
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 
 from cxr.reading import radiograph
 from cxr.reading.radiograph import Unreadable
@@ -115,11 +117,53 @@ def test_jpeg(tmp_path, mode):
     assert np.abs(film.pixels.astype(int) - grey).max() <= 6
 
 
-def test_a_camera_turned_picture_stands_upright(tmp_path):
+def turned_tiff(orientation):
+    """A TIFF of 16-bit colour with EXIF's orientation, which no library here writes."""
+    tiff = bytearray(cv2.imencode(".tif", np.dstack([GREY16] * 3))[1].tobytes())
+    start = struct.unpack("<I", tiff[4:8])[0]
+    count = struct.unpack("<H", tiff[start : start + 2])[0]
+    entries = [bytes(tiff[start + 2 + 12 * i : start + 14 + 12 * i]) for i in range(count)]
+    entries.append(struct.pack("<HHIHH", 274, 3, 1, orientation, 0))
+    tiff += bytes(len(tiff) % 2)
+    tiff[4:8] = struct.pack("<I", len(tiff))
+    entries.sort(key=lambda entry: struct.unpack("<H", entry[:2])[0])
+    return bytes(tiff) + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+
+
+def turned_deep_png(orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
-    film = radiograph.read(write(tmp_path / "x.png", pillow(GREY8, "PNG", exif=exif)))
-    assert np.array_equal(film.pixels, np.rot90(GREY8, -1))
+    exif[274] = orientation
+    whole = EXACT["PNG 16 RGB"][0]
+    chunk = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    return whole[:33] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + whole[33:]
+
+
+def turned(kind, orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    if kind == "TIFF":
+        return pillow(GREY8, kind, tiffinfo={274: orientation})
+    return pillow(np.dstack([GREY8] * 3), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "PNG 16 RGB", "TIFF 16 RGB"])
+def test_a_turned_picture_stands_upright(tmp_path, kind, orientation):
+    if "16" in kind:
+        stored, data = GREY16, turned_tiff(orientation) if "TIFF" in kind else turned_deep_png(orientation)
+    else:
+        stored, data = GREY8, turned(kind, orientation)
+    # what Pillow makes of the places of the pixels, in 32 bits
+    places = Image.fromarray(np.arange(stored.size, dtype=np.int32).reshape(stored.shape))
+    places.getexif()[274] = orientation
+    upright = stored.ravel()[np.asarray(ImageOps.exif_transpose(places))]
+    film = radiograph.read(write(tmp_path / "x", data))
+    assert np.array_equal(film.pixels, upright) and film.orientation == orientation
+
+
+def test_damaged_exif_costs_the_turn_alone(tmp_path):
+    film = radiograph.read(write(tmp_path / "x.png", pillow(GREY8, "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")))
+    assert np.array_equal(film.pixels, GREY8) and film.orientation == 1
 
 
 def test_colour_is_weighed_by_brightness(tmp_path):
@@ -168,7 +212,7 @@ REFUSED = {
     "narrow": (pillow(GREY8[:, :20], "PNG"), "48 x 20"),
     "flat": (pillow(GREY8 * 0 + 9, "PNG"), "one grey level"),
     "flat IMG": (jsrt(np.full((2048, 2048), 9)), "one grey level"),
-    "npy": (b"\x93NUMPY\x01\0" + bytes(120), "is none of"),
+    "npy": (b"\x93NUMPY\x01\0" + bytes(120), "is a NumPy array"),
 }
 
 
@@ -180,6 +224,117 @@ def test_refusals_name_file_and_cause(tmp_path, what):
         radiograph.read(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and message.endswith(".") and "\n" not in message
+
+
+def noise(height=96, width=128):
+    rng = np.random.default_rng(0)
+    return cv2.GaussianBlur(rng.integers(0, 256, (height, width)).astype(np.uint8), (0, 0), 1.5) * 3
+
+
+def rubbish(data, start, length, place):
+    at = start + (len(data) - start - length) * place // 100
+    return data[:at] + bytes(length) + data[at + length :]
+
+
+@pytest.mark.parametrize("place", [5, 25, 50, 75, 90])
+@pytest.mark.parametrize("mode,options", [("L", {}), ("RGB", {}), ("L", {"restart_marker_rows": 2})])
+def test_a_jpeg_with_a_block_of_nought_or_cut_short_is_refused(tmp_path, mode, options, place):
+    whole = pillow(Image.fromarray(noise()).convert(mode), "JPEG", quality=95, **options)
+    radiograph.read(write(tmp_path / "x.jpg", whole))
+    scan = whole.index(b"\xff\xda") + 16
+    cut = whole[: scan + (len(whole) - scan) * place // 100]
+    for damaged in (rubbish(whole, scan, 200, place), cut + b"\xff\xd9", cut):
+        with pytest.raises(Unreadable, match=r"is a truncated or damaged JPEG.*; get the whole file\."):
+            radiograph.read(write(tmp_path / "x.jpg", damaged))
+
+
+def test_a_progressive_jpeg_cut_short_is_refused(tmp_path):
+    whole = pillow(noise(), "JPEG", quality=95, progressive=True)
+    radiograph.read(write(tmp_path / "x.jpg", whole))
+    scan = whole.index(b"\xff\xda") + 16
+    with pytest.raises(Unreadable, match="truncated or damaged JPEG"):
+        radiograph.read(write(tmp_path / "x.jpg", whole[: scan + 50] + b"\xff\xd9"))
+
+
+@pytest.mark.parametrize(
+    "bits,colour,dtype,channels", [(16, 0, ">u2", 1), (8, 0, "u1", 1), (8, 2, "u1", 3), (16, 2, ">u2", 3)]
+)
+@pytest.mark.parametrize("rows", [47, 30, 1])
+def test_a_png_with_rows_missing_is_refused(tmp_path, bits, colour, dtype, channels, rows):
+    pixels = np.repeat((GREY16 >> (16 - bits)).astype(dtype)[..., None], channels, 2)
+    whole = png(bits, colour, [row.tobytes() for row in pixels])
+    assert radiograph.read(write(tmp_path / "x.png", whole)).pixels.shape == (48, 64)
+    short = png(bits, colour, [row.tobytes() for row in pixels[:rows]])
+    header = struct.pack(">II", 64, 48) + whole[24:29]
+    short = short[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + short[33:]
+    with pytest.raises(Unreadable, match="truncated or damaged PNG .* bytes of pixels are there"):
+        radiograph.read(write(tmp_path / "x.png", short))
+
+
+@pytest.mark.parametrize("kind", ["PNG 8", "PNG 16", "PNG 16 RGB", "PNG palette", "PNG 1 bit"])
+def test_a_flipped_bit_in_the_pixels_of_a_png_is_refused(tmp_path, kind):
+    whole = EXACT[kind][0]
+    for at in range(whole.index(b"IDAT") + 4, len(whole) - 16, 97):
+        damaged = bytearray(whole)
+        damaged[at] ^= 16
+        with pytest.raises(Unreadable, match="truncated or damaged PNG"):
+            radiograph.read(write(tmp_path / "x.png", bytes(damaged)))
+
+
+def test_an_interlaced_png_is_whole(tmp_path):
+    picture = make.ramp(45, 61, 255, np.uint8)
+    path = tmp_path / "x.png"
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    rows = [b"\0" + row.tobytes() for x, y, dx, dy in passes for row in picture[y::dy, x::dx]]
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    def interlaced(rows):
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", 61, 45, 8, 0, 0, 0, 1))
+        return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b"")
+
+    assert np.array_equal(radiograph.read(write(path, interlaced(rows))).pixels, picture)
+    with pytest.raises(Unreadable, match="damaged PNG"):
+        radiograph.read(write(path, interlaced(rows[:-1])))
+
+
+def test_whole_pictures_with_megabytes_of_text_or_profile_are_read(tmp_path):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("XML:com.adobe.xmp", "x" * (3 << 20), zip=True)
+    profile = np.random.default_rng(0).bytes(1 << 20) + bytes(4 << 20)
+    for options in ({"pnginfo": text}, {"icc_profile": profile}):
+        path = write(tmp_path / "x.png", pillow(GREY8, "PNG", **options))
+        assert np.array_equal(radiograph.read(path).pixels, GREY8)
+    path = write(
+        tmp_path / "x.jpg", pillow(noise(), "JPEG", quality=95, icc_profile=profile[: 2 << 20], xmp=b"x" * 60000)
+    )
+    assert np.abs(radiograph.read(path).pixels.astype(int) - noise()).mean() < 3
+
+
+def nifti(version):
+    header = bytearray(352 if version == 1 else 544)
+    header[:4] = struct.pack("<i", len(header) - 4)
+    place, magic = (344, b"n+1\0") if version == 1 else (4, b"n+2\0")
+    header[place : place + 4] = magic
+    return bytes(header) + bytes(4096)
+
+
+FOREIGN = {
+    "NIfTI": (nifti(1), "a NIfTI volume"),
+    "NIfTI 2": (nifti(2), "a NIfTI volume"),
+    "NIfTI gz": (gzip.compress(nifti(1)), "a NIfTI volume"),
+    "NRRD": (b"NRRD0004\ntype: short\ndimension: 2\nsizes: 64 48\nencoding: raw\n\n" + bytes(6144), "an NRRD volume"),
+    "MHA": (b"ObjectType = Image\nNDims = 2\nDimSize = 64 48\nElementDataFile = LOCAL\n" + bytes(6144), "a MetaImage"),
+    "MHD": (b"NDims = 2\nDimSize = 64 48\nElementDataFile = x.raw\n", "a MetaImage"),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_volumes_are_named_as_what_they_are(tmp_path, what):
+    data, name = FOREIGN[what]
+    with pytest.raises(Unreadable, match=f"is {name}.*; export the radiograph as DICOM or as a grey PNG\\."):
+        radiograph.read(write(tmp_path / "x", data))
 
 
 def test_missing_files_and_folders(tmp_path):
@@ -217,6 +372,42 @@ def test_damaged_bytes_raise_nothing_else(tmp_path, kind, data):
         assert str(error).startswith(f"{tmp_path / 'film'}: ")
     else:
         assert film.pixels.ndim == 2 and film.pixels.dtype in (np.uint8, np.uint16)
+
+
+@pytest.mark.parametrize(
+    "name,case",
+    [
+        ("a.jpeg", "a"),
+        ("JPCNN026.IMG", "JPCNN026"),
+        ("1.CXR.pdf-003-fig4b.png", "1.CXR.pdf-003-fig4b"),
+        ("1.2.840.10008", "1.2.840.10008"),
+        ("film", "film"),
+        ("x.DCM", "x"),
+        ("noext.", "noext."),
+        (".png", ".png"),
+        ("a.b.tiff", "a.b"),
+        ("notes.txt", "notes.txt"),
+        *((f"a.b{end}", "a.b") for end in (".jfif", ".webp", ".JPE", ".j2k", ".jp2", ".jpx", ".apng", ".dib")),
+    ],
+)
+def test_a_case_is_named_after_its_file_without_the_suffix_of_any_format(name, case):
+    assert radiograph.case_of(name) == radiograph.case_of(f"some/folder/{name}") == case
+    assert radiograph.case_of(Path("C:\\films") / name) == radiograph.case_of(f"C:\\films\\{name}") == case
+
+
+def test_every_suffix_names_a_format_that_is_read_and_none_is_passed_over(tmp_path):
+    for suffix in radiograph.SUFFIXES:
+        write(tmp_path / f"x{suffix}", EXACT["PNG 8"][0])
+    taken, passed_over = radiograph.find([tmp_path])
+    assert len(taken) == len(radiograph.SUFFIXES) and passed_over == []
+
+
+def test_thumbnails_of_other_systems_are_no_radiographs(tmp_path):
+    for name in ("@eaDir/x.png/SYNOPHOTO_THUMB_M.jpg", ".AppleDouble/x.png", "__MACOSX/._x.png", "in/@eaDir/y.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / name, EXACT["PNG 8"][0])
+    film = write(tmp_path / "x.png", EXACT["PNG 8"][0])
+    assert radiograph.find([tmp_path]) == ([film], [])
 
 
 def test_find(tmp_path):

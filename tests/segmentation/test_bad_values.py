@@ -1,7 +1,6 @@
 """Settings and files that no result could follow from: one sentence, and nothing lost or left behind."""
 
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -96,9 +95,3 @@ def test_an_overlay_that_cannot_be_written_is_no_success(films, tmp_path):
     p[0], p[2, 2:6, 5:7], p[3, 2:6, 1:3] = 0.5, 1.0, 1.0
     with pytest.raises(OSError, match="overlay.png could not be written"):
         inference.finish(job, segment.prepare(film, settings), p, settings)
-
-
-def test_names_lose_the_suffix_of_any_format_that_is_read():
-    for suffix in (".webp", ".j2k", ".JPE", ".jfif", ".dcm", ".IMG"):
-        assert masks_csv.case_name(Path(f"a.b{suffix}")) == "a.b"
-    assert masks_csv.case_name(Path("1.2.840.10008")) == "1.2.840.10008"

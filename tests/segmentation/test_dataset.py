@@ -10,7 +10,7 @@ from conftest import ROOT
 from PIL import Image
 
 from cxr.settings import config
-from segmentation import dataset, header, transforms, validation
+from segmentation import dataset, drawn_masks, header, transforms, validation
 
 COHORT = ROOT.parent / "shared" / "cxr" / "cohort.csv"
 NAMES = [f"JPCLN{i:03d}" for i in range(1, 155)] + [f"JPCNN{i:03d}" for i in range(1, 94)]
@@ -155,12 +155,12 @@ def test_a_damaged_mask_is_told_not_raised_through(tmp_path, cut):
         whole = path.read_bytes()
         path.write_bytes(whole[:cut])
         try:
-            dataset.read_mask(path)  # a gif that lacks its last byte may still be read
+            drawn_masks.read(path)  # a gif that lacks its last byte may still be read
         except dataset.BadData as fault:
             assert str(path) in str(fault)
         path.write_bytes(whole[: max(cut, 0)] + b"\xff\0" * 40 + whole[max(cut, 0) + 80 :])
         try:
-            dataset.read_mask(path)
+            drawn_masks.read(path)
         except dataset.BadData as fault:
             assert str(path) in str(fault)
 
@@ -191,7 +191,7 @@ def test_organ_masks_of_any_height(tmp_path, top, kind):
     for value, organ in enumerate(("heart", "left", "right"), 1):
         write(tmp_path / "masks" / organ / "a.png", ((labels == value) * top).astype(kind))
     (case,) = dataset.image_folder(tmp_path / "images", tmp_path / "masks")
-    found = dataset.truth(case)
+    found = drawn_masks.truth(case.masks)
     for value, organ in enumerate(("heart", "left", "right"), 1):
         np.testing.assert_array_equal(found[organ], labels == value)
 
@@ -201,7 +201,7 @@ def test_lungs_against_nought_evaluate_but_do_not_train(tmp_path):
     write(tmp_path / "images" / "a.png", film)
     write(tmp_path / "masks" / "a.png", np.where(labels >= 2, 255, 0).astype(np.uint8))
     (case,) = dataset.image_folder(tmp_path / "images", tmp_path / "masks")
-    found = dataset.truth(case)
+    found = drawn_masks.truth(case.masks)
     assert list(found) == ["lungs"]
     np.testing.assert_array_equal(found["lungs"], labels >= 2)
     with pytest.raises(dataset.BadData, match="a.png needs masks of left and right lung.*not only of lungs"):
@@ -235,7 +235,7 @@ def test_montgomery_layout(tmp_path):
             write(tmp_path / "MontgomerySet" / "ManualMask" / folder / f"{name}.png", mask)
     cases = dataset.montgomery(tmp_path)
     assert [case.name for case in cases] == ["MCUCXR_0001_0", "MCUCXR_0104_1"]
-    found = dataset.truth(cases[0])
+    found = drawn_masks.truth(cases[0].masks)
     assert set(found) == {"left", "right", "lungs"}
     np.testing.assert_array_equal(found["lungs"], labels >= 2)
     np.testing.assert_array_equal(found["left"], labels == 2)

@@ -3,14 +3,17 @@
 import shutil
 
 import cv2
+import dicom_files
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import TINY
 from lightning_fabric import Fabric
+from PIL import Image
 
+from cxr.reading import radiograph
 from cxr.settings import config
-from segmentation import dataset, evaluate, header
+from segmentation import dataset, evaluate, header, transforms
 from segmentation import weights as weight_files
 
 EVALUATE = "segmentation/evaluate.py"
@@ -174,3 +177,77 @@ def test_what_cannot_start_says_why(films, weights, tmp_path, call, words, code,
     done = call(EVALUATE, f"dir_data_root={films}", *weights, *words, "-o", tmp_path / "out")
     assert done.code == code and told in done.err
     assert not (tmp_path / "out").exists()
+
+
+def rows_of(films, where, weights, own, write):
+    """Metrics of the network's own labels as truth, both written by `write`(folder, film, labels)."""
+    for folder in ("images", "masks"):
+        (where / folder).mkdir(parents=True)
+    for film in sorted((films / "JSRT").iterdir())[:2]:
+        write(where, film, own[film.stem])
+    rows, faults = measure(dataset.image_folder(where / "images", where / "masks"), weights)
+    assert faults == [] and len(rows) == 2
+    return rows
+
+
+def save_mask(where, film, labels):
+    cv2.imwrite(str(where / "masks" / f"{film.stem}.png"), labels)
+
+
+def as_exif_turns_it(where, film, labels):
+    exif = Image.Exif()
+    exif[274] = 6  # turned by a quarter clockwise to stand upright, so stored turned the other way
+    pixels = np.rot90(radiograph.read(film).pixels)
+    Image.fromarray((pixels >> 8).astype(np.uint8)).save(where / "images" / f"{film.stem}.png", exif=exif)
+    save_mask(where, film, np.rot90(labels))
+
+
+def as_a_mirrored_dicom(where, film, labels):
+    pixels = np.ascontiguousarray(radiograph.read(film).pixels[:, ::-1])
+    header = {"PatientOrientation": ["R", "F"], "ViewPosition": "PA"}
+    dicom_files.save(where / "images" / f"{film.stem}.dcm", dicom_files.dataset(pixels, 16, **header))
+    save_mask(where, film, labels[:, ::-1])
+
+
+@pytest.mark.parametrize("write", [as_exif_turns_it, as_a_mirrored_dicom])
+def test_masks_on_the_stored_pixels_are_compared_upright(films, weights, tmp_path, call, write, capsys):
+    own = own_labels(films, weights, tmp_path, call)
+    capsys.readouterr()
+    rows = rows_of(films, tmp_path / "turned", weights, own, write)
+    for row in rows:
+        assert row["jaccard_lungs_union"] > 0.95  # 8 of 16 bits, in one of them
+    said = capsys.readouterr().out
+    assert "Note: 2 of 2 radiographs are turned upright by EXIF or PatientOrientation; their masks" in said
+
+
+def test_a_mask_smaller_than_its_radiograph_is_compared_without_a_shift(films, weights, tmp_path, call):
+    """Mirrored truth and prediction have the same figures; taken a quarter of a pixel off they have not."""
+    own = own_labels(films, weights, tmp_path, call)
+    halved = {
+        name: transforms.resized_labels(labels == np.array([1, 2, 3])[:, None, None], 64, 64)
+        for name, labels in own.items()
+    }
+
+    def write(where, film, labels):
+        shutil.copy(film, where / "images" / film.name)
+        save_mask(where, film, halved[film.stem])
+
+    for row in rows_of(films, tmp_path / "half", weights, own, write):
+        assert row["jaccard_lungs_union"] == 1
+
+
+def test_masks_that_are_not_understood_are_faults_by_name(films, weights, tmp_path, call):
+    images, masks = label_folder(films, tmp_path, lambda film: np.arange(128 * 128).reshape(128, 128) % 7)
+    done = call(EVALUATE, "-i", images, "-m", masks, "-o", tmp_path / "out", *weights)
+    assert done.code == 1 and done.err.count("which are not understood; save labels as a grey or palette PNG") == 2
+
+
+def test_hearts_alone_are_compared(films, weights, tmp_path, call):
+    own = own_labels(films, weights, tmp_path, call)
+    (tmp_path / "masks" / "heart").mkdir(parents=True)
+    (tmp_path / "images").mkdir()
+    film = sorted((films / "JSRT").iterdir())[0]
+    shutil.copy(film, tmp_path / "images" / film.name)
+    cv2.imwrite(str(tmp_path / "masks" / "heart" / f"{film.stem}.png"), (own[film.stem] == 1) * np.uint8(255))
+    rows, faults = measure(dataset.image_folder(tmp_path / "images", tmp_path / "masks"), weights)
+    assert faults == [] and {name for name in rows[0] if name.startswith("jaccard")} == {"jaccard_heart"}

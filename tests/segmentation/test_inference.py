@@ -14,7 +14,10 @@ from conftest import ROOT, TINY, run
 from killed_runs import KILLER
 from PIL import Image
 
+from classification import header
+from classification.splitting import known
 from cxr import pairs
+from cxr.settings import config
 
 INFER = "segmentation/inference.py"
 GOOD = {
@@ -202,6 +205,20 @@ def test_uint8_images_without_overlays_from_another_folder(whole, films, tmp_pat
         assert not list(out.glob("*.png")) and np.load(out / "one.image.npy").dtype == np.uint8
         image, _ = pairs.load(out, "one", allow_empty=True)
         assert image.max() > 200
+
+
+def test_views_stand_in_the_table_and_laterals_fail_with_the_reason(whole, films, tmp_path, call):
+    pixels = np.asarray(Image.open(sorted((films / "JSRT").iterdir())[5])).astype(np.uint16) >> 4
+    (tmp_path / "in").mkdir()
+    for name, view in (("a", "AP"), ("b", "LL"), ("c", "PA"), ("d", ""), ("e", "RLO")):
+        dicom_files.save(tmp_path / "in" / f"{name}.dcm", dicom_files.dataset(pixels, ViewPosition=view))
+    done = call(INFER, "-i", tmp_path / "in", "-o", tmp_path / "out", *whole.words)
+    rows = table(tmp_path / "out").set_index("case")
+    assert done.code == 1 and dict(rows.view) == {"a": "AP", "b": "lateral", "c": "PA", "d": "", "e": "oblique"}
+    assert {case for case in rows.index if rows.status[case] == "failed"} == {"b", "e"}
+    assert rows.reason["b"].endswith("b.dcm: its view is lateral by its header; give frontal radiographs only.")
+    assert pairs.find(tmp_path / "out" / "in") == ["a", "c", "d"]
+    assert known.films(tmp_path / "out", config.load(header, [])[0])["in", "a"]["status"] in ("ok", "flagged")
 
 
 def test_output_among_the_input_is_not_segmented_again(whole, films, tmp_path, call):

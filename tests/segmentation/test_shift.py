@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from conftest import TINY
 
-from segmentation import dataset, shift
+from segmentation import dataset, drawn_masks, shift
 
 SHIFT = "segmentation/shift.py"
 
@@ -37,7 +37,7 @@ def test_an_unknown_shift_is_named(films, call):
 
 
 def test_lungs_without_sides_are_divided_by_their_middle(films):
-    truth = dataset.truth(dataset.jsrt(films)[0])
+    truth = drawn_masks.truth(dataset.jsrt(films)[0].masks)
     known = shift.label_map(truth, truth["lungs"].shape)
     guessed = shift.label_map({"lungs": truth["lungs"]}, truth["lungs"].shape)
     both = (known >= 2) & (guessed >= 2)

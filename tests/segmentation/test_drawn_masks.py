@@ -1,0 +1,132 @@
+"""Masks of every kind that people draw: read, refused by name with the remedy, turned with their radiograph."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr.reading import turn
+from segmentation import drawn_masks, transforms
+from segmentation.drawn_masks import BadData
+
+REMEDY = "save labels as a grey or palette PNG with 0 background, 1 heart, 2 left and 3 right lung"
+
+
+def labels(height=96, width=80):
+    drawn = np.zeros((height, width), np.uint8)
+    drawn[20:70, 8:30], drawn[24:76, 50:70], drawn[50:72, 34:52] = 3, 2, 1
+    return drawn
+
+
+def save(folder, array, mode=None, **options):
+    path = folder / "mask.png"
+    image = Image.fromarray(array) if mode is None else Image.fromarray(array, mode)
+    image.save(path, **options)
+    return path
+
+
+def one(path):
+    return drawn_masks.truth({"labels": path})
+
+
+LUNGS = labels() >= 2
+COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+SIX = labels() + np.where(labels(), 2, 0).astype(np.uint8)
+SIX[2:9, 2:60], SIX[10:14, 2:60] = 1, 2
+NOT_UNDERSTOOD = {
+    "six labels": (SIX, r"holds the values 0, 1, 2, 3, 4, 5, which are not understood"),
+    "labels drawn bright": (labels() * 85, r"holds the values 0, 85, 170, 255, which are not understood"),
+    "colours": (COLOURS[labels()], "is a mask in colours"),
+    "alpha": (np.dstack([np.full(LUNGS.shape, 255, np.uint8)] * 3 + [LUNGS.astype(np.uint8) * 255]), "transparency"),
+    "grey and alpha": (np.dstack([LUNGS.astype(np.uint8) * 255, LUNGS.astype(np.uint8) * 255]), "transparency"),
+    "lungs as 1 and 2": (
+        np.where(labels() >= 2, labels() - 1, 0).astype(np.uint8),
+        "holds the labels 0, 1, 2, so a left",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_UNDERSTOOD)
+def test_what_is_not_understood_is_refused_by_name_with_the_remedy(tmp_path, kind):
+    array, words = NOT_UNDERSTOOD[kind]
+    path = save(tmp_path, array)
+    with pytest.raises(BadData, match=words) as caught:
+        one(path)
+    assert str(caught.value).startswith(f"{path} ") and REMEDY in str(caught.value) and str(caught.value)[-1] == "."
+
+
+UNDERSTOOD = {
+    "0 and 255": LUNGS.astype(np.uint8) * 255,
+    "0 and 1": LUNGS.astype(np.uint8),
+    "boolean": LUNGS,
+    "16 bits": LUNGS.astype(np.uint16) * 65535,
+    "grey in three channels": np.dstack([LUNGS.astype(np.uint8) * 255] * 3),
+    "all opaque": np.dstack([LUNGS.astype(np.uint8) * 255] * 3 + [np.full(LUNGS.shape, 255, np.uint8)]),
+}
+
+
+@pytest.mark.parametrize("kind", UNDERSTOOD)
+def test_lungs_against_nought(tmp_path, kind):
+    found = one(save(tmp_path, UNDERSTOOD[kind]))
+    assert list(found) == ["lungs"] and np.array_equal(found["lungs"], LUNGS)
+
+
+def test_soft_edges_are_cut_at_half(tmp_path):
+    large = np.kron(LUNGS, np.ones((8, 8), bool))
+    soft = cv2.GaussianBlur(large.astype(np.uint8) * 255, (0, 0), 1.5)
+    assert len(np.unique(soft)) > 50
+    assert (one(save(tmp_path, soft))["lungs"] == large).mean() > 0.999
+
+
+def test_labels_without_a_heart_do_not_say_that_there_is_none(tmp_path):
+    found = one(save(tmp_path, np.where(labels() == 1, 0, labels()).astype(np.uint8)))
+    assert set(found) == {"left", "right", "lungs"} and np.array_equal(found["left"], labels() == 2)
+
+
+def test_an_organ_alone_is_known_alone(tmp_path):
+    path = save(tmp_path, (labels() == 1).astype(np.uint8) * 255)
+    found = drawn_masks.truth({"heart": path})
+    assert list(found) == ["heart"] and np.array_equal(found["heart"], labels() == 1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_on_the_stored_pixels_are_turned_with_their_radiograph(tmp_path, orientation):
+    upright = turn.upright(labels(), orientation)
+    for scale in (1, 2):  # a mask may be smaller than its radiograph
+        found = drawn_masks.truth({"labels": save(tmp_path, labels()[::scale, ::scale])}, upright.shape, orientation)
+        assert np.array_equal(found["left"], (turn.upright(labels()[::scale, ::scale], orientation) == 2))
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_mask_that_fits_the_upright_radiograph_alone_stays(tmp_path, orientation):
+    upright = turn.upright(labels(), orientation)
+    found = drawn_masks.truth({"labels": save(tmp_path, upright)}, upright.shape, orientation)
+    assert np.array_equal(found["left"], upright == 2)
+
+
+def test_a_mask_with_exif_of_its_own_is_turned_by_that(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    found = drawn_masks.truth({"labels": save(tmp_path, labels(), exif=exif)}, (80, 96), 3)
+    assert np.array_equal(found["left"], turn.upright(labels(), 6) == 2)
+
+
+def test_a_damaged_png_is_no_mask(tmp_path):
+    path = save(tmp_path, np.random.default_rng(0).integers(0, 2, (64, 64)).astype(np.uint8))
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(b"IDAT") + 30] ^= 8
+    path.write_bytes(whole)
+    with pytest.raises(BadData, match=r"mask.png cannot be read as a mask: .*; save it as a grey PNG\."):
+        one(path)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_labels_come_to_a_smaller_grid_without_a_shift(factor):
+    small = labels()
+    large = np.kron(small, np.ones((factor, factor), np.uint8))
+    organs = large == np.array([1, 2, 3])[:, None, None]
+    assert np.array_equal(transforms.resized_labels(organs, *small.shape), small)
+    moved = np.roll(large, 1, axis=(0, 1)) == np.array([1, 2, 3])[:, None, None]
+    there = transforms.resized_labels(moved, *small.shape)
+    mirrored = transforms.resized_labels(moved[:, ::-1, ::-1], *small.shape)
+    assert np.array_equal(there, mirrored[::-1, ::-1])  # a shift would go the other way
