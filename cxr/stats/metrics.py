@@ -6,8 +6,9 @@ as `*_lungs_mean` and `*_lungs_union`. Left and right are the patient's.
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 from scipy.spatial import KDTree
+from skimage.measure import regionprops
+from skimage.segmentation import find_boundaries
 
 from cxr.labels import LEFT, ORGANS, RIGHT
 from cxr.stats import bootstrap
@@ -36,10 +37,10 @@ def boundary(a, b, spacing=(1, 1)):
 
 def _edge(mask):
     """(n, 2) row and column of the boundary pixels of a mask that is not empty."""
-    rows, columns = ndimage.find_objects(mask.astype(np.uint8))[0]
-    inside = mask[rows, columns].astype(bool)
-    edge = inside & ~ndimage.binary_erosion(inside)  # beyond the box counts as outside, so the image border does too
-    return np.argwhere(edge) + (rows.start, columns.start)
+    (region,) = regionprops(mask.astype(np.uint8))
+    # Framed, so that what lies beyond the image counts as outside
+    edge = find_boundaries(np.pad(region.image, 1), connectivity=1, mode="inner")[1:-1, 1:-1]
+    return np.argwhere(edge) + region.bbox[:2]
 
 
 def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
