@@ -6,11 +6,15 @@ import platform
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cxr import writing
 from cxr.settings import config
+
+# OpenCV is published under four names that hold the same module
+_CV2 = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+_SAME = {name: _CV2 for name in _CV2}
 
 
 def check(path: Path, settings, weights: Path, decisive: Sequence[str]) -> None:
@@ -40,6 +44,23 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def versions(packages: Sequence[str]) -> dict[str, str | None]:
+    """The version of each package under its own name; of OpenCV that distribution which is installed, and None for a
+    package that is there without being installed, such as one built by hand."""
+    found = {}
+    for package in packages:
+        names = _SAME.get(package, (package,))
+        for name in names:
+            try:
+                found[name] = version(name)
+                break
+            except PackageNotFoundError:
+                continue
+        else:
+            found[package] = None
+    return found
+
+
 def write(
     path: Path,
     settings,
@@ -59,7 +80,7 @@ def write(
         "device": str(fabric.device),
         "processes": fabric.world_size,
         "weights": {"file": str(weights), "sha256": digest(weights)},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "versions": {"python": platform.python_version()} | versions(packages),
         "settings": config.as_dict(settings),
     }
     writing.json(path, report)
