@@ -31,9 +31,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository root, so that imports are absolute
 
-import cv2  # noqa: E402
+import cv2
 
-from data.thorax import cases, formats  # noqa: E402
+from data.thorax import cases, formats
 
 MANIFEST = "phantom.json"
 TINY_JSRT, TINY_SIZE = 24, 384

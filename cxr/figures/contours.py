@@ -17,7 +17,7 @@ def overlay(image, labels, truth=None):
     image (H, W) grey 0..255, labels (H, W) 0..3, truth None or a label map whose contours are thin dashes. Returns
     (h, w, 3) uint8 RGB, no side above 1024 pixels.
     """
-    if labels.shape != image.shape or truth is not None and truth.shape != image.shape:
+    if labels.shape != image.shape or (truth is not None and truth.shape != image.shape):
         raise ValueError(f"Image {image.shape} and label map {labels.shape} differ in shape; draw a pair of one case.")
     scale = min(1, OVERLAY_SIDE / max(image.shape))
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))

@@ -22,7 +22,7 @@ def check(path: Path, settings, weights: Path, decisive: Sequence[str]) -> None:
 
     decisive are the settings that decide a case's result: cases made with other values do not belong into one folder.
     """
-    if not path.exists() or not any(path.parent.glob("*.csv")) and not any(path.parent.glob("*.jsonl")):
+    if not path.exists() or (not any(path.parent.glob("*.csv")) and not any(path.parent.glob("*.jsonl"))):
         return  # it holds no case yet: a run with a fault in its settings may have come so far
     try:
         earlier = json.loads(path.read_text())
