@@ -9,6 +9,8 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lightning_fabric import Fabric
+
 from cxr import writing
 from cxr.settings import config
 
@@ -17,7 +19,7 @@ _CV2 = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headle
 _SAME = {name: _CV2 for name in _CV2}
 
 
-def check(path: Path, settings, weights: Path, decisive: Sequence[str]) -> None:
+def check(path: Path, settings: config.Settings, weights: Path, decisive: Sequence[str]) -> None:
     """Raise ValueError if the report of an earlier run in this folder tells of other weights or other settings.
 
     decisive are the settings that decide a case's result: cases made with other values do not belong into one folder.
@@ -63,8 +65,8 @@ def versions(packages: Sequence[str]) -> dict[str, str | None]:
 
 def write(
     path: Path,
-    settings,
-    fabric,
+    settings: config.Settings,
+    fabric: Fabric,
     weights: Path,
     packages: Sequence[str],
     counts: dict | None = None,

@@ -4,6 +4,8 @@ A lung figure in the literature is sometimes the mean of left and right and some
 as `*_lungs_mean` and `*_lungs_union`. Left and right are the patient's.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
@@ -15,7 +17,7 @@ from cxr.stats import bootstrap
 from cxr.stats.overlap import dice, jaccard
 
 
-def boundary(a, b, spacing=(1, 1)):
+def boundary(a: np.ndarray, b: np.ndarray, spacing: Sequence[float] = (1, 1)) -> dict[str, float]:
     """Distances between the boundaries of two boolean (H, W) masks, in the unit of spacing = (row, column).
 
     The boundary is every pixel of the mask with a 4-neighbour outside it or outside the image. Returns
@@ -35,7 +37,7 @@ def boundary(a, b, spacing=(1, 1)):
     }
 
 
-def _edge(mask):
+def _edge(mask: np.ndarray) -> np.ndarray:
     """(n, 2) row and column of the boundary pixels of a mask that is not empty."""
     (region,) = regionprops(mask.astype(np.uint8))
     # Framed, so that what lies beyond the image counts as outside
@@ -43,7 +45,12 @@ def _edge(mask):
     return np.argwhere(edge) + region.bbox[:2]
 
 
-def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
+def organs(
+    predicted_labels: np.ndarray,
+    truth: Mapping[str, np.ndarray],
+    boundary: bool = False,
+    spacing: Sequence[float] = (1, 1),
+) -> dict[str, float]:
     """Every metric of one case as a flat dict of floats.
 
     predicted_labels (H, W) 0 background, 1 heart, 2 left, 3 right lung. truth: dict of boolean (H, W) masks with any
@@ -86,7 +93,9 @@ def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
 _boundary = boundary  # organs() has a switch of the same name
 
 
-def summarise(table, groups=None, repeats=bootstrap.RESAMPLES, seed=0):
+def summarise(
+    table: pd.DataFrame, groups: Sequence | None = None, repeats: int = bootstrap.RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
     """One row a numeric column of a per-case table: metric, n, mean, sd (n - 1), low, high, median.
 
     low and high bound the mean's 95 % bootstrap interval, over groups (len(table),) where given. NaN is left out of n.
