@@ -88,7 +88,6 @@ HEART = [
     (-92, 538),
     (-66, 490),
 ]
-HEART_CENTRE = (66.0, 632.0)
 HEART_WIDTH = 361.0
 
 
