@@ -1,0 +1,1 @@
+"""The published method restated plainly, and the project, timed side by side."""

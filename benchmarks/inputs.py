@@ -22,7 +22,7 @@ def films(folder: Path | None, work: Path, count: int, size: int) -> list[Path]:
     """The first `count` radiographs of a folder, or, without one, of a phantom of side `size`, drawn if need be."""
     if folder is None:
         folder = work / f"phantom-{size}-{count}"
-        if not len(list((folder / "JSRT").glob("*"))) == count:
+        if len(list((folder / "JSRT").glob("*"))) != count:
             words = f"--jsrt {count} --per-class 0 --size {size} -o".split()
             subprocess.run([sys.executable, ROOT / "data" / "make_phantom.py", *words, folder], check=True)
         folder = folder / "JSRT"

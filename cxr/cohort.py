@@ -44,7 +44,7 @@ class BadTable(ValueError):
     """A table of cases that cannot be used; the message is one sentence with the file and the remedy."""
 
 
-def read(path):
+def read(path: str | Path) -> pd.DataFrame:
     """The table in `path` as a DataFrame of str, "" where unknown, one row a row of the table, with COLUMNS.
 
     path: a workbook (.xls) as metadata.xls, all sheets one after the other, or a .csv. Columns, upper and lower case
@@ -90,7 +90,7 @@ def read(path):
     return frame
 
 
-def kermany_patient(name):
+def kermany_patient(name: str) -> str | None:
     """The patient in the name of a file of the Kermany set, as person12, IM-0379 or NORMAL2-IM-0441; None if none is.
 
     IM- and NORMAL2-IM- number patients independently. A person's bacterial and viral films, which may or may not be
@@ -100,12 +100,12 @@ def kermany_patient(name):
     return match[0].split("_")[0].removesuffix("-") if match and not match[4] else match[4] if match else None
 
 
-def known_set(source):
+def known_set(source: str) -> str | None:
     """The published cohort's name of a source, as "CoronaHack" for "kermany"; None for any other."""
     return _SET_OF_SOURCE.get(source.lower())
 
 
-def _row(place, cells, default_source):
+def _row(place: str, cells: dict[str, str], default_source: str) -> dict[str, str]:
     """A row's cells, a dict by column, as a dict by COLUMNS; patient is the bare id, "" if it is not known."""
     row = {name: cells.get(name, "") for name in COLUMNS}
     name = cells.get("path") or cells.get("filename") or cells.get("case", "")
@@ -128,7 +128,7 @@ def _row(place, cells, default_source):
     return row
 
 
-def _patient(known, name, patientid):
+def _patient(known: str | None, name: str, patientid: str) -> str:
     if known == "CoronaHack":
         return kermany_patient(name) or ""
     if known in ("JSRT", "NLM(MC)"):
@@ -136,7 +136,7 @@ def _patient(known, name, patientid):
     return _whole(patientid)
 
 
-def _resolve_patients(path, rows):
+def _resolve_patients(path: Path, rows: list[dict[str, str]]) -> int:
     """Turn each row's bare id into its patient; returns how many rows are left with a patient made up for them."""
     made_up = []
     for row in rows:
@@ -149,11 +149,11 @@ def _resolve_patients(path, rows):
     return sum(new and row["patient"] == old for new, row, old in zip(made_up, rows, before, strict=True))
 
 
-def _join_films(path, rows):
+def _join_films(path: Path, rows: list[dict[str, str]]) -> None:
     """Give the rows of one film one patient: those of a case and class, or of a name that occurs once on earth."""
     taken_for, films = {}, {}
 
-    def root(patient):
+    def root(patient: str) -> str:
         while taken_for.get(patient, patient) != patient:
             patient = taken_for[patient]
         return patient
@@ -171,7 +171,7 @@ def _join_films(path, rows):
         row["patient"] = root(row["patient"])
 
 
-def _check_names(place, names):
+def _check_names(place: str, names: list[str]) -> None:
     if not {"case", "path", "filename"} & set(names):
         raise BadTable(
             f"{place} has none of the columns case, path and filename, but {', '.join(names) or 'nothing'}; "
@@ -182,7 +182,7 @@ def _check_names(place, names):
         raise BadTable(f"{place} has the column {min(twice)} twice; delete or rename one.")
 
 
-def _text(path):
+def _text(path: Path) -> list[tuple]:
     """A .csv as one part: (place, source, column names, (row number, cells))."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -201,7 +201,7 @@ def _text(path):
     return [(str(path), "", names, rows)]
 
 
-def _workbook(path):
+def _workbook(path: Path) -> list[tuple]:
     """A workbook's sheets that are not empty, as _text gives its one; xlrd is used here and nowhere else."""
     try:
         with open(os.devnull, "w") as quiet:
@@ -221,12 +221,12 @@ def _workbook(path):
     ]
 
 
-def _cell(cell):
+def _cell(cell: xlrd.sheet.Cell) -> str:
     if cell.ctype in (xlrd.XL_CELL_TEXT, xlrd.XL_CELL_NUMBER, xlrd.XL_CELL_DATE):
         return _whole(str(cell.value).strip())
     return ""
 
 
-def _whole(text):
+def _whole(text: str) -> str:
     """Text without the .0 that tables give whole numbers."""
     return re.sub(r"^(-?\d+)\.0+$", r"\1", text.strip())

@@ -27,7 +27,7 @@ class BadPair(ValueError):
     """A pair that breaks the contract; the message is one sentence that names the case."""
 
 
-def check(case, image, mask, allow_empty=False):
+def check(case: str, image: np.ndarray, mask: np.ndarray, allow_empty: bool = False) -> None:
     """Raise BadPair unless image and mask are 2-D, of one shape, finite, image in 0..255, mask >= 0 and not empty."""
     for name, array in (("image", image), ("mask", mask)):
         if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "buif":
@@ -51,14 +51,22 @@ def check(case, image, mask, allow_empty=False):
         raise BadPair(f"{case}: the mask is empty (no lung was found); look at the radiograph, or leave the case out.")
 
 
-def binary(mask):
+def binary(mask: np.ndarray) -> np.ndarray:
     """Any mask, bool, 0/1, 0/255, float, as (H, W) uint8 0/1: what lies above half of its greatest value."""
     if mask.dtype == np.uint8 and mask.max() == 1:
         return np.ascontiguousarray(mask)
     return np.ascontiguousarray(mask > mask.max() / 2 if mask.dtype != bool else mask).astype(np.uint8)
 
 
-def save(folder, case, image, mask, labels=None, image_dtype="float32", allow_empty=False):
+def save(
+    folder: str | Path,
+    case: str,
+    image: np.ndarray,
+    mask: np.ndarray,
+    labels: np.ndarray | None = None,
+    image_dtype: str = "float32",
+    allow_empty: bool = False,
+) -> None:
     """Write a pair, and the label map where given, so that a kill leaves either the whole pair or none.
 
     image (H, W) grey 0..255; mask (H, W); labels (H, W) 0..3. image_dtype "float32", or "uint8" (rounded) for a
@@ -88,31 +96,31 @@ def save(folder, case, image, mask, labels=None, image_dtype="float32", allow_em
             (folder / f"{case}{LABELS}").unlink(missing_ok=True)
 
 
-def is_complete(folder, case):
+def is_complete(folder: str | Path, case: str) -> bool:
     """True when image and mask of the case are both there (written whole, by the order in which save() renames)."""
     return all((Path(folder) / f"{case}{end}").is_file() for end in (IMAGE, MASK))
 
 
-def find(folder):
+def find(folder: str | Path) -> list[str]:
     """Sorted names of the cases in the folder that have both an image and a mask."""
     images, masks = _names(folder)
     return sorted(images & masks)
 
 
-def halves(folder):
+def halves(folder: str | Path) -> list[str]:
     """Sorted names of the cases that have only one of image and mask: an interrupted run, or a file taken away."""
     images, masks = _names(folder)
     return sorted(images ^ masks)
 
 
-def load(folder, case, allow_empty=False):
+def load(folder: str | Path, case: str, allow_empty: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Read a pair of any dtype: image (H, W) float32 in 0..255, mask (H, W) uint8 0/1. Raises BadPair."""
     image, mask = _read(folder, case, IMAGE), _read(folder, case, MASK)
     check(case, image, mask, allow_empty)
     return image.astype(np.float32, copy=False), binary(mask)
 
 
-def load_labels(folder, case):
+def load_labels(folder: str | Path, case: str) -> np.ndarray | None:
     """Read the label map (H, W) uint8 of a case, or None where it has none. Raises BadPair."""
     if not (Path(folder) / f"{case}{LABELS}").is_file():
         return None
@@ -120,7 +128,7 @@ def load_labels(folder, case):
     return _checked_labels(case, labels, labels.shape)
 
 
-def _names(folder):
+def _names(folder: str | Path) -> tuple[set[str], ...]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}; write pairs there with segmentation/inference.py.")
@@ -128,7 +136,7 @@ def _names(folder):
     return tuple({name[: -len(end)] for name in names if name.endswith(end) and name != end} for end in (IMAGE, MASK))
 
 
-def _read(folder, case, end):
+def _read(folder: str | Path, case: str, end: str) -> np.ndarray:
     path = Path(folder) / f"{case}{end}"
     try:
         with open(path, "rb") as file:
@@ -139,7 +147,7 @@ def _read(folder, case, end):
         raise BadPair(f"{case}: {path} cannot be read ({error}); write the pair again.") from error
 
 
-def _checked_labels(case, labels, shape):
+def _checked_labels(case: str, labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if labels.ndim != 2 or labels.shape != shape or labels.dtype.kind not in "buif":
         raise BadPair(
             f"{case}: the label map must be a 2-D array of the image's shape {shape}, not {labels.dtype} "

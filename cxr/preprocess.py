@@ -10,7 +10,7 @@ LOOK_AT = 512  # pixels of the longer side; larger images are looked at in steps
 LEAST_LEFT = 0.2  # of the image: who finds less found no border
 
 
-def _counts(pixels, mask=None):
+def _counts(pixels: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Number of pixels at each grey level, exact: (256,) or (65536,) int64."""
     levels = 256 if pixels.dtype == np.uint8 else 65536
     if pixels.size < 1 << 24:  # calcHist counts in float32, exact only below 2**24
@@ -18,7 +18,7 @@ def _counts(pixels, mask=None):
     return np.bincount(pixels.ravel(), minlength=levels)
 
 
-def preprocess(pixels, gamma=0.5, box=None):
+def preprocess(pixels: np.ndarray, gamma: float = 0.5, box: tuple[int, int, int, int] | None = None) -> np.ndarray:
     """Equalise over the image's own grey levels, then gamma: 255 * cdf ** gamma.
 
     pixels: (H, W) uint8 or uint16, bone bright.  box: (top, bottom, left, right), half open; only what lies inside
@@ -44,7 +44,7 @@ def preprocess(pixels, gamma=0.5, box=None):
     return cv2.LUT(pixels, (255 * cdf**gamma).astype(np.float32))
 
 
-def content_box(pixels):
+def content_box(pixels: np.ndarray) -> tuple[int, int, int, int]:
     """(top, bottom, left, right), half open, of the picture within blank borders; the whole image if it has none.
 
     pixels: (H, W) uint8 or uint16.  A border is a run of lines along a side that are black, white, or one flat grey;
@@ -72,7 +72,7 @@ def content_box(pixels):
     )
 
 
-def _as_bytes(pixels):
+def _as_bytes(pixels: np.ndarray) -> np.ndarray:
     """(H, W) uint8 between the darkest and the brightest thousandth: a hot pixel must not set the scale."""
     counts = _counts(np.ascontiguousarray(pixels))
     low, high = np.searchsorted(np.cumsum(counts), [0.001 * pixels.size, 0.999 * pixels.size])
@@ -81,7 +81,7 @@ def _as_bytes(pixels):
     return cv2.LUT(np.ascontiguousarray(pixels), table)
 
 
-def _cuts(image, taken_off):
+def _cuts(image: np.ndarray, taken_off: list[int | None]) -> list[int]:
     """How many lines to take off at the top, bottom, left and right of an image (H, W) uint8; notes their greys.
 
     A frame within a frame is of another grey; what is nearly the grey just taken off is a picture that fades into it.
@@ -100,7 +100,7 @@ def _cuts(image, taken_off):
     return cuts
 
 
-def _border_level(edge):
+def _border_level(edge: np.ndarray) -> tuple[int, int] | None:
     """(level, tolerance) of the outermost line of a border, None where the line looks like a picture."""
     level = int(np.median(edge))
     spread = float(np.median(np.abs(edge.astype(np.int16) - level)))
@@ -111,11 +111,11 @@ def _border_level(edge):
     return level, tolerance
 
 
-def _extreme(level):
+def _extreme(level: int) -> bool:
     return level <= DARK or level >= 255 - DARK
 
 
-def _steps_off(image, side, cut, level):
+def _steps_off(image: np.ndarray, side: int, cut: int, level: int) -> bool:
     """Whether a grey border ends in a step, two lines on, rather than fading into the picture."""
     lines = image if side < 2 else image.T
     inside = min(cut + 2, len(lines) - 1)
@@ -123,7 +123,7 @@ def _steps_off(image, side, cut, level):
     return np.median(np.abs(line.astype(np.int16) - level)) > 2 * TOLERANCE
 
 
-def _picture_box(image, level, tolerance):
+def _picture_box(image: np.ndarray, level: int, tolerance: int) -> tuple[int, int, int, int]:
     """Blank lines (top, bottom, left, right) about the parts of an image that differ from `level` and are not small."""
     differs = cv2.inRange(image, max(level - tolerance, 0), min(level + tolerance, 255)) == 0
     _, _, stats, _ = cv2.connectedComponentsWithStats(differs.astype(np.uint8), connectivity=8)

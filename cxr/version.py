@@ -41,7 +41,7 @@ def text() -> str:
 
 
 class _Print(argparse.Action):
-    def __call__(self, parser, *_) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(text())
         parser.exit()
 

@@ -35,7 +35,7 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, path)  # noqa: PTH105 (tests stop a run here)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

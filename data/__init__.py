@@ -1,0 +1,1 @@
+"""Where radiographs come from: downloaded sets, and a synthetic cohort."""

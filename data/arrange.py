@@ -18,6 +18,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +34,7 @@ from segmentation import header  # noqa: E402
 FAULTS = ("missing", "ambiguous", "conflict")
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", type=Path, default=[], metavar="FOLDER", help="downloaded sets")
     parser.add_argument(
@@ -57,7 +58,7 @@ def main():
     sys.exit(1 if table.status.isin(FAULTS).any() else 0)
 
 
-def arrange(metadata, inputs, output, copy=False):
+def arrange(metadata: str | Path, inputs: Sequence[Path], output: Path, copy: bool = False) -> pd.DataFrame:
     """Put every radiograph of the table `metadata` that is found into `output`/<class>/, and write arrange.csv.
 
     Returns arrange.csv as a DataFrame: case, status, reason, class, patient, source, file, found. status is linked,
@@ -103,7 +104,9 @@ def arrange(metadata, inputs, output, copy=False):
     return table
 
 
-def place(case, files, folder, there, copy):
+def place(
+    case: dict[str, str], files: list[Path], folder: Path, there: dict[Path, dict], copy: bool
+) -> tuple[str, str, str]:
     """Link the one file of a case into its class folder; returns status, reason and the file.
 
     case: a row of cohort.read. files: the candidates. there: what lies in each class folder, which is kept up to date:
@@ -136,7 +139,7 @@ def place(case, files, folder, there, copy):
     return how, "", str(first)
 
 
-def link(file, target, copy):
+def link(file: Path, target: Path, copy: bool) -> str:
     """Make `target` the file, by a hard link, a symbolic one or a copy, whichever works first; returns the status."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for way in [] if copy else [os.link, os.symlink]:
@@ -152,17 +155,17 @@ def link(file, target, copy):
     return "copied"
 
 
-def same(one, other):
+def same(one: Path, other: Path) -> bool:
     """True for two files of the same bytes. A link whose file has gone is the same as nothing."""
     return one.exists() and other.exists() and (one.samefile(other) or filecmp.cmp(one, other, shallow=False))
 
 
-def known_folders():
+def known_folders() -> set[str]:
     """The folders that the classes of classification/header.py take, whatever their upper and lower case."""
     return {folder.casefold() for entry in classification.classes for folder in entry.rpartition("=")[2].split("+")}
 
 
-def report(table, output, metadata=ROOT / "metadata.xls"):
+def report(table: pd.DataFrame, output: Path, metadata: str | Path = ROOT / "metadata.xls") -> None:
     """Print what is at fault, the counts, and the commands that come next; split.py's where it needs `metadata` typed,
     since header.py names the published cohort's."""
     for source, rows in table.groupby("source", sort=False):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cxr import cohort
@@ -18,7 +19,7 @@ PASSED_OVER = re.compile(r"mask|^scr$|^lesions$|^annotations$|^clinicalreadings$
 PHANTOM = "phantom.json"  # drawn films have the names of real ones
 
 
-def index(folders):
+def index(folders: Sequence[str | Path]) -> dict[str, list[tuple[Path, str | None]]]:
     """{case name in lower case: [(file, set or None)]} of the files below the folders, in a fixed order.
 
     set is the one that the innermost telling folder names, of those given and those below. Linked folders are followed.
@@ -40,7 +41,7 @@ def index(folders):
     return found
 
 
-def by_name(name, source, found):
+def by_name(name: str, source: str, found: dict[str, list[tuple[Path, str | None]]]) -> list[Path]:
     """The files that may be the radiograph `name` of a source, among those of index(): the sure ones if there are any.
 
     A file in a folder of another of the four known sets is none, where the table names a source; one in a folder of its
@@ -56,13 +57,13 @@ def by_name(name, source, found):
     return [file for file in files if file.name.lower() == name.lower()] or files
 
 
-def by_path(path, folders):
+def by_path(path: str, folders: Sequence[str | Path]) -> list[Path]:
     """The files that a path of a table names, relative to one of the folders or absolute."""
     files = (Path(os.path.abspath(Path(folder, path))) for folder in folders)
     return [file for file in dict.fromkeys(files) if path and file.is_file()]
 
 
-def _owner(parts):
+def _owner(parts: Sequence[str]) -> str | None:
     for part in reversed(parts):
         for name, pattern in SET_OF_FOLDER:
             if pattern.search(part):

@@ -12,6 +12,7 @@ import argparse
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
@@ -22,7 +23,7 @@ from data.thorax import formats  # noqa: E402
 NUMBERS = ("patientid", "offset", "age")
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path, metavar="COHORT.csv", help="the facts, one row per image")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "metadata.xls", help="(metadata.xls)")
@@ -41,7 +42,7 @@ def main():
     )
 
 
-def read_facts(path):
+def read_facts(path: Path) -> list[dict[str, Any]]:
     """The rows of the table as dicts by formats.COLUMNS, numbers as numbers, None where empty. Raises ValueError."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         table = csv.DictReader(file)
@@ -56,7 +57,7 @@ def read_facts(path):
     return rows
 
 
-def _value(name, text):
+def _value(name: str, text: str) -> Any:
     """A cell as metadata.xls holds it."""
     text = text.strip()
     if name not in NUMBERS:

@@ -25,22 +25,24 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository root, so that imports are absolute
 
-import cv2  # noqa: E402
+import cv2
 
-from cxr import version  # noqa: E402
-from data.thorax import cases, formats  # noqa: E402
+from cxr import version
+from data.thorax import cases, formats
 
 MANIFEST = "phantom.json"
 TINY_JSRT, TINY_SIZE = 24, 384
 
 
-def parse_arguments(words=None):
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line as a namespace; wrong values end with argparse's sentence and exit code 2."""
     root = Path(__file__).resolve().parents[1]
     summary, _, layout = __doc__.partition("\n")
@@ -112,7 +114,7 @@ def parse_arguments(words=None):
     return args
 
 
-def plan(args):
+def plan(args: argparse.Namespace) -> list[SimpleNamespace]:
     """All cases in order, as namespaces of data.thorax.cases."""
     cohort = [
         case
@@ -122,7 +124,7 @@ def plan(args):
     return cases.plan_jsrt(args.jsrt, args.size) + cohort + cases.plan_laterals(cohort, args.lateral)
 
 
-def clear(out):
+def clear(out: Path) -> None:
     """Make `out` ready: an earlier phantom's own files go, nothing else does.
 
     Raises FileExistsError for a folder with other things in it, NotADirectoryError for a file.
@@ -144,12 +146,12 @@ def clear(out):
     out.mkdir(parents=True, exist_ok=True)
 
 
-def start_worker():
+def start_worker() -> None:
     """One thread a process: the processes already fill the machine."""
     cv2.setNumThreads(1)
 
 
-def make_phantom(args):
+def make_phantom(args: argparse.Namespace) -> list[SimpleNamespace]:
     """Write the phantom that `args` (see `parse_arguments`) describes; returns its list of cases."""
     todo = plan(args)
     clear(args.out)
@@ -171,7 +173,7 @@ def make_phantom(args):
     return todo
 
 
-def main():
+def main() -> None:
     args = parse_arguments()
     start = time.perf_counter()
     try:

@@ -1,0 +1,1 @@
+"""Stage 1, segmentation of lungs and heart."""

@@ -23,7 +23,7 @@ def clean(labels):
     a gap between two organs.
     """
     labels = np.asarray(labels)
-    if labels.ndim != 2 or labels.size and (labels.min() < 0 or labels.max() > RIGHT):
+    if labels.ndim != 2 or (labels.size and (labels.min() < 0 or labels.max() > RIGHT)):
         raise ValueError("A label map is (H, W) with values 0 to 3; take the argmax of the network's output first.")
     labels = np.array(labels, np.uint8, order="C")  # a copy, to be worked on in place
     box = _box(labels > 0)

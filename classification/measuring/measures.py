@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
+from skimage.measure import regionprops
 
 from classification.cases import dataset
 from classification.patches import patch
@@ -72,11 +73,12 @@ def measure(image, mask, labels, settings, rng):
             "again with segmentation/inference.py."
         )
     grey = image[mask > 0].astype(np.float64)
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    (lungs,) = regionprops(mask)
+    top, left, bottom, right = lungs.bbox
     row = {
-        "area_lungs": float(len(grey)),
-        "lung_fraction": len(grey) / mask.size,
-        "lung_aspect": float(np.ptp(rows) + 1) / float(np.ptp(columns) + 1),
+        "area_lungs": float(lungs.area),
+        "lung_fraction": float(lungs.area) / mask.size,
+        "lung_aspect": (bottom - top) / (right - left),
         "lung_mean": float(grey.mean()),
         "lung_sd": float(grey.std()),
     }

@@ -1,0 +1,1 @@
+"""What report.py puts into report.html."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from skimage.measure import approximate_polygon, find_contours
 
 from classification.cases.finder import Case
 from classification.saliency import overlay
@@ -19,7 +20,7 @@ THUMB_SIDE, MAP_SIDE = 64, 160  # greatest sides in pixels
 FILMS = (1024, 80), (768, 70), (512, 60), (384, 40)
 LARGEST = 72_000  # bytes: 500 such films make 48 MB of text
 COARSE = 0.6  # pixels of the film by which an outline may be simplified
-SMOOTH = 1.5  # half pixels of the film, standard deviation: within an outline's width
+SMOOTH = 0.75  # pixels of the radiograph, standard deviation: within an outline's width
 FINE = 10  # parts of a pixel of the film that the coordinates of outlines count
 # Steps of the maps' values, which keep files small, their colours, and how much these cover of the film: nothing where
 # the map is nought
@@ -85,19 +86,15 @@ def outlines(labels: np.ndarray, size: tuple[int, int], named: bool) -> list[lis
         chosen = labels == organ if named else labels > 0
         if not chosen.any():
             continue
-        # A soft edge at twice the film's size, cut at its middle, so that the outline is no staircase.
-        reduced = labels.shape[0] > 2 * size[0]
-        soft = cv2.resize(
-            chosen.astype(np.float32),
-            (2 * size[1], 2 * size[0]),
-            interpolation=cv2.INTER_AREA if reduced else cv2.INTER_LINEAR,
-        )
-        soft = cv2.GaussianBlur(soft, (0, 0), SMOOTH)
-        lines = cv2.findContours((soft >= 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
+        # A soft edge, cut at its middle between pixels, so that the outline is no staircase; the frame closes it.
+        reduced = labels.shape[0] > size[0]
+        way = cv2.INTER_AREA if reduced else cv2.INTER_LINEAR
+        soft = cv2.resize(chosen.astype(np.float32), size[::-1], interpolation=way)
+        soft = np.pad(cv2.GaussianBlur(soft, (0, 0), SMOOTH), 1)
         path = ""
-        for line in lines:
-            # A pixel's middle lies half a pixel from its corner, where the coordinates of an SVG begin.
-            line = (cv2.approxPolyDP(line, 2 * COARSE, True)[:, 0] + 0.5) / 2
+        for line in find_contours(soft, 0.5):
+            # Less the frame; a pixel's middle lies half a pixel from its corner, where an SVG's coordinates begin.
+            line = approximate_polygon(line, COARSE)[:-1, ::-1] - 0.5
             if len(line) > 2:
                 first, *steps = np.diff(np.rint(line * FINE).astype(int), axis=0, prepend=0).tolist()
                 path += "M{} {}l".format(*first) + " ".join(f"{x} {y}" for x, y in steps) + "z"

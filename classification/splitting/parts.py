@@ -20,7 +20,7 @@ _ENDS = (pairs.IMAGE, pairs.MASK, pairs.LABELS)
 def state(root: Path) -> str:
     """ "absent" (or empty), "made" by write(), made by "hand", or "other": a folder that holds something else."""
     root = Path(root)
-    if not root.exists() or root.is_dir() and not any(root.iterdir()):
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return "absent"
     if (root / SETTINGS).is_file():
         return "made"
@@ -55,10 +55,10 @@ def write(root: Path, splits: Mapping[str, pd.DataFrame], made_with: dict, left_
         if old.exists():
             shutil.rmtree(old)
         if root.exists() and any(root.iterdir()):
-            os.replace(root, old)
+            root.replace(old)
         elif root.exists():
             root.rmdir()
-        os.replace(fresh, root)
+        fresh.replace(root)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)  # left only where writing failed, a full disk for instance
     if old.exists():
@@ -139,4 +139,4 @@ def _is_same(source, target):
     if not target.is_file():
         return False
     a, b = source.stat(), target.stat()
-    return os.path.samestat(a, b) or a.st_size == b.st_size and abs(a.st_mtime - b.st_mtime) <= 2
+    return os.path.samestat(a, b) or (a.st_size == b.st_size and abs(a.st_mtime - b.st_mtime) <= 2)

@@ -1,6 +1,10 @@
 """Box plots of classes side by side, as in Oh et al. 2020: a panel a measure, a box a class, a point a patient."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 import numpy as np
+from matplotlib.axes import Axes
 
 from cxr.figures import plots
 from cxr.figures.diagrams import COLOURS  # a class has one colour in all figures
@@ -8,7 +12,9 @@ from cxr.figures.diagrams import COLOURS  # a class has one colour in all figure
 _COLUMNS = 3
 
 
-def draw(panels, classes, path, title):
+def draw(
+    panels: Sequence[tuple[str, str, Mapping[str, np.ndarray]]], classes: Sequence[str], path: str | Path, title: str
+) -> None:
     """Write a PNG with a panel for each (name, note, {class: (n,) values}) of `panels`; NaN is left out.
 
     A class has the colour of its place in `classes`, in every panel, and no box where it has no value. The box spans
@@ -40,7 +46,7 @@ def draw(panels, classes, path, title):
     plots.save(figure, path)
 
 
-def _box(axes, place, numbers, colour, rng):
+def _box(axes: Axes, place: float, numbers: np.ndarray, colour: str, rng: np.random.Generator) -> None:
     axes.boxplot(
         [numbers],
         positions=[place],
@@ -64,7 +70,7 @@ def _box(axes, place, numbers, colour, rng):
     )
 
 
-def _short(label):
+def _short(label: str) -> str:
     """A class's name as far as it fits below a box, in one line."""
     label = " ".join(label.split())
     return label if len(label) <= 16 else label[:15] + "…"

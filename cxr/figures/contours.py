@@ -1,5 +1,7 @@
 """A radiograph with the outlines of its organs, as a picture. Without matplotlib, which takes a second to import."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -11,13 +13,13 @@ DASH = 6  # pixels along the contour of a true mask
 OVERLAY_SIDE = 1024  # greatest side of an overlay in pixels
 
 
-def overlay(image, labels, truth=None):
+def overlay(image: np.ndarray, labels: np.ndarray, truth: np.ndarray | None = None) -> np.ndarray:
     """Radiograph with the contours of heart (vermillion), left lung (sky blue) and right lung (yellow).
 
     image (H, W) grey 0..255, labels (H, W) 0..3, truth None or a label map whose contours are thin dashes. Returns
     (h, w, 3) uint8 RGB, no side above 1024 pixels.
     """
-    if labels.shape != image.shape or truth is not None and truth.shape != image.shape:
+    if labels.shape != image.shape or (truth is not None and truth.shape != image.shape):
         raise ValueError(f"Image {image.shape} and label map {labels.shape} differ in shape; draw a pair of one case.")
     scale = min(1, OVERLAY_SIDE / max(image.shape))
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
@@ -37,7 +39,7 @@ def overlay(image, labels, truth=None):
     return picture
 
 
-def _contours(mask, size):
+def _contours(mask: np.ndarray, size: tuple[int, int]) -> Sequence[np.ndarray]:
     """Outlines of a boolean mask in a picture of size (width, height), each (n, 1, 2) int32 x and y."""
     soft = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     return cv2.findContours((soft >= 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]

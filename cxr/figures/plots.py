@@ -4,8 +4,13 @@ Drawn on matplotlib figures of their own (Agg, never pyplot), so that they work 
 Okabe and Ito's, which people with any colour vision tell apart.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -17,7 +22,7 @@ CURVES = {"heart": VERMILLION, "left": SKY, "right": ORANGE, "lungs mean": BLUE,
 INK, QUIET, GRID = "#262626", "#767676", "#E6E6E6"
 
 
-def learning_curves(log, path):
+def learning_curves(log: list[dict], path: str | Path) -> None:
     """Write a PNG: loss and learning rate on the left, validation scores on the right, over epochs.
 
     log: rows of log.jsonl as dicts with epoch, train_loss, val_loss, learning_rate and val_jaccard_*; whatever is
@@ -80,7 +85,7 @@ def learning_curves(log, path):
     save(figure, path)
 
 
-def box_plot(table, columns, path, title, ylabel):
+def box_plot(table: pd.DataFrame, columns: Sequence[str], path: str | Path, title: str, ylabel: str) -> None:
     """Write a PNG with a box and its single points for each of the named columns of a table; NaN is left out.
 
     The box spans the quartiles with the median in it, whiskers reach 1.5 times its height, every case is a point.
@@ -127,20 +132,20 @@ def box_plot(table, columns, path, title, ylabel):
     save(figure, path)
 
 
-def new_figure(width, height):
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, which arranges what is put on it."""
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def save(figure, path):
+def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG."""
     with writing.replacing(path) as file:
         figure.savefig(file, format="png")
 
 
-def add_axes(figure, place, ylabel, sharex=None):
+def add_axes(figure: Figure, place: Any, ylabel: str, sharex: Axes | None = None) -> Axes:
     """Axes at a place of the figure (as add_subplot takes it), with quiet spines and grid."""
     axes = figure.add_subplot(place, sharex=sharex)
     axes.spines[["top", "right"]].set_visible(False)
@@ -152,12 +157,12 @@ def add_axes(figure, place, ylabel, sharex=None):
     return axes
 
 
-def _numbers(table, name):
+def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     missing = pd.Series(np.nan, index=table.index)
     return pd.to_numeric(table[name], errors="coerce").astype(float) if name in table else missing
 
 
-def _curve(axes, epoch, values, label, colour):
+def _curve(axes: Axes, epoch: pd.Series, values: pd.Series, label: str | None, colour: str) -> None:
     known = values.notna()
     if known.any():
         axes.plot(

@@ -33,7 +33,8 @@ def svg(figure: Figure, label: str) -> str:
     # Letters are paths, so that no font of the reader's moves them; the salt makes the same figure the same text.
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": label}):
         figure.savefig(written, format="svg", metadata=nothing, facecolor="none")
-    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", written.getvalue(), flags=re.DOTALL)
+    text = re.sub(r"(?<=<g) id=\"[^\"]*\"", "", written.getvalue())  # ids of a page must not be met twice
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
     text = text[text.index("<svg ") :]
     for colour, name in _COLOURS.items():
         text = re.sub(colour, name, text, flags=re.IGNORECASE)

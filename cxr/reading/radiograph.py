@@ -15,7 +15,7 @@ from cxr.preprocess import content_box, preprocess
 from cxr.reading import decode, dicom, foreign, raster, turn
 from cxr.reading.unreadable import NotFrontal, Unreadable
 
-__all__ = ["Radiograph", "NotFrontal", "Unreadable", "case_of", "content_box", "find", "preprocess", "read"]
+__all__ = ["NotFrontal", "Radiograph", "Unreadable", "case_of", "content_box", "find", "preprocess", "read"]
 
 PIXEL_LIMIT = 8192 * 8192  # above any radiograph (the largest plates are near 5000 x 6000), below a decompression bomb
 SMALLEST_SIDE = 32  # pixels; less shows no lungs

@@ -6,6 +6,7 @@ import pickle
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,13 +80,13 @@ def check_compile(backend: str | None) -> None:
         raise ValueError(f"compile={backend!r} is no backend of torch.compile here; it is None or one of {known}.")
 
 
-def generator(seed: int, *keys) -> np.random.Generator:
+def generator(seed: int, *keys: Any) -> np.random.Generator:
     """Random numbers that depend on the seed and the keys (an epoch, a case's name) and on nothing else."""
     words = [zlib.crc32(str(key).encode()) for key in keys]
     return np.random.default_rng([seed, *words])
 
 
-def seed_torch(seed: int, *keys) -> None:
+def seed_torch(seed: int, *keys: Any) -> None:
     """Seed torch (weights, dropout) from the seed and the keys, as `generator` does."""
     torch.manual_seed(int(generator(seed, "torch", *keys).integers(2**62)))
 

@@ -5,7 +5,7 @@ one process folds the journals into the table. Rows are known by their folder an
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ KEY = ["folder", "case"]
 
 
 @contextmanager
-def writer(table: Path, rank: int):
+def writer(table: Path, rank: int) -> Iterator[Callable[[dict], None]]:
     """A function that adds a row to this process's own journal at once, so that a kill loses no finished case."""
     table.parent.mkdir(parents=True, exist_ok=True)
     with open(table.with_name(f"{table.stem}.{rank}.jsonl"), "a") as file:

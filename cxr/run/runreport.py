@@ -6,20 +6,26 @@ import platform
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from lightning_fabric import Fabric
 
 from cxr import version as project
 from cxr import writing
 from cxr.settings import config
 
+# OpenCV is published under four names that hold the same module
+_CV2 = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+_SAME = {name: _CV2 for name in _CV2}
 
-def check(path: Path, settings, weights: Path, decisive: Sequence[str]) -> None:
+
+def check(path: Path, settings: config.Settings, weights: Path, decisive: Sequence[str]) -> None:
     """Raise ValueError if the report of an earlier run in this folder tells of other weights or other settings.
 
     decisive are the settings that decide a case's result: cases made with other values do not belong into one folder.
     """
-    if not path.exists() or not any(path.parent.glob("*.csv")) and not any(path.parent.glob("*.jsonl")):
+    if not path.exists() or (not any(path.parent.glob("*.csv")) and not any(path.parent.glob("*.jsonl"))):
         return  # it holds no case yet: a run with a fault in its settings may have come so far
     try:
         earlier = json.loads(path.read_text())
@@ -41,10 +47,27 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def versions(packages: Sequence[str]) -> dict[str, str | None]:
+    """The version of each package under its own name; of OpenCV that distribution which is installed, and None for a
+    package that is there without being installed, such as one built by hand."""
+    found = {}
+    for package in packages:
+        names = _SAME.get(package, (package,))
+        for name in names:
+            try:
+                found[name] = version(name)
+                break
+            except PackageNotFoundError:
+                continue
+        else:
+            found[package] = None
+    return found
+
+
 def write(
     path: Path,
-    settings,
-    fabric,
+    settings: config.Settings,
+    fabric: Fabric,
     weights: Path,
     packages: Sequence[str],
     counts: dict | None = None,
@@ -61,7 +84,7 @@ def write(
         "device": str(fabric.device),
         "processes": fabric.world_size,
         "weights": {"file": str(weights), "sha256": digest(weights)},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "versions": {"python": platform.python_version()} | versions(packages),
         "settings": config.as_dict(settings),
     }
     writing.json(path, report)

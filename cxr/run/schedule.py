@@ -3,6 +3,7 @@
 import math
 
 from cxr.errors import BadRun
+from cxr.settings import config
 
 RISE = 0.2  # share of a one-cycle run in which the rate goes up
 FIRST, LAST = 0.04, 1e-3  # where it comes from and goes to, shares of the highest
@@ -16,7 +17,7 @@ def onecycle(highest: float, done: float) -> float:
     return highest * (low + (1 - low) * (1 + math.cos(math.pi * along)) / 2)
 
 
-def learning_rate(settings, progress: float) -> float:
+def learning_rate(settings: config.Settings, progress: float) -> float:
     """The rate after `progress` epochs of settings.epoch_max.
 
     settings.schedule is onecycle; or step, a tenth at each of settings.milestones; or, in a stage whose header has no
@@ -30,7 +31,7 @@ def learning_rate(settings, progress: float) -> float:
     return settings.learning_rate * 0.1 ** sum(progress >= milestone for milestone in falls[settings.schedule])
 
 
-def jump(settings, state: dict | None) -> str:
+def jump(settings: config.Settings, state: dict | None) -> str:
     """A sentence if a run goes on from `state`, that of its last.pt, with another epoch_max under onecycle, since the
     rate then leaves the curve it was on; "" otherwise."""
     if not state or settings.schedule != "onecycle" or state["settings"]["epoch_max"] == settings.epoch_max:

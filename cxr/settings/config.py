@@ -9,7 +9,10 @@ import difflib
 import os
 import re
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from cxr import version
 from cxr.settings.headerfile import ROOT, listing, read, where
@@ -24,25 +27,29 @@ class Settings:
     `changed` maps the names that differ from header.py to the header's value, `typed` names those of the command line.
     """
 
-    def __init__(self, values, changed=None, typed=()):
+    def __init__(
+        self, values: Mapping[str, Any], changed: Mapping[str, Any] | None = None, typed: Iterable[str] = ()
+    ) -> None:
         self.__dict__.update(values, _changed=dict(changed or {}), _typed=frozenset(typed))
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"settings are frozen: change {name} in header.py or type {name}=VALUE after the script")
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         raise AttributeError(f"settings are frozen: {name} cannot be deleted")
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Settings) and _values(self) == _values(other)
 
     __hash__ = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in _values(self).items())})"
 
 
-def load(header, argv=None, parser=None):
+def load(
+    header: ModuleType, argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | None = None
+) -> tuple[Settings, argparse.Namespace]:
     """Read the settings of one run, and the script's own flags.
 
     header  the stage's header module
@@ -68,7 +75,7 @@ def load(header, argv=None, parser=None):
         parser.exit(2, f"{parser.prog}: {fault}\n")
 
 
-def as_dict(settings):
+def as_dict(settings: Settings) -> dict[str, Any]:
     """Settings as plain types that JSON returns unchanged, for header.json and checkpoints.
 
     Tuples become lists. Paths inside the repository are relative to it, so that a moved checkout is the same run.
@@ -76,19 +83,19 @@ def as_dict(settings):
     return {name: _saved(name, value) for name, value in _values(settings).items()}
 
 
-def unless_typed(settings, values):
+def unless_typed(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """The settings with other `values`, but for those that the command line gave: these stay."""
     new = {name: value for name, value in values.items() if name not in settings._typed}
     changed = {name: getattr(settings, name) for name in new} | settings._changed
     return Settings(_values(settings) | new, {n: v for n, v in changed.items() if new.get(n) != v}, settings._typed)
 
 
-def replace(settings, **values):
+def replace(settings: Settings, **values: Any) -> Settings:
     """The settings with other values, and with options of a script, which decide its results as well."""
     return Settings(_values(settings) | values, settings._changed, settings._typed)
 
 
-def describe(settings):
+def describe(settings: Settings) -> str:
     """Aligned 'name = value' lines; behind a value that differs from header.py stands the header's."""
     values = as_dict(settings)
     width = max((len(name) for name in values), default=0)
@@ -99,15 +106,15 @@ def describe(settings):
     )
 
 
-def _saved(name, value):
+def _saved(name: str, value: Any) -> Any:
     return relative(value, ROOT) if _is_path(name) else plain(value)
 
 
-def _values(settings):
+def _values(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in vars(settings).items() if not name.startswith("_")}
 
 
-def _split(argv, names):
+def _split(argv: list[str], names: set[str]) -> tuple[list[tuple[str, str]], list[str]]:
     """Take NAME=VALUE out of argv, also where argparse would take it for a file: `-i a.png b.png epoch_max=2`."""
     overrides, rest = [], []
     for argument in argv:
@@ -119,7 +126,7 @@ def _split(argv, names):
     return overrides, rest
 
 
-def _refuse(strays, rows):
+def _refuse(strays: list[str], rows: list[tuple]) -> None:
     for stray in strays:
         name = stray.lstrip("-").split("=")[0]
         if any(name == row[1] for row in rows):
@@ -127,7 +134,7 @@ def _refuse(strays, rows):
         raise ValueError(f"{stray!r} is neither a flag of this script nor NAME=VALUE; --help lists both")
 
 
-def _resolve(rows, overrides, header):
+def _resolve(rows: list[tuple], overrides: list[tuple[str, str]], header: ModuleType) -> Settings:
     defaults = {name: default for _, name, default, _ in rows}
     values = {name: absolute(value, ROOT) if _is_path(name) else value for name, value in defaults.items()}
     changed = {}
@@ -150,5 +157,5 @@ def _resolve(rows, overrides, header):
     return Settings(values, {name: value for name, value in changed.items() if value != values[name]}, typed)
 
 
-def _is_path(name):
+def _is_path(name: str) -> bool:
     return name.startswith(("dir_", "file_"))

@@ -7,14 +7,17 @@ import ast
 import io
 import textwrap
 import tokenize
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from cxr.settings.literals import REFUSALS, is_plain
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def read(header):
+def read(header: ModuleType) -> list[tuple]:
     """List (group, name, default, comment) of every setting in header.py, in its order.
 
     The group is the comment block that heads the lines; the comment is the one behind the value, "" if there is none.
@@ -39,7 +42,7 @@ def read(header):
     return rows
 
 
-def check(header):
+def check(header: ModuleType) -> None:
     """Raise ValueError naming every fault of a header: not a literal, no comment behind it, no heading above it."""
     rows = read(header)
     faults = [f"{name} has no trailing comment" for _, name, _, comment in rows if not comment]
@@ -48,13 +51,13 @@ def check(header):
         raise ValueError(f"{where(header)}: {'; '.join(faults) or 'no settings'}")
 
 
-def where(header):
+def where(header: ModuleType) -> str:
     """The header's file as messages name it: from the repository's root, where it lies there."""
     path = Path(header.__file__).resolve()
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def listing(rows, header):
+def listing(rows: Sequence[tuple], header: ModuleType) -> str:
     """Settings by group with default and comment, for --help."""
     lines, heading = [f"settings and their defaults in {where(header)}; NAME=VALUE overrides one for this run:"], None
     for group, name, default, comment in rows:
@@ -69,7 +72,7 @@ def listing(rows, header):
     return "\n".join(lines)
 
 
-def _comments(source):
+def _comments(source: str) -> tuple[dict[int, str], dict[int, str]]:
     """{line: text} of the comments that fill a line from its start, and of those behind code."""
     headings, trailing = {}, {}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -82,7 +85,7 @@ def _comments(source):
     return headings, trailing
 
 
-def _assignment(node, header):
+def _assignment(node: ast.stmt, header: ModuleType) -> tuple[str, Any]:
     try:
         if not (isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
             raise ValueError

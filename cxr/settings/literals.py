@@ -4,6 +4,7 @@ import ast
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 # what convert() and ast.literal_eval() raise for text they cannot take
 REFUSALS = (ValueError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, RecursionError)
@@ -11,7 +12,7 @@ REFUSALS = (ValueError, SyntaxError, TypeError, KeyError, OverflowError, MemoryE
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def convert(value, default):
+def convert(value: Any, default: Any) -> Any:
     """Value of `default`'s type from typed text, or from an element of a typed list.
 
     bool: true/false/yes/no/1/0. int: also 1e3. float: finite. str: quotes optional. list, tuple: a Python literal, or
@@ -33,7 +34,7 @@ def convert(value, default):
     return _sequence(value, default)
 
 
-def convert_path(text, default):
+def convert_path(text: str, default: Any) -> str | list[str] | tuple[str, ...] | None:
     """Typed text as a path, None or a list of paths; only a setting that is None in header.py may be None.
 
     Raises one of REFUSALS for an empty path or an empty list.
@@ -52,7 +53,7 @@ def convert_path(text, default):
     return paths
 
 
-def absolute(paths, folder):
+def absolute(paths: Any, folder: str | Path) -> Any:
     """A path, None or a list of paths, each taken from `folder` and '~' expanded, as absolute str."""
     if paths is None:
         return None
@@ -61,14 +62,14 @@ def absolute(paths, folder):
     return type(paths)(absolute(path, folder) for path in paths)
 
 
-def relative(paths, folder):
+def relative(paths: Any, folder: str | Path) -> Any:
     """The inverse of absolute() for what lies inside `folder`; the rest stays absolute. Tuples become lists."""
     if isinstance(paths, str):
         return Path(paths).relative_to(folder).as_posix() if Path(paths).is_relative_to(folder) else paths
     return None if paths is None else [relative(path, folder) for path in paths]
 
 
-def kind(default):
+def kind(default: Any) -> str:
     """The type of a default in words: 'an int', 'a list of str'."""
     if default is None:
         return "a Python literal or text"
@@ -79,7 +80,7 @@ def kind(default):
     return f"an {name}" if name == "int" else f"a {name}"
 
 
-def is_plain(value):
+def is_plain(value: Any) -> bool:
     """Whether a value is of None, bool, int, finite float, str, and lists, tuples and dicts (keys str) of these."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
@@ -88,14 +89,14 @@ def is_plain(value):
     return value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """A copy in which tuples are lists, as JSON returns them."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _sequence(value, default):
+def _sequence(value: Any, default: list | tuple) -> list | tuple:
     if isinstance(value, str):
         text = value.strip()
         if text[:1] in ("[", "("):
@@ -116,7 +117,7 @@ def _sequence(value, default):
     return type(default)(convert(item, model) for item in value)
 
 
-def _unquote(text):
+def _unquote(text: str) -> str:
     """'a b' without the quotes that a person may have put round it."""
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
         try:
@@ -126,7 +127,7 @@ def _unquote(text):
     return text
 
 
-def _literal_or_text(value):
+def _literal_or_text(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
@@ -135,14 +136,14 @@ def _literal_or_text(value):
         return value
 
 
-def _plain_literal(text):
+def _plain_literal(text: str) -> Any:
     value = ast.literal_eval(text.strip())
     if not is_plain(value):
         raise ValueError
     return value
 
 
-def _integer(value):
+def _integer(value: Any) -> int:
     if isinstance(value, str):
         try:
             return int(value)
@@ -153,7 +154,7 @@ def _integer(value):
     return int(value)
 
 
-def _finite(value):
+def _finite(value: Any) -> float:
     if isinstance(value, bool):
         raise TypeError
     number = float(value)
@@ -162,7 +163,7 @@ def _finite(value):
     return number
 
 
-def _require(value, wanted):
+def _require(value: Any, wanted: type) -> Any:
     if not isinstance(value, wanted):
         raise TypeError
     return value

@@ -3,7 +3,9 @@
 The images of one patient are not independent, so a patient is one value: the mean of the patient's images of a class.
 """
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +37,7 @@ LEAST = 3  # patients of a class, below which it is not compared: no test can te
 _AT_ONCE = 4_000_000  # counts in memory at a time, whatever the number of patients
 
 
-def per_patient(images, marker):
+def per_patient(images: pd.DataFrame, marker: str) -> dict[str, np.ndarray]:
     """{label: (n,) float values of its patients} of a table with a row an image: label, patient and the marker.
 
     A patient's value is the mean over the patient's images of that label; images without a value (NaN) or without a
@@ -45,7 +47,14 @@ def per_patient(images, marker):
     return {label: values.to_numpy(float) for label, values in means.groupby(level="label")}
 
 
-def compare(images, markers, classes, source=ALL, repeats=bootstrap.RESAMPLES, seed=0):
+def compare(
+    images: pd.DataFrame,
+    markers: Sequence[str],
+    classes: Sequence[str],
+    source: str = ALL,
+    repeats: int = bootstrap.RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Tests and effect sizes of every marker, as a table with COLUMNS; it is empty where nothing can be compared.
 
     images: row an image, with label, patient and the markers. classes: labels in the order to report. A class takes
@@ -72,7 +81,13 @@ def compare(images, markers, classes, source=ALL, repeats=bootstrap.RESAMPLES, s
     return table.astype({"n_a": "Int64", "n_b": "Int64", "p_holm": float})
 
 
-def within_sources(images, markers, classes, repeats=bootstrap.RESAMPLES, seed=0):
+def within_sources(
+    images: pd.DataFrame,
+    markers: Sequence[str],
+    classes: Sequence[str],
+    repeats: int = bootstrap.RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
     """`compare` in every source by itself, one table: there classes differ by disease and not by hospital.
 
     images has a column source besides; rows with an empty one are left out, and so is a source of one class.
@@ -83,13 +98,13 @@ def within_sources(images, markers, classes, repeats=bootstrap.RESAMPLES, seed=0
     return pd.concat(tables, ignore_index=True) if tables else compare(images[:0], markers, classes)
 
 
-def holm(p):
+def holm(p: Sequence[float]) -> np.ndarray:
     """Holm's step-down correction of some p-values, as (n,) floats."""
     p = np.asarray(p, float)
     return multipletests(p, method="holm")[1] if len(p) > 1 else p
 
 
-def cliffs_delta(a, b):
+def cliffs_delta(a: np.ndarray, b: np.ndarray) -> float:
     """P(a > b) - P(a < b) for values a (n,) of one group and b (m,) of another, -1 to 1; 0: neither tends to be more.
 
     Cliff 1993, Psychological Bulletin 114:494. The same as the rank-biserial correlation 2 U / (n m) - 1, and as
@@ -98,7 +113,7 @@ def cliffs_delta(a, b):
     return float(_delta(*(counts[None] for counts in _counts(a, b)))[0])
 
 
-def interval(a, b, repeats=bootstrap.RESAMPLES, seed=0):
+def interval(a: np.ndarray, b: np.ndarray, repeats: int = bootstrap.RESAMPLES, seed: int = 0) -> tuple[float, float]:
     """(low, high): 95 % bootstrap interval of `cliffs_delta`, drawing within each group (Efron and Tibshirani
     1993, chapters 8 and 13). Groups that do not overlap at all give no width: then the data do not tell it.
 
@@ -109,13 +124,13 @@ def interval(a, b, repeats=bootstrap.RESAMPLES, seed=0):
     return bootstrap.bounds(np.concatenate([_delta(*both) for both in zip(*drawn, strict=True)]))
 
 
-def _counts(a, b):
+def _counts(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
     """How often each value that occurs in either group occurs in a and in b, by rising value: (m,) int each."""
     values, place = np.unique(np.concatenate([a, b]), return_inverse=True)
     return tuple(np.bincount(part, minlength=len(values)) for part in (place[: len(a)], place[len(a) :]))
 
 
-def _delta(count_a, count_b):
+def _delta(count_a: np.ndarray, count_b: np.ndarray) -> np.ndarray:
     """(rows,) Cliff's delta of (rows, m) counts of the same rising values."""
     up_to = np.cumsum(count_b, 1)
     total = up_to[:, -1:]
@@ -123,14 +138,14 @@ def _delta(count_a, count_b):
     return (count_a * (below - above)).sum(1) / (count_a.sum(1) * total[:, 0])
 
 
-def _kruskal(groups):
+def _kruskal(groups: list[np.ndarray]) -> dict[str, float]:
     every = np.concatenate(groups)
     # Where all values are one, ranks do not exist and neither does a difference.
     h, p = stats.kruskal(*groups) if np.ptp(every) else (0.0, 1.0)
     return {"n_a": len(every), "median_a": np.median(every), "statistic": h, "p": p, "effect": h / (len(every) - 1)}
 
 
-def _pair(values, name_a, name_b, repeats, seed):
+def _pair(values: Mapping[str, np.ndarray], name_a: str, name_b: str, repeats: int, seed: int) -> dict[str, Any]:
     a, b = values[name_a], values[name_b]
     u, p = stats.mannwhitneyu(a, b, alternative="two-sided") if np.ptp([*a, *b]) else (len(a) * len(b) / 2, 1.0)
     low, high = interval(a, b, repeats, seed)

@@ -4,17 +4,20 @@ A lung figure in the literature is sometimes the mean of left and right and some
 as `*_lungs_mean` and `*_lungs_union`. Left and right are the patient's.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 from scipy.spatial import KDTree
+from skimage.measure import regionprops
+from skimage.segmentation import find_boundaries
 
 from cxr.labels import LEFT, ORGANS, RIGHT
 from cxr.stats import bootstrap
 from cxr.stats.overlap import dice, jaccard
 
 
-def boundary(a, b, spacing=(1, 1)):
+def boundary(a: np.ndarray, b: np.ndarray, spacing: Sequence[float] = (1, 1)) -> dict[str, float]:
     """Distances between the boundaries of two boolean (H, W) masks, in the unit of spacing = (row, column).
 
     The boundary is every pixel of the mask with a 4-neighbour outside it or outside the image. Returns
@@ -34,15 +37,20 @@ def boundary(a, b, spacing=(1, 1)):
     }
 
 
-def _edge(mask):
+def _edge(mask: np.ndarray) -> np.ndarray:
     """(n, 2) row and column of the boundary pixels of a mask that is not empty."""
-    rows, columns = ndimage.find_objects(mask.astype(np.uint8))[0]
-    inside = mask[rows, columns].astype(bool)
-    edge = inside & ~ndimage.binary_erosion(inside)  # beyond the box counts as outside, so the image border does too
-    return np.argwhere(edge) + (rows.start, columns.start)
+    (region,) = regionprops(mask.astype(np.uint8))
+    # Framed, so that what lies beyond the image counts as outside
+    edge = find_boundaries(np.pad(region.image, 1), connectivity=1, mode="inner")[1:-1, 1:-1]
+    return np.argwhere(edge) + region.bbox[:2]
 
 
-def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
+def organs(
+    predicted_labels: np.ndarray,
+    truth: Mapping[str, np.ndarray],
+    boundary: bool = False,
+    spacing: Sequence[float] = (1, 1),
+) -> dict[str, float]:
     """Every metric of one case as a flat dict of floats.
 
     predicted_labels (H, W) 0 background, 1 heart, 2 left, 3 right lung. truth: dict of boolean (H, W) masks with any
@@ -85,7 +93,9 @@ def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
 _boundary = boundary  # organs() has a switch of the same name
 
 
-def outside_mediastinum(predicted_labels, truth, mediastinum):
+def outside_mediastinum(
+    predicted_labels: np.ndarray, truth: dict[str, np.ndarray], mediastinum: np.ndarray
+) -> dict[str, float]:
     """Two figures for readers who draw the lungs through the heart and to the spine, which others do not.
 
     jaccard_outside_mediastinum  of both lungs, without the pixels of the mediastinum in either mask
@@ -106,7 +116,9 @@ def outside_mediastinum(predicted_labels, truth, mediastinum):
     }
 
 
-def summarise(table, groups=None, repeats=bootstrap.RESAMPLES, seed=0):
+def summarise(
+    table: pd.DataFrame, groups: Sequence | None = None, repeats: int = bootstrap.RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
     """One row a numeric column of a per-case table: metric, n, mean, sd (n - 1), low, high, median.
 
     low and high bound the mean's 95 % bootstrap interval, over groups (len(table),) where given. NaN is left out of n.

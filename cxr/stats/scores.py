@@ -4,6 +4,8 @@ A resample is a whole number of copies of every case, and every metric here is a
 thousand resamples are a few matrix products instead of two thousand calls.
 """
 
+from collections.abc import Hashable, Iterator, Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -16,7 +18,15 @@ PER_CLASS = (*_MACRO, "brier", "ece")
 _AT_ONCE = 300_000  # weights in memory at a time, whatever the size of the cohort
 
 
-def classification(truth, predicted, p, names, patients, resamples=bootstrap.RESAMPLES, seed=0) -> dict:
+def classification(
+    truth: Sequence[int],
+    predicted: Sequence[int],
+    p: np.ndarray,
+    names: Sequence[str],
+    patients: Sequence[Hashable],
+    resamples: int = bootstrap.RESAMPLES,
+    seed: int = 0,
+) -> dict:
     """Every metric of a classification, with its 95 % interval, as plain types that JSON takes.
 
     truth (n,) and predicted (n,) int, indices into `names`; p (n, classes) probabilities, a row's sum being 1;
@@ -66,7 +76,7 @@ def classification(truth, predicted, p, names, patients, resamples=bootstrap.RES
     }
 
 
-def calibration(truth, p):
+def calibration(truth: Sequence[int], p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How often the most probable class is right, in 15 bins of its probability: (count, mean probability, share right)
     of each bin, (15,) each, NaN where a bin is empty."""
     truth, p = np.asarray(truth, int), np.asarray(p, float)
@@ -97,7 +107,7 @@ def _told(entry: dict) -> str:
     return told if entry["low"] is None else f"{told} ({entry['low']:.2f}-{entry['high']:.2f})"
 
 
-def _check(truth, predicted, p, names, patients) -> None:
+def _check(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, names: Sequence[str], patients: Sequence) -> None:
     if not len(truth) == len(predicted) == len(p) == len(patients) or not len(truth):
         raise ValueError(
             f"{len(truth)} true classes, {len(predicted)} predicted, {len(p)} rows of probabilities and "
@@ -109,7 +119,7 @@ def _check(truth, predicted, p, names, patients) -> None:
         raise ValueError(f"The classes must be from 0 to {len(names) - 1}.")
 
 
-def _resamples(member, count, seed):
+def _resamples(member: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
     """Copies of every case, (rows, n) float: a first row of ones, then `count` resamples of patients, in portions."""
     yield np.ones((1, len(member)))
     patients, rng = np.ones(int(member.max()) + 1), np.random.default_rng(seed)
@@ -117,7 +127,7 @@ def _resamples(member, count, seed):
         yield copies[:, member].astype(float)
 
 
-def _metrics(truth, predicted, p, weights) -> dict:
+def _metrics(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, weights: np.ndarray) -> dict:
     """{metric or (metric, class): (rows,)} of weights (rows, n), NaN where a value does not exist."""
     classes = p.shape[1]
     total = weights.sum(1)
@@ -145,12 +155,12 @@ def _metrics(truth, predicted, p, weights) -> dict:
     return found
 
 
-def _ratio(part, whole):
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(whole > 0, part / whole, np.nan)
 
 
-def _auroc(positive, score, weights):
+def _auroc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Area under the ROC curve of each row of weights: the share of pairs (positive, negative) in which the positive
     has the higher score, ties counting half (Mann-Whitney)."""
     order = np.argsort(score, kind="stable")
@@ -161,17 +171,17 @@ def _auroc(positive, score, weights):
     return _ratio((above * (lower + below / 2)).sum(1), above.sum(1) * below.sum(1))
 
 
-def _bins(probability):
+def _bins(probability: np.ndarray) -> np.ndarray:
     return np.minimum((probability * BINS).astype(int), BINS - 1)
 
 
-def _calibration_error(probability, happened, weights):
+def _calibration_error(probability: np.ndarray, happened: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """By each row of weights, the sum over the bins of |how often it happened - how often it should have|."""
     which, excess = _bins(probability), happened - probability
     return sum(np.abs(weights[:, which == b] @ excess[which == b]) for b in np.unique(which))
 
 
-def _interval(values, one_patient: bool) -> dict:
+def _interval(values: np.ndarray, one_patient: bool) -> dict:
     """Value and percentile interval of the first and the other entries of (1 + resamples,) values."""
     drawn = values[1:]
     low, high = (np.nan, np.nan) if one_patient else bootstrap.bounds(drawn)

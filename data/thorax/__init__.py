@@ -1,0 +1,1 @@
+"""The synthetic cohort: bodies, diseases, exposures and file formats."""

@@ -6,7 +6,9 @@ The outlines are curves and not pictures, so a mask of any size is the curves' o
 """
 
 import hashlib
+from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -86,17 +88,16 @@ HEART = [
     (-92, 538),
     (-66, 490),
 ]
-HEART_CENTRE = (66.0, 632.0)
 HEART_WIDTH = 361.0
 
 
-def keyed_rng(seed, *names):
+def keyed_rng(seed: int, *names: Any) -> np.random.Generator:
     """A numpy Generator that depends on the seed and the names alone: never on order, counts or processes."""
     digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
     return np.random.default_rng([int(seed), *np.frombuffer(digest, "<u4").tolist()])
 
 
-def draw_patient(rng):
+def draw_patient(rng: np.random.Generator) -> SimpleNamespace:
     """Measures of one person that no two exposures change: sex, age, habitus, lung and heart size (a namespace)."""
     sex = "F" if rng.random() < 0.5 else "M"
     age = int(rng.integers(19, 86))
@@ -122,7 +123,7 @@ def draw_patient(rng):
     )
 
 
-def draw_pose(rng, view="PA"):
+def draw_pose(rng: np.random.Generator, view: str = "PA") -> SimpleNamespace:
     """What changes between two exposures of one person: inspiration, turn, tilt, place, magnification (a namespace)."""
     portable = view.startswith("AP")
     return SimpleNamespace(
@@ -137,7 +138,9 @@ def draw_pose(rng, view="PA"):
     )
 
 
-def tabulate(points, spread=1.0, start=0.0, stretch=1.0):
+def tabulate(
+    points: Sequence[tuple[float, float]], spread: float = 1.0, start: float = 0.0, stretch: float = 1.0
+) -> np.ndarray:
     """A smooth curve through (y, distance) points, sampled every STEP over the canonical range; float32."""
     at, value = np.array(points, float).T
     at = start + (at - start) * stretch
@@ -145,13 +148,13 @@ def tabulate(points, spread=1.0, start=0.0, stretch=1.0):
     return (PchipInterpolator(at, value * spread)(np.clip(grid, at[0], at[-1]))).astype(np.float32)
 
 
-def look_up(table, values):
+def look_up(table: np.ndarray, values: np.ndarray | float) -> np.ndarray | float:
     """The tabulated curve at canonical coordinates (any shape)."""
     index = ((values - FIRST) * (1 / STEP)).astype(np.int32)
     return table[np.clip(index, 0, len(table) - 1)]
 
 
-def shape_body(patient, pose):
+def shape_body(patient: SimpleNamespace, pose: SimpleNamespace) -> SimpleNamespace:
     """The curves of one exposure: tables of the lungs' outer and inner borders, domes and the heart's outline.
 
     Returns a namespace; `lateral`, `medial` and `dome` are dicts by "left" and "right" (the patient's), `heart_radius`
@@ -181,7 +184,7 @@ def shape_body(patient, pose):
     return body
 
 
-def _shape_heart(body, patient, pose, stretch):
+def _shape_heart(body: SimpleNamespace, patient: SimpleNamespace, pose: SimpleNamespace, stretch: float) -> None:
     """Add the heart: its outline scaled to the wanted cardiothoracic ratio and set down on the diaphragm."""
     thorax = float(body.lateral["left"].max() + body.lateral["right"].max())
     width = min(patient.ctr * pose.magnify, 0.60) * thorax
@@ -215,12 +218,12 @@ def _shape_heart(body, patient, pose, stretch):
         body.heart_foot[side] = float(outline[widest, 1])
 
 
-def pixel_size(shape):
+def pixel_size(shape: tuple[int, int]) -> float:
     """Canonical units a pixel of an image of this shape: its shorter side sees the whole canvas."""
     return CANVAS / min(shape)
 
 
-def locate(shape, pose):
+def locate(shape: tuple[int, int], pose: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
     """Canonical coordinates of every pixel centre of an image: two float32 arrays (H, W), x and y."""
     height, width = shape
     unit = pixel_size(shape)
@@ -230,7 +233,7 @@ def locate(shape, pose):
     return x * cos + y * sin + np.float32(MIDLINE), y * cos - x * sin + np.float32(CANVAS / 2)
 
 
-def place(points, shape, pose):
+def place(points: np.ndarray, shape: tuple[int, int], pose: SimpleNamespace) -> np.ndarray:
     """Pixel coordinates (N, 2) of canonical points (N, 2): the inverse of `locate`."""
     points = (np.asarray(points, float) - (MIDLINE, CANVAS / 2)) * pose.zoom
     cos, sin = np.cos(pose.tilt), np.sin(pose.tilt)
@@ -238,7 +241,7 @@ def place(points, shape, pose):
     return (turned + pose.shift) / pixel_size(shape) + np.array(shape[::-1]) / 2 - 0.5
 
 
-def measure(body, x, y):
+def measure(body: SimpleNamespace, x: np.ndarray, y: np.ndarray) -> SimpleNamespace:
     """How every pixel lies to the curves: a namespace of (H, W) arrays.
 
     `left` True on the patient's left; `out` distance from the midline; `lateral`, `medial`, `dome` the borders there;
@@ -262,7 +265,7 @@ def measure(body, x, y):
     return place
 
 
-def label_organs(place):
+def label_organs(place: SimpleNamespace) -> np.ndarray:
     """Labels (H, W) uint8: 0 background, 1 heart, 2 left lung, 3 right lung, as SCR draws them.
 
     A lung is the aerated field: not covered by heart, mediastinum or the diaphragm's dome. No two organs overlap.

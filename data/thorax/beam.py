@@ -1,5 +1,8 @@
 """The beam: centimetres of every tissue along each ray, Beer-Lambert's law, scatter; log attenuation a pixel."""
 
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 
@@ -13,13 +16,13 @@ SOFT, BONE = 0.17, 0.40  # bone: what it adds to the soft tissue that it replace
 LUNG_TISSUE = 0.24
 
 
-def chord(distance, reach):
+def chord(distance: np.ndarray, reach: float) -> np.ndarray:
     """Rounded edge: 0 at distance 0, 1 from `reach` on, along a quarter circle."""
     t = np.clip(distance * (1 / reach), 0, 1)
     return np.sqrt(t * (2 - t))
 
 
-def draw_trunk(body, place_of, rng):
+def draw_trunk(body: SimpleNamespace, place_of: SimpleNamespace, rng: np.random.Generator) -> np.ndarray:
     """Depth of the body along the beam, cm, (H, W) float32: torso, neck, shoulders, arms, breasts; 0 in free air."""
     patient = body.patient
     wide = patient.width * (1 + 0.045 * patient.habitus)
@@ -47,7 +50,7 @@ def draw_trunk(body, place_of, rng):
     return depth * (1 + 0.012 * wavy(depth.shape, rng, 6))
 
 
-def draw_air(body, place_of):
+def draw_air(body: SimpleNamespace, place_of: SimpleNamespace) -> np.ndarray:
     """Depth of aerated lung along the beam, cm, (H, W) float32, behind and before heart and domes as well."""
     across = np.clip(place_of.out / np.maximum(place_of.lateral, 1), 0, 1)
     high = np.clip((place_of.y - np.float32(body.top - 4)) / 420, 0, 1)
@@ -66,7 +69,7 @@ def draw_air(body, place_of):
     return depth * np.where(below > 0, recess + (1 - recess) * (1 - chord(below, 16)), 1)
 
 
-def draw_mediastinum(body, place_of):
+def draw_mediastinum(body: SimpleNamespace, place_of: SimpleNamespace) -> np.ndarray:
     """Extra blood along the beam, cm, (H, W) float32: aorta's arch and descending course, the heart's own depth."""
     inside = np.clip(1 - place_of.heart**2, 0, 1)
     heart = 3.2 * np.sqrt(inside)
@@ -79,7 +82,7 @@ def draw_mediastinum(body, place_of):
     return heart + 1.6 * np.sqrt(np.clip(1 - knob**2, 0, 1)) + 1.1 * np.sqrt(aorta)
 
 
-def draw_gas(body, place_of, rng):
+def draw_gas(body: SimpleNamespace, place_of: SimpleNamespace, rng: np.random.Generator) -> np.ndarray:
     """Gas in the stomach's fundus and the colon's flexure, cm, (H, W) float32."""
     gas = np.zeros_like(place_of.out)
     level = body.tops["left"] + 30
@@ -95,7 +98,9 @@ def draw_gas(body, place_of, rng):
     return gas
 
 
-def attenuate(body, place_of, filled, keys):
+def attenuate(
+    body: SimpleNamespace, place_of: SimpleNamespace, filled: np.ndarray, keys: Callable[..., np.random.Generator]
+) -> np.ndarray:
     """Log attenuation -ln(I / I0) of the primary beam, (H, W) float32, by Beer-Lambert over the summed path lengths.
 
     filled: share of the lung's air that disease fills, (H, W). keys(name) gives the generator of each structure, so
@@ -118,7 +123,7 @@ def attenuate(body, place_of, filled, keys):
     return cv2.GaussianBlur(total.astype(np.float32), (0, 0), max(1.1 / unit, 0.35))  # penumbra of the focal spot
 
 
-def scatter(attenuation, share):
+def scatter(attenuation: np.ndarray, share: float) -> np.ndarray:
     """Signal (H, W) float32 of primary beam plus scatter; scatter is the primary spread wide and `share` as strong."""
     primary = np.exp(-attenuation)
     height, width = primary.shape

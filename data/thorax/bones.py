@@ -1,5 +1,7 @@
 """Bones in the way of the beam: ribs, spine, clavicles, scapulae, humeri; centimetres of bone for every pixel."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 
@@ -8,14 +10,14 @@ from data.thorax.anatomy import MIDLINE, look_up, place
 SUBPIXEL = 4  # bits of sub-pixel position for OpenCV
 
 
-def fill(canvas, polygons, value=255):
+def fill(canvas: np.ndarray, polygons: list[np.ndarray], value: int = 255) -> None:
     """Fill antialiased polygons (pixel coordinates, (N, 2) each) on a uint8 canvas, in place."""
     for polygon in polygons:
         points = np.round(np.asarray(polygon) * (1 << SUBPIXEL)).astype(np.int32)
         cv2.fillPoly(canvas, [points], value, cv2.LINE_AA, SUBPIXEL)
 
 
-def ribbon(path, width):
+def ribbon(path: np.ndarray, width: float | np.ndarray) -> np.ndarray:
     """The polygon of a band about a path (N, 2) with half-width `width` (a number or N of them)."""
     along = np.gradient(path, axis=0)
     normal = np.stack([-along[:, 1], along[:, 0]], 1) / (np.linalg.norm(along, axis=1, keepdims=True) + 1e-9)
@@ -23,7 +25,7 @@ def ribbon(path, width):
     return np.concatenate([path + offset, (path - offset)[::-1]])
 
 
-def rib_path(body, number, side, rng):
+def rib_path(body: SimpleNamespace, number: int, side: str, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """Canonical path (N, 2) of one rib from spine to cartilage, and the index where it turns to the front.
 
     A rib is a tilted ring: seen from the front its back runs outwards and ever more steeply down to the chest wall and
@@ -48,7 +50,7 @@ def rib_path(body, number, side, rng):
     return np.stack([x, start + drop * fall], 1), int(np.searchsorted(turn, np.pi / 2)) + 1
 
 
-def draw_ribs(body, shape, unit, rng):
+def draw_ribs(body: SimpleNamespace, shape: tuple[int, int], unit: float, rng: np.random.Generator) -> np.ndarray:
     """Bone of all ribs, cm, (H, W) float32: the back dense with bright rims, the front fainter and broader."""
     outer = [np.zeros(shape, np.uint8) for _ in range(2)]
     inner = [np.zeros(shape, np.uint8) for _ in range(2)]
@@ -69,7 +71,7 @@ def draw_ribs(body, shape, unit, rng):
     return bone
 
 
-def clavicle_path(body, side):
+def clavicle_path(body: SimpleNamespace, side: str) -> np.ndarray:
     """Canonical path (N, 2) of a clavicle from the sternum outwards: a flat S that climbs to the shoulder."""
     sign = 1 if side == "left" else -1
     along = np.linspace(0, 1, 40)
@@ -80,14 +82,14 @@ def clavicle_path(body, side):
     return np.stack([x, y], 1)
 
 
-def clavicle_outline(body, side):
+def clavicle_outline(body: SimpleNamespace, side: str) -> np.ndarray:
     """The clavicle as a polygon in canonical coordinates (N, 2), thicker at both ends."""
     path = clavicle_path(body, side)
     along = np.linspace(0, 1, len(path))
     return ribbon(path, 13 + 7 * np.exp(-(((along - 0.02) / 0.14) ** 2)) + 3 * along)
 
 
-def clavicle_mask(body, place_of, shape, side):
+def clavicle_mask(body: SimpleNamespace, place_of: SimpleNamespace, shape: tuple[int, int], side: str) -> np.ndarray:
     """Mask (H, W) uint8 0/1 of the part of a clavicle within the rib cage, which is the part SCR outlines."""
     canvas = np.zeros(shape, np.uint8)
     points = place(clavicle_outline(body, side), shape, body.pose)
@@ -96,7 +98,7 @@ def clavicle_mask(body, place_of, shape, side):
     return canvas * within.astype(np.uint8)
 
 
-def draw_girdle(body, shape, unit):
+def draw_girdle(body: SimpleNamespace, shape: tuple[int, int], unit: float) -> np.ndarray:
     """Bone of clavicles, scapulae and humeri, cm, (H, W) float32."""
     bone = np.zeros(shape, np.float32)
     outer, inner, blade, rim = (np.zeros(shape, np.uint8) for _ in range(4))
@@ -150,7 +152,7 @@ def draw_girdle(body, shape, unit):
     return bone
 
 
-def draw_spine(body, place_of):
+def draw_spine(body: SimpleNamespace, place_of: SimpleNamespace) -> np.ndarray:
     """Bone of the vertebral column, cm, (H, W) float32: waisted bodies, darker discs, pedicles, spinous processes."""
     near = np.nonzero((place_of.out < 115).any(0))[0]  # the only columns worth computing
     columns = slice(near[0], near[-1] + 1)

@@ -1,6 +1,8 @@
 """Which cases a phantom holds, and one case drawn and written: nothing here depends on how many others there are."""
 
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,7 @@ CLASSES = {
 ORGANS = ("heart", "left lung", "right lung", "left clavicle", "right clavicle")
 
 
-def plan_jsrt(count, size):
+def plan_jsrt(count: int, size: int) -> list[SimpleNamespace]:
     """The JSRT-like cases: nodule cases JPCLN and normal ones JPCNN in JSRT's own proportion, 247 at most."""
     nodules = min(round(count * NODULES / (NODULES + NORMALS)), NODULES)
     names = [f"JPCLN{i:03d}" for i in range(1, nodules + 1)] + [f"JPCNN{i:03d}" for i in range(1, count - nodules + 1)]
@@ -50,7 +52,7 @@ def plan_jsrt(count, size):
     return cases
 
 
-def plan_class(folder, count, size, seed, confounded=False):
+def plan_class(folder: str, count: int, size: int, seed: int, confounded: bool = False) -> list[SimpleNamespace]:
     """The first `count` images of one class folder: patients in turn, each with one to three images.
 
     Patient p of class k comes from hospital (p + k) modulo their number, so that every hospital sends every class;
@@ -96,7 +98,7 @@ def plan_class(folder, count, size, seed, confounded=False):
     return cases
 
 
-def plan_laterals(cases, count):
+def plan_laterals(cases: list[SimpleNamespace], count: int) -> list[SimpleNamespace]:
     """Lateral films of the first `count` patients of the cohort, taking the classes in turn."""
     first = {}
     for case in cases:
@@ -121,12 +123,12 @@ def plan_laterals(cases, count):
     return laterals
 
 
-def case_files(case):
+def case_files(case: SimpleNamespace) -> list[str]:
     """Every file that a case writes, relative to the phantom's folder."""
     return [case.file, *case.masks.values(), *([case.lesion] if case.lesion else [])]
 
 
-def describe(case, seed):
+def describe(case: SimpleNamespace, seed: int) -> dict[str, Any]:
     """A case's row of metadata.xls, a dict by formats.COLUMNS."""
     person = anatomy.draw_patient(anatomy.keyed_rng(seed, "patient", case.patient))
     return {
@@ -143,7 +145,7 @@ def describe(case, seed):
     }
 
 
-def draw_frontal(case, person, seed):
+def draw_frontal(case: SimpleNamespace, person: SimpleNamespace, seed: int) -> tuple:
     """A frontal case: detector signal (h, w), labels of that size, the body's curves, and the lesion's key."""
     pose = anatomy.draw_pose(anatomy.keyed_rng(seed, "pose", case.name), case.view)
     body = anatomy.shape_body(person, pose)
@@ -160,7 +162,7 @@ def draw_frontal(case, person, seed):
     return beam.scatter(attenuation, case.hospital.scatter), labels, lesion, body, place
 
 
-def write_case(case, out, seed):
+def write_case(case: SimpleNamespace, out: Path, seed: int) -> None:
     """Draw one case and write its film, masks and lesion under `out`. Its bytes depend on (seed, case) alone."""
     person = anatomy.draw_patient(anatomy.keyed_rng(seed, "patient", case.patient))
     rng = anatomy.keyed_rng(seed, "exposure", case.name)
@@ -200,7 +202,9 @@ def write_case(case, out, seed):
         formats.write_array(out / case.lesion, lesion * np.uint8(255))
 
 
-def write_scr(case, out, body, place, labels):
+def write_scr(
+    case: SimpleNamespace, out: Path, body: SimpleNamespace, place: SimpleNamespace, labels: np.ndarray
+) -> None:
     """The five SCR masks of a case, 1024 x 1024 whatever the film's size, as SCR has them."""
     shape = (1024, 1024)
     if labels.shape != shape:

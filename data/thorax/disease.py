@@ -6,6 +6,9 @@ diffuse net from the hila; COVID-19 lays ground glass on both lungs' periphery, 
 0 to 1 over the images of a patient.
 """
 
+from collections.abc import Sequence
+from types import SimpleNamespace
+
 import numpy as np
 
 from data.thorax.anatomy import MIDLINE, look_up
@@ -14,13 +17,13 @@ from data.thorax.lungs import hilum, wavy
 SEEN = 0.12  # a lesion's mask holds what fills at least this share of the air
 
 
-def soft(field, edge):
+def soft(field: np.ndarray, edge: float) -> np.ndarray:
     """0 below -edge, 1 above edge, smooth between."""
     t = np.clip(field / (2 * edge) + 0.5, 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def lung_point(body, side, level, out):
+def lung_point(body: SimpleNamespace, side: str, level: float, out: float) -> tuple[float, float]:
     """A canonical point in a lung: `level` from apex (0) to dome (1), `out` from hilum side (0) to chest wall (1)."""
     y = body.top + level * (body.tops[side] - body.top)
     inner, outer = (float(look_up(table[side], np.float32(y))) for table in (body.medial, body.lateral))
@@ -28,13 +31,22 @@ def lung_point(body, side, level, out):
     return MIDLINE + sign * (inner + out * (outer - inner)), y
 
 
-def blob(place_of, centre, radii, rough, edge, ragged=0.35):
+def blob(
+    place_of: SimpleNamespace,
+    centre: tuple[float, float],
+    radii: Sequence[float],
+    rough: np.ndarray,
+    edge: float,
+    ragged: float = 0.35,
+) -> np.ndarray:
     """A lobulated patch about a canonical centre, 0..1."""
     away = np.hypot((place_of.x - np.float32(centre[0])) / radii[0], (place_of.y - np.float32(centre[1])) / radii[1])
     return soft(1 - away + ragged * rough, edge)
 
 
-def draw_consolidation(body, place_of, severity, rng):
+def draw_consolidation(
+    body: SimpleNamespace, place_of: SimpleNamespace, severity: float, rng: np.random.Generator
+) -> tuple:
     """Focal lobar consolidation: one lobe's part, one straight fissure edge, branching air left open."""
     side = "right" if rng.random() < 0.6 else "left"
     level, out = ((0.34, 0.55), (0.62, 0.45), (0.84, 0.5))[rng.integers(3)]
@@ -51,7 +63,7 @@ def draw_consolidation(body, place_of, severity, rng):
     return patch * np.clip(texture, 0.5, 1) * (0.62 + 0.3 * severity) * (1 - 0.38 * tubes), {side}
 
 
-def draw_cavity(body, place_of, severity, rng):
+def draw_cavity(body: SimpleNamespace, place_of: SimpleNamespace, severity: float, rng: np.random.Generator) -> tuple:
     """Upper-lobe tuberculosis: a thick-walled cavity, patches and nodules about it, sometimes spread across."""
     side = "right" if rng.random() < 0.6 else "left"
     shape = place_of.out.shape
@@ -78,7 +90,9 @@ def draw_cavity(body, place_of, severity, rng):
     return filled, sides, lesion
 
 
-def draw_interstitial(body, place_of, severity, rng):
+def draw_interstitial(
+    body: SimpleNamespace, place_of: SimpleNamespace, severity: float, rng: np.random.Generator
+) -> tuple:
     """Diffuse reticular pattern of both lungs, thickest about the hila and towards the bases."""
     shape = place_of.out.shape
     net = np.zeros(shape, np.float32)
@@ -94,7 +108,9 @@ def draw_interstitial(body, place_of, severity, rng):
     return filled, {"left", "right"}, weight * (0.8 + 0.4 * severity) > 0.38
 
 
-def draw_ground_glass(body, place_of, severity, rng):
+def draw_ground_glass(
+    body: SimpleNamespace, place_of: SimpleNamespace, severity: float, rng: np.random.Generator
+) -> tuple:
     """Bilateral peripheral ground glass: hazy rounded patches by the chest wall through which vessels stay visible."""
     shape = place_of.out.shape
     filled = np.zeros(shape, np.float32)
@@ -108,7 +124,7 @@ def draw_ground_glass(body, place_of, severity, rng):
     return filled * grain * (0.85 + 0.35 * severity), {"left", "right"}
 
 
-def draw_nodule(body, place_of, severity, rng):
+def draw_nodule(body: SimpleNamespace, place_of: SimpleNamespace, severity: float, rng: np.random.Generator) -> tuple:
     """A solitary nodule of 5 to 20 mm, as in the JSRT set's nodule cases."""
     side = "right" if rng.random() < 0.5 else "left"
     centre = lung_point(body, side, rng.uniform(0.2, 0.85), rng.uniform(0.3, 0.75))
@@ -128,7 +144,14 @@ PATTERNS = {
 }
 
 
-def draw_disease(name, body, place_of, labels, severity, rng):
+def draw_disease(
+    name: str,
+    body: SimpleNamespace,
+    place_of: SimpleNamespace,
+    labels: np.ndarray,
+    severity: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
     """Share of the air filled (H, W) float32 in 0..0.95, and the lesion's mask (H, W) uint8 0/1, inside the lungs only.
 
     Air hidden behind heart and diaphragm fills as well, as it does in a patient; the mask holds what a reader could

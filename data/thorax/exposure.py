@@ -1,5 +1,6 @@
 """Where and how a film is taken: hospitals, exposure and tone curve, quantum noise, collimation, markers, labels."""
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import cv2
@@ -102,12 +103,14 @@ FILM = SimpleNamespace(
 )
 
 
-def choose(options, rng):
+def choose(options: Mapping[str, float], rng: np.random.Generator) -> str:
     """One key of a dict of shares."""
     return str(rng.choice(list(options), p=list(options.values())))
 
 
-def expose(signal, lungs, shape, hospital, rng):
+def expose(
+    signal: np.ndarray, lungs: np.ndarray, shape: tuple[int, int], hospital: SimpleNamespace, rng: np.random.Generator
+) -> np.ndarray:
     """Radiograph (H, W) float32 in 0..1, bone bright, from detector signal (h, w) and the lungs' mask of that size.
 
     The signal is drawn smaller than a large film and enlarged; noise is then drawn for every pixel of the film, with
@@ -125,7 +128,7 @@ def expose(signal, lungs, shape, hospital, rng):
     return 1 / (1 + np.exp(np.float32(slope * reference - bias) - np.float32(slope) * attenuation))
 
 
-def add_marker(film, hospital, portable, rng):
+def add_marker(film: np.ndarray, hospital: SimpleNamespace, portable: bool, rng: np.random.Generator) -> None:
     """Stamp the hospital's lead letters beside the body, in place: "R" at the patient's right, which is image left."""
     text = {"AP": "AP SUPINE" if portable else "AP"}.get(hospital.marker, hospital.marker).strip("()")
     if not text:
@@ -145,7 +148,7 @@ def add_marker(film, hospital, portable, rng):
     film += lead * (1 - film)
 
 
-def collimate(film, hospital, rng):
+def collimate(film: np.ndarray, hospital: SimpleNamespace, rng: np.random.Generator) -> None:
     """Blank the border outside the collimated field, in place; each side by its own draw, at most 7 % of it."""
     height, width = film.shape
     top, bottom, left, right = np.clip(rng.exponential(1.0, 4) * hospital.trim * 0.5, 0, 0.07)
@@ -157,7 +160,7 @@ def collimate(film, hospital, rng):
         film[:, columns] = hospital.border
 
 
-def blank_labels(film, rng):
+def blank_labels(film: np.ndarray, rng: np.random.Generator) -> None:
     """Cover where a name tag was, as on the JSRT films: black blocks in the upper corners, a white edge, in place."""
     height, width = film.shape
     if rng.random() < 0.6:
@@ -171,7 +174,7 @@ def blank_labels(film, rng):
         film[:, : int(width * rng.uniform(0.004, 0.016))] = 0.99
 
 
-def draw_wires(film, rng):
+def draw_wires(film: np.ndarray, rng: np.random.Generator) -> None:
     """Monitor leads and electrodes across a bedside film, in place."""
     height, width = film.shape
     canvas = np.zeros(film.shape, np.uint8)

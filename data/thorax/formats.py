@@ -1,6 +1,8 @@
 """The formats radiographs come in, written: JSRT .IMG, PNG of 8 and 16 bits, JPEG, DICOM, SCR gif, metadata.xls."""
 
 import hashlib
+from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -15,7 +17,7 @@ COLUMNS = ("source", "filename", "patientid", "offset", "sex", "age", "finding",
 SUFFIX = {"img": ".IMG", "png8": ".png", "png16": ".png", "jpeg": ".jpg", "dicom": ".dcm", "dicom1": ".dcm"}
 
 
-def write_image(path, film, kind, facts=None):
+def write_image(path: Path, film: np.ndarray, kind: str, facts: dict[str, Any] | None = None) -> None:
     """Write a film (H, W) float in 0..1, bone bright, as `kind`, a key of SUFFIX.
 
     img: JSRT's raw 2048 x 2048 big-endian uint16 of 12 bits, dark = high; png16: the 12 bits spread over 16; dicom1:
@@ -33,7 +35,7 @@ def write_image(path, film, kind, facts=None):
         write_array(path, np.round(film * 255).astype(np.uint8))
 
 
-def write_array(path, array):
+def write_array(path: Path, array: np.ndarray) -> None:
     """Write uint8 or uint16 (H, W) as the PNG or JPEG that the suffix says; OSError if it cannot be written."""
     options = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 2]
     ok, encoded = cv2.imencode(path.suffix, array, options)
@@ -42,17 +44,17 @@ def write_array(path, array):
     path.write_bytes(encoded.tobytes())
 
 
-def write_gif(path, mask):
+def write_gif(path: Path, mask: np.ndarray) -> None:
     """Write a mask (H, W) of 0/1 as SCR does: a grey gif of 0 and 255."""
     Image.fromarray(mask.astype(np.uint8) * 255).save(path)
 
 
-def make_uid(*names):
+def make_uid(*names: Any) -> str:
     """A DICOM UID under the UUID root (2.25) that depends on the names alone."""
     return "2.25." + str(int(hashlib.sha256("\0".join(map(str, names)).encode()).hexdigest()[:30], 16))
 
 
-def write_dicom(path, film, inverted, facts):
+def write_dicom(path: Path, film: np.ndarray, inverted: bool, facts: dict[str, Any]) -> None:
     """Write an uncompressed DICOM of 12 bits in 16: MONOCHROME2, or MONOCHROME1 where `inverted`.
 
     facts: dict of patient, sex, age (years), view ("PA", "AP", "AP Supine", "L"), hospital, case, seed, offset (days)
@@ -102,7 +104,7 @@ def write_dicom(path, film, inverted, facts):
     ds.save_as(path, enforce_file_format=True)
 
 
-def write_metadata(path, rows):
+def write_metadata(path: Path | IO[bytes], rows: list[dict]) -> None:
     """Write metadata.xls to a path or an open file: one sheet a source, one row an image; rows are dicts by COLUMNS,
     None leaves a cell empty."""
     book = xlwt.Workbook()

@@ -1,5 +1,8 @@
 """A lateral thorax: the patient faces the left of the image, spine on the right, both lungs over each other."""
 
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 
@@ -9,7 +12,7 @@ from data.thorax.bones import fill, ribbon
 from data.thorax.lungs import draw_branches, grow_tree, wavy
 
 
-def border(y, points):
+def border(y: np.ndarray, points: Sequence[tuple[float, float]]) -> np.ndarray:
     """A smooth vertical border: x at every y, through (y, x) points."""
     at, value = np.array(points, float).T
     grid = np.arange(-300, 1400)
@@ -17,7 +20,9 @@ def border(y, points):
     return curve[np.clip((y + 300).astype(np.int32), 0, len(curve) - 1)]
 
 
-def draw_lateral(patient, shape, keys):
+def draw_lateral(
+    patient: SimpleNamespace, shape: tuple[int, int], keys: Callable[..., np.random.Generator]
+) -> tuple[np.ndarray, np.ndarray]:
     """Detector signal (H, W) float32 of a left lateral film and the mask (H, W) bool of its lung fields.
 
     keys(name) gives the generator of each structure, as for the frontal view.
@@ -67,14 +72,14 @@ def draw_lateral(patient, shape, keys):
     return scatter(total, 0.5), lungs
 
 
-def draw_tree(pose, shape, unit, rng):
+def draw_tree(pose: SimpleNamespace, shape: tuple[int, int], unit: float, rng: np.random.Generator) -> np.ndarray:
     """Vessels of both lungs fanning from the hila, cm, (H, W) float32."""
     fan = np.linspace(0, 2 * np.pi, 13)[:-1] + rng.normal(0, 0.1, 12)
     starts = np.array([560.0, 455.0]) + rng.normal(0, 14, (12, 2))
     return 2.2 * draw_branches(*grow_tree(starts, fan, np.full(12, 7.5), rng), shape, unit, pose)
 
 
-def draw_column(x, y, spine, unit):
+def draw_column(x: np.ndarray, y: np.ndarray, spine: np.ndarray, unit: float) -> np.ndarray:
     """Vertebral bodies and their discs in profile, cm, (H, W) float32."""
     phase = (y - 40) / 71
     within = np.abs(phase - np.floor(phase) - 0.5)
@@ -85,7 +90,14 @@ def draw_column(x, y, spine, unit):
     return (2.3 * body * (1 - 0.7 * disc) + 0.7 * arch).astype(np.float32)
 
 
-def draw_cage(wall, spine, pose, shape, unit, rng):
+def draw_cage(
+    wall: np.ndarray,
+    spine: np.ndarray,
+    pose: SimpleNamespace,
+    shape: tuple[int, int],
+    unit: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Ribs sloping forwards and down, of both sides, and the sternum, cm, (H, W) float32."""
     shell, core, plate = (np.zeros(shape, np.uint8) for _ in range(3))
     along = np.linspace(0, 1, 40)

@@ -1,5 +1,7 @@
 """What lies in the lungs' air: hila, the branching vessels, bronchi and trachea; centimetres for every pixel."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 
@@ -11,7 +13,9 @@ CM = 0.035  # a canonical unit
 NODES = 7  # points along a branch
 
 
-def grow_tree(starts, headings, radii, rng, depths=8):
+def grow_tree(
+    starts: np.ndarray, headings: np.ndarray, radii: np.ndarray, rng: np.random.Generator, depths: int = 8
+) -> tuple[np.ndarray, np.ndarray]:
     """Branches of vessel trees: paths (B, NODES, 2) and their radii (B, 2) at both ends, canonical units.
 
     starts (R, 2), headings (R,) and radii (R,) are the roots. Each branch wanders, narrows and splits in two by
@@ -37,7 +41,7 @@ def grow_tree(starts, headings, radii, rng, depths=8):
     return np.concatenate(paths), np.concatenate(ends)
 
 
-def hilum(body, side):
+def hilum(body: SimpleNamespace, side: str) -> np.ndarray:
     """Canonical position of a hilum: the left stands a little higher than the right."""
     stretch = body.patient.height
     y = body.top + ((415 if side == "left" else 440) - body.top) * stretch + 0.2 * body.pose.breath
@@ -45,7 +49,9 @@ def hilum(body, side):
     return np.array([MIDLINE + (out if side == "left" else -out), y])
 
 
-def vessel_roots(body, count, radius, rng):
+def vessel_roots(
+    body: SimpleNamespace, count: int, radius: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Roots of one layer of vessels in both lungs for `grow_tree`: a fan of `count` from each hilum."""
     starts, headings, radii = [], [], []
     for side in ("left", "right"):
@@ -58,7 +64,9 @@ def vessel_roots(body, count, radius, rng):
     return np.concatenate(starts), np.concatenate(headings), np.concatenate(radii)
 
 
-def draw_branches(paths, ends, shape, unit, pose):
+def draw_branches(
+    paths: np.ndarray, ends: np.ndarray, shape: tuple[int, int], unit: float, pose: SimpleNamespace
+) -> np.ndarray:
     """Blood of branches from `grow_tree`, cm, (H, W) float32; where two cross, the wider one counts."""
     order = np.argsort(ends[:, 0], kind="stable")
     paths, ends = paths[order], ends[order]
@@ -82,7 +90,7 @@ def draw_branches(paths, ends, shape, unit, pose):
     return canvas.astype(np.float32) * (1 / GAUGE)
 
 
-def draw_vessels(body, shape, unit, rng):
+def draw_vessels(body: SimpleNamespace, shape: tuple[int, int], unit: float, rng: np.random.Generator) -> np.ndarray:
     """Blood in the lungs' vessels, cm, (H, W) float32, before the lungs' outline cuts it."""
     total = np.zeros(shape, np.float32)
     for count, radius in ((7, 8.2), (6, 7.0)):
@@ -91,7 +99,7 @@ def draw_vessels(body, shape, unit, rng):
     return 2.7 * total  # vessels of other depths lie along the same rays
 
 
-def draw_hila(body, place_of):
+def draw_hila(body: SimpleNamespace, place_of: SimpleNamespace) -> np.ndarray:
     """Hilar tissue beyond the drawn vessels, cm, (H, W) float32."""
     total = np.zeros_like(place_of.out)
     for side in ("left", "right"):
@@ -103,7 +111,7 @@ def draw_hila(body, place_of):
     return total.astype(np.float32)
 
 
-def draw_airway(body, shape, unit):
+def draw_airway(body: SimpleNamespace, shape: tuple[int, int], unit: float) -> np.ndarray:
     """Air of trachea and main bronchi, cm, (H, W) float32: a column that forks at the carina."""
     carina = body.top + (338 - body.top) * body.patient.height
     lean = 0.4 * body.pose.turn
@@ -129,7 +137,7 @@ def draw_airway(body, shape, unit):
     return cv2.GaussianBlur(air, (0, 0), max(2.5 / unit, 0.3))
 
 
-def wavy(shape, rng, cells, octaves=3):
+def wavy(shape: tuple[int, int], rng: np.random.Generator, cells: int, octaves: int = 3) -> np.ndarray:
     """Smooth noise (H, W) float32 of zero mean and unit spread, `cells` bumps across; the same at any resolution."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):

@@ -426,7 +426,7 @@ def test_join_by_chains():
 
 
 def test_a_folder_in_other_letters_and_patients_by_case(cohort, call):
-    os.rename(cohort / "pairs" / "cold", cohort / "pairs" / "Cold")
+    (cohort / "pairs" / "cold").rename(cohort / "pairs" / "Cold")
     done = call(SPLIT, *words(cohort))
     assert done.code == 0, done.err
     rows = pd.read_csv(cohort / "split" / "split.csv", dtype=str).set_index(["folder", "case"])

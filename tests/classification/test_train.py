@@ -118,8 +118,8 @@ def test_killed_and_started_again_gives_the_same_weights(classified, tmp_path, m
     killer = tmp_path / "killer.py"
     killer.write_text(KILLER)
     folder = tmp_path / "killed"
-    # start: log; epoch 1: log, best, last; epoch 2: log, then best or last
-    dead = run(killer, 6, ROOT / TRAIN, *words, "epoch_max=2")
+    # start: header, log; epoch 1: log, best, last, curves; epoch 2: log, then best or last
+    dead = run(killer, 8, ROOT / TRAIN, *words, "epoch_max=2")
     assert dead.returncode == -signal.SIGKILL, dead.stderr
     assert load(folder / "last.pt")["epoch"] == 1 and len(rows_of(folder)) == 2
 
@@ -381,7 +381,7 @@ def test_two_processes_killed_and_started_again_give_the_same_weights(classified
     done = run(TRAIN, *words, "test_name=whole", processes=2)
     assert done.returncode == 0, done.stderr
     (tmp_path / "killer.py").write_text(KILLER)
-    dead = run(tmp_path / "killer.py", 6, ROOT / TRAIN, *words, "test_name=killed", processes=2)
+    dead = run(tmp_path / "killer.py", 8, ROOT / TRAIN, *words, "test_name=killed", processes=2)
     assert dead.returncode != 0 and load(tmp_path / "killed" / "last.pt")["epoch"] == 1
     done = run(TRAIN, *words, "test_name=killed", processes=2)
     assert done.returncode == 0 and "epoch 1:" not in done.stdout, done.stderr

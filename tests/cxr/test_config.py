@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from classification import header as second
 from cxr.settings import config, headerfile
 
 HEADER = '''"""Settings of a stage.
@@ -212,3 +213,11 @@ def test_check_names_missing_comments_and_headings(tmp_path):
         headerfile.check(make_header(tmp_path, "early = 1  # first\n"))
     with pytest.raises(ValueError, match="no settings"):
         headerfile.check(make_header(tmp_path, "# heading\n"))
+
+
+def test_replaced_values_keep_what_was_typed_and_leave_the_settings_alone():
+    settings = config.load(second, ["repeat=3"])[0]
+    other = config.replace(settings, seed=9, target="all")
+    assert (other.seed, other.repeat, other.target) == (9, 3, "all") and other._typed == {"repeat"}
+    assert settings.seed == second.seed and not hasattr(settings, "target")
+    assert pickle.loads(pickle.dumps(other)) == other != settings

@@ -144,7 +144,7 @@ def test_every_other_file_ends_in_a_picture_or_a_sentence():
     others = [path for path in FILES if path.name not in EXPECTED]
     for path in others:
         found = outcome(path)
-        assert isinstance(found, Radiograph) or found.startswith(f"{path}: ") and found.endswith("."), path
+        assert isinstance(found, Radiograph) or (found.startswith(f"{path}: ") and found.endswith(".")), path
     assert len(FILES) - len(others) > 80  # the list above is of the files that are shipped
 
 

@@ -27,7 +27,9 @@ def test_saved_is_loaded(tmp_path):
     image, mask, labels = example()
     pairs.save(tmp_path / "new" / "folder", DOTTED, image, mask, labels)
     folder = tmp_path / "new" / "folder"
-    assert sorted(os.listdir(folder)) == [DOTTED + end for end in (".image.npy", ".labels.npy", ".mask.npy")]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        DOTTED + end for end in (".image.npy", ".labels.npy", ".mask.npy")
+    ]
     got_image, got_mask = pairs.load(folder, DOTTED)
     assert got_image.dtype == np.float32 and got_mask.dtype == np.uint8
     np.testing.assert_array_equal(got_image, image)

@@ -7,6 +7,7 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from skimage import exposure
 
 from cxr import preprocess as module
 from cxr.preprocess import content_box, preprocess
@@ -42,6 +43,16 @@ def test_equals_the_definition(pixels, gamma):
     assert result.dtype == np.float32 and result.shape == pixels.shape
     assert np.abs(result - slowly(pixels, gamma)).max() <= 1e-3
     assert result.min() == 0 and result.max() == 255
+
+
+@settings(max_examples=100, deadline=None)
+@given(pixels=IMAGES.filter(lambda a: a.min() < a.max()))
+def test_agrees_with_the_cumulative_distribution_of_scikit_image(pixels):
+    """Its cdf is C(v) / N; ours starts at 0 for the lowest level present."""
+    cdf, levels = exposure.cumulative_distribution(pixels)
+    lowest = (pixels == pixels.min()).mean()
+    expected = 255 * (np.interp(pixels, levels, cdf) - lowest) / (1 - lowest)
+    assert np.abs(preprocess(pixels, 1.0) - expected).max() <= 1e-3
 
 
 @settings(max_examples=50, deadline=None)

@@ -226,7 +226,7 @@ def test_output_among_the_input_is_not_segmented_again(whole, films, tmp_path, c
     shutil.copy(next((films / "JSRT").iterdir()), tmp_path / "normal" / "one.png")
     for _ in range(2):
         done = call(INFER, "-i", tmp_path / "normal", "-o", tmp_path, *whole.words)
-        assert done.code == 0 and done.out.startswith("1 radiographs") or "\n1 radiographs" in done.out
+        assert (done.code == 0 and done.out.startswith("1 radiographs")) or "\n1 radiographs" in done.out
     assert list(table(tmp_path).case) == ["one"]
 
 
