@@ -8,7 +8,7 @@ from PIL import Image
 from cxr.reading import raster, turn
 
 ORGANS = ("heart", "left", "right")
-SOFT = 0.1  # of a mask's drawn pixels may lie between nought and its value: soft edges; more is several labels
+SOFT = 0.1  # of a mask's drawn pixels may lie between zero and its value: soft edges; more is several labels
 _REMEDY = (
     "save labels as a grey or palette PNG with 0 background, 1 heart, 2 left and 3 right lung, or one organ, or both "
     "lungs, against 0"
@@ -48,7 +48,7 @@ def read(path: Path) -> tuple[np.ndarray, int]:
             orientation = raster.stored_orientation(file) if file.format != "TIFF" else turn.UPRIGHT
             # A palette PNG holds labels as indices; a gif's palette is what makes 255 of its 1.
             plain = file.mode in ("1", "L", "P") and file.format != "GIF"
-            deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or nought
+            deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or zero
             if plain or deep:
                 return np.asarray(file), orientation
             return _one_channel(np.asarray(file.convert("RGBA")), path), orientation
@@ -85,7 +85,7 @@ def _misfit(a, b):
 
 def _of_labels(labels, path):
     values = np.unique(labels)
-    if len(values) <= 2 or values[-1] > len(ORGANS):  # nought against one value: both lungs
+    if len(values) <= 2 or values[-1] > len(ORGANS):  # zero against one value: both lungs
         return {"lungs": _against_zero(labels, path)}
     organs = {organ: labels == i + 1 for i, organ in enumerate(ORGANS)}
     if not (organs["left"].any() and organs["right"].any()):
