@@ -1,7 +1,7 @@
 # Needs only make and Python 3.10 or newer with pip; another Python than python3: make PYTHON=python3.12 demo
 PYTHON ?= python3
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench weights clean
 
 # From nothing to predictions in a few minutes: each line can be typed by itself.
 demo: .venv/.installed
@@ -40,6 +40,10 @@ lint: .venv/.installed
 # Beside the published procedure: about half an hour on a quiet machine. BENCH="-i FOLDER --stages network"
 bench: .venv/.installed
 	.venv/bin/python -m benchmarks.bench $(BENCH)
+
+# Every weights file that ships, from DATA (weights/make.py --help); run it again to go on. WEIGHTS="--minutes 10 -d cuda"
+weights: .venv/.installed
+	.venv/bin/python weights/make.py --data $(DATA) $(WEIGHTS)
 
 # Debian's Python may come without ensurepip: there its own pip installs into an environment that has none.
 .venv/.installed: requirements.txt

@@ -114,7 +114,7 @@ def dense(**values):
 def saliency(classifier, folder, case, settings, centres, side, patch, target, output, device, **_):
     words = [f"device={device}", *settings]
     fabric, model, settings, names = _classifier(classifier, side, patch, len(centres), words)
-    settings = batch.with_options(settings, target=names[target], method="gradcam")
+    settings = config.replace(settings, target=names[target], method="gradcam")
     place = dataset.Case(case, "pair", Path(folder), None)
 
     def run():

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from classification import header as second
 from classification import train as classify
-from classification.cases import dataset
+from classification.cases import dataset, finder
 from classification.model import backbone
 from classification.patches import epochs
 from cxr.run import engine
@@ -60,7 +60,7 @@ def classification(pair: Path, classifier: Path, steps: int, device: str) -> flo
     model, settings, _, _ = backbone.open_classifier(classifier, settings)
     model.train().to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters()))
-    (case,) = dataset.find_cases(pair, [])
+    (case,) = finder.find([pair]).cases
     cases = [case._replace(case=case.case, label=0)] * (settings.num_batch_train * steps)
     settings = config.unless_typed(settings, {"cache_gb": 0.0})  # every image is read, as where memory is short
 

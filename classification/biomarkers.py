@@ -12,7 +12,6 @@ Cases measured before are skipped, unless their pair or the settings changed.
 
 import argparse
 import json
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,15 +19,15 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import cv2
 import pandas as pd
 from tqdm import tqdm
 
 from classification import header
-from classification.cases import dataset
+from classification.cases import classes as class_names
+from classification.cases import finder
 from classification.measuring import contrasts, measures
 from classification.splitting import known
-from cxr import pairs
+from cxr import pairs, writing
 from cxr.run import engine, journal
 from cxr.settings import config
 
@@ -55,10 +54,7 @@ def main() -> None:
         for name in ("img_size", "patch_size", "repeat"):
             if getattr(settings, name) < 1:
                 raise ValueError(f"{name}={getattr(settings, name)} is too small; give 1 or more.")
-        classes, own = dataset.with_own(settings.classes, dataset.find_folders(root))
-        cases = dataset.find_cases(root, classes)
-        folders = {case.folder for case in cases if case.label is not None}
-        names = dataset.class_map(classes, folders)[0] if folders else []
+        cases, names, own, skipped = find_cases(root, settings.classes)
         films = known.films(root, settings)
         people, notes = known.people(cases, [root], settings)
         if options.unflagged and films is None:
@@ -68,6 +64,7 @@ def main() -> None:
             )
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"classification/biomarkers.py: {error}")
+    notes += skipped
     if own:
         notes.append(f"classes of header.py name no folder {', '.join(own)}: each is a class of its own here")
     if films is None:
@@ -83,9 +80,7 @@ def main() -> None:
         for row in tqdm(pool.map(work, todo), "cases", total=len(todo)):
             write(row)
     table = complete(journal.merge(file, ABOUT), cases, names, people, films or {})
-    fresh = file.with_name(file.name + ".tmp")
-    table.to_csv(fresh, index=False)
-    os.replace(fresh, file)
+    writing.csv(file, table)
 
     wanted = table[(table.status == "ok") | (table.status == "flagged") & (not options.unflagged)]
     for note in notes + contrasts.remarks(table, wanted, options.unflagged):
@@ -107,7 +102,19 @@ def main() -> None:
     sys.exit(1 if counts["failed"] else 0)
 
 
-def finished(file: Path, cases: list[dataset.Case], settings, overwrite: bool, pictures: Path | None) -> set:
+def find_cases(root: Path, classes: list[str]) -> tuple[list[finder.Case], list[str], list[str], list[str]]:
+    """The pairs in root with their class, the names of the classes, the folders that the header's classes lack and
+    that become classes of their own, and what was passed over. Pairs directly in root have no class. Raises BadData."""
+    found = finder.find([root])
+    every = finder.in_order([*found.cases, *found.halves])  # a half pair becomes a row with its reason
+    folders = {finder.top(case) for case in every if case.place != root}
+    classes, own = class_names.with_own(classes, folders)
+    names, index = class_names.class_map(classes, folders)
+    cases = [old if old.place == root else new for old, new in zip(every, finder.labelled(every, index), strict=True)]
+    return cases, names if folders else [], own, found.notes
+
+
+def finished(file: Path, cases: list[finder.Case], settings, overwrite: bool, pictures: Path | None) -> set:
     """(folder, case) of the cases that biomarkers.csv holds already, measured as now; the others lose their rows.
 
     A case is measured again if it failed, if its pair is newer than the table, and, where pictures are wanted, if it
@@ -131,12 +138,11 @@ def finished(file: Path, cases: list[dataset.Case], settings, overwrite: bool, p
     done = {(f, c) for f, c, s in zip(rows.folder, rows.case, rows.status, strict=True) if s != "failed"} & old
     # Forgotten first: a run that is killed must leave no row of an older pair that counts as new.
     journal.merge(file, ABOUT, set(zip(rows.folder, rows.case, strict=True)) - done)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    told.write_text(json.dumps(now, indent=1) + "\n")
+    writing.json(told, now)
     return done
 
 
-def measure(case: dataset.Case, settings, pictures: Path | None) -> dict:
+def measure(case: finder.Case, settings, pictures: Path | None) -> dict:
     """The numbers of one case, with status and reason if they cannot be had; and its picture, if wanted."""
     row = {"case": case.case, "folder": case.folder, "status": "ok", "reason": ""}
     try:
@@ -150,14 +156,11 @@ def measure(case: dataset.Case, settings, pictures: Path | None) -> dict:
     except ValueError as fault:
         return row | {"status": "failed", "reason": f"{case.case}: {fault}"}
     if pictures:
-        file = picture_file(pictures, case)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        drawn = measures.picture(image, mask, labels)
-        file.write_bytes(cv2.imencode(".png", drawn[..., ::-1])[1].tobytes())
+        writing.picture(picture_file(pictures, case), measures.picture(image, mask, labels))
     return row
 
 
-def picture_file(pictures: Path, case: dataset.Case) -> Path:
+def picture_file(pictures: Path, case: finder.Case) -> Path:
     return pictures / case.folder / f"{case.case}.widths.png"
 
 

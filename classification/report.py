@@ -24,7 +24,9 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from tqdm import tqdm
 
 from classification import header
-from classification.page import contents, findings, pictures, render
+from classification.page import contents, pictures, render
+from cxr import writing
+from cxr.errors import BadData
 from cxr.settings import config
 
 EMBED = 500  # cases whose pictures the page itself holds
@@ -60,7 +62,7 @@ def main() -> None:
     output = Path(options.output or folder / "report.html").absolute()
     try:
         if output.suffix.lower() not in (".html", ".htm") or output.is_dir():
-            raise findings.BadRun(f"-o {output} is no page; name a file that ends in .html.")
+            raise BadData(f"-o {output} is no page; name a file that ends in .html.")
         content, places, maps_of = contents.gather(folder, settings, options)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"classification/report.py: {error}")
@@ -106,7 +108,7 @@ def draw(cases, places, maps_of, beside: Path | None, threads: int) -> Iterator[
 def save(beside: Path, number: int, ending: str, held: bytes) -> str:
     """Write a picture named after its case's number, since names of cases can be hostile; returns its address."""
     name = f"{number:06d}.{ending}"
-    (beside / name).write_bytes(held)
+    writing.data(beside / name, held)
     return f"{quote(beside.name)}/{name}"
 
 

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 from classification import header
-from classification.cases import dataset
-from classification.cases.dataset import BadData
+from classification.cases import finder
 from classification.splitting import check, divide, parts, survey
 from cxr import cohort
+from cxr.errors import BadData
 from cxr.settings import config
 
 # What decides a split, beside the pairs and their patients
@@ -70,7 +70,7 @@ def look(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
         raise BadData(f"{root} holds no train, val and test to check; make them with python classification/split.py.")
     print_notes(table)
     code = 0
-    for one in parts.roots(root):
+    for one in finder.roots(root):
         rows, names, found, left_out = check.look(one, settings, table)
         print(f"{one}, made by {'hand, used as it is' if kind == 'hand' else 'this script'}:")
         print(check.count_table(rows, names))
@@ -127,19 +127,21 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
 def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.DataFrame]:
     """The pairs of dir_pairs as survey() gives them, with `flagged` in masks.csv; the classes; what is left out."""
     source = Path(settings.dir_pairs)
-    cases = dataset.find_cases(source, settings.classes, labelled=True)
-    names, index = dataset.class_map(settings.classes, {case.folder for case in cases})
+    (found,), names, index = finder.find_classes([source], settings.classes)
+    for note in found.notes:
+        print(f"Note: {note}.")
+    cases = found.cases
     masks = {(row.folder, row.case): row for row in survey.masks_table(source).itertuples()}
     failed = [c for c in cases if (c.folder, c.case) in masks and masks[c.folder, c.case].status == "failed"]
     stale = [
         (c.case, c.folder, "failed", f"{masks[c.folder, c.case].reason} The pair is older than that.") for c in failed
     ]
     cases = sorted(set(cases) - set(failed))
-    rows, left_out = survey.survey(cases, table, settings.duplicate_distance, settings.num_workers)
+    rows, left_out = survey.survey(cases, table, settings.duplicate_distance, settings.num_workers, found.halves)
     rows["flagged"] = [
         key in masks and masks[key].status == "flagged" for key in zip(rows.folder, rows.case, strict=True)
     ]
-    present = {folder.casefold() for folder in rows.folder}
+    present = {finder.top(case).casefold() for case in rows.itertuples()}
     absent = [folder for folder in index if folder.casefold() not in present]
     if absent:
         print(f"Note: {source} holds no usable pairs of {', '.join(absent)}, which classes names.")
@@ -168,7 +170,7 @@ def divide_rows(rows: pd.DataFrame, names: list[str], settings) -> dict[str, pd.
             f"every class needs {small.needs} {what}, to be in every part: {reason}; add images, or merge "
             "or leave out the class in classes of header.py."
         ) from None
-    part = np.array(parts.PARTS)
+    part = np.array(finder.PARTS)
     keys = [f"fold{i + 1}" for i in range(len(drawn))] if settings.folds else [""]
     return {key: rows.assign(part=part[one[groups]]) for key, one in zip(keys, drawn, strict=True)}
 

@@ -9,7 +9,6 @@ kept in best.pt is the epoch with the best macro F1 of the votes in validation; 
 """
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -20,17 +19,17 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
 import torch.nn.functional as F
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from classification import header
 from classification.cases import dataset
 from classification.model import backbone
 from classification.patches import epochs, patch
-from classification.splitting import training_cases
+from classification.splitting import leaks, training_cases
 from classification.voting import predict, validation
 from cxr import pairs
-from cxr.run import engine, schedule
+from cxr.errors import BadData, BadRun
+from cxr.run import engine, runfolder, schedule
 from cxr.settings import config
 
 
@@ -40,10 +39,10 @@ def main() -> None:
     fabric = engine.launch(settings.device, settings.precision)
     run = Path(settings.dir_checkpoint) / settings.test_name
     try:
-        state = engine.open_run(run, config.as_dict(settings))
+        state = runfolder.open_state(run, config.as_dict(settings))
         data = training_cases.find(settings)
         if state and state.get("cases") != training_cases.digest(data):
-            raise engine.BadRun(
+            raise BadRun(
                 f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
                 "test_name, or restart=True to throw the old run away."
             )
@@ -53,8 +52,13 @@ def main() -> None:
             fabric.print(config.describe(settings))
             if told := schedule.jump(settings, state):
                 fabric.print(told)
+            if not state and fabric.is_global_zero:
+                for warning in leaks.warnings(settings):
+                    print(f"Warning: {warning}.")
+            for note in data.notes:
+                fabric.print(f"Note: {note}.")
             train(fabric, settings, run, state, data)
-    except (dataset.BadData, pairs.BadPair, engine.BadRun) as error:
+    except (BadData, pairs.BadPair, BadRun) as error:
         sys.exit(f"classification/train.py: {error}")
     places = ("dir_checkpoint", "dir_split", "test_name")
     own = [f"{name}={getattr(settings, name)}" for name in places if name in settings._changed]
@@ -80,7 +84,7 @@ def new_network(fabric, settings, state: dict | None, data: training_cases.Data)
         predict.check(settings, model)
         epochs.check(data.train, settings, model, fabric.world_size)
     except ValueError as error:
-        raise engine.BadRun(str(error)) from error
+        raise BadRun(str(error)) from error
     schedule.learning_rate(settings, 0)  # an unknown schedule stops before the pairs are read
     return model, scaling
 
@@ -90,8 +94,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
     network, scaling = new_network(fabric, settings, state, data)
     network = network.to(memory_format=torch.channels_last)  # a fifth less time a step; saved weights are the same
     saved = config.as_dict(settings)
-    values = {name: value for name, value in vars(settings).items() if not name.startswith("_")}
-    settings = config.Settings(values | {"input_scaling": scaling})
+    settings = config.replace(settings, input_scaling=scaling)
     for part, chosen in (("train", data.train), ("validate", data.val)):
         counts = Counter(data.names[case.label] for case in chosen)
         fabric.print(f"To {part} on: {', '.join(f'{counts[name]} {name}' for name in data.names)}.")
@@ -105,30 +108,19 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     model, optimizer = fabric.setup(model, optimizer)
     if state:
-        optimizer.load_state_dict(state["optimizer"])
-        if state["precision"]:  # empty of a run that had no gradient scaler, as 16-mixed has none on the CPU
-            fabric.strategy.precision.load_state_dict(state["precision"])
+        runfolder.resume(fabric, state, optimizer)
     state = state or {"epoch": 0, "best": -1.0, "best_loss": math.inf, "best_epoch": 0, "risen": 0}
     fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "cases": training_cases.digest(data)}
     fixed["input_scaling"] = scaling
 
-    writer = None
-    if fabric.is_global_zero:
-        if not state["epoch"]:
-            engine.clear_run(run)
-        run.mkdir(parents=True, exist_ok=True)
-        (run / "header.json").write_text(json.dumps(saved, indent=1))
-        engine.write_log(run / "log.jsonl", engine.read_log(run / "log.jsonl")[: state["epoch"]])
-        writer = SummaryWriter(run / "tensorboard", purge_step=state["epoch"] + 1)
+    writer = runfolder.begin(run, state["epoch"], saved) if fabric.is_global_zero else None
 
     for epoch in range(state["epoch"] + 1, settings.epoch_max + 1):
         start = time.perf_counter()
         loss = train_one_epoch(fabric, settings, model, optimizer, images, data.train, epoch)
         scores = validation.validate(fabric, settings, network, images, data.val, data.names)
         if not math.isfinite(scores["val_loss"]):  # the last step broke it: such weights must not be kept
-            raise engine.BadRun(
-                f"the validation loss is {scores['val_loss']} after epoch {epoch}; {run_hint(settings)}"
-            )
+            raise BadRun(f"the validation loss is {scores['val_loss']} after epoch {epoch}; {run_hint(settings)}")
         row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
         row["seconds"] = round(time.perf_counter() - start, 1)
         state = {name: state[name] for name in ("best", "best_loss", "best_epoch", "risen")} | {"epoch": epoch}
@@ -138,8 +130,9 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
         if better:
             state |= {"best": row["val_score"], "best_loss": row["val_loss"], "best_epoch": epoch}
         if fabric.is_global_zero:
-            training = {"optimizer": optimizer.state_dict(), "precision": fabric.strategy.precision.state_dict()}
-            keep(run, fixed, state, row, network.state_dict(), training, better)
+            held = fixed | state | {"model": network.state_dict(), "score": row["val_score"]}
+            last = held | runfolder.training_state(fabric, optimizer)
+            runfolder.keep(run, row, held if better else None, last, validation.curves)
             for name, value in row.items():
                 if name != "epoch":
                     writer.add_scalar(name, value, epoch)
@@ -175,7 +168,7 @@ def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, ep
         entropy = cross_entropy(model, batch, settings, fabric.device)
         loss = entropy + settings.lambda_l1 * absolute_weights(model) if settings.lambda_l1 else entropy
         if not torch.isfinite(loss):
-            raise engine.BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
+            raise BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
@@ -207,17 +200,6 @@ def absolute_weights(model) -> torch.Tensor:
 def run_hint(settings) -> str:
     """What to try when a training diverges."""
     return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
-
-
-def keep(run: Path, fixed: dict, state: dict, row: dict, weights: dict, training: dict, better: bool) -> None:
-    """Write log, best.pt and last.pt, in this order: a kill in between only means that the epoch is run again."""
-    log = [*engine.read_log(run / "log.jsonl")[: state["epoch"] - 1], row]
-    engine.write_log(run / "log.jsonl", log)
-    state = fixed | state | {"model": weights, "score": row["val_score"]}
-    if better:
-        engine.save(state, run / "best.pt")
-    engine.save(state | training, run / "last.pt")
-    validation.curves(log, run / "curves.png")
 
 
 if __name__ == "__main__":

@@ -3,18 +3,20 @@
 `<case>.image.npy` (H, W) grey 0..255 after preprocessing and `<case>.mask.npy` (H, W), 1 inside either lung; beside
 them, optional, `<case>.labels.npy` (H, W) uint8 with 0 background, 1 heart, 2 left lung, 3 right lung (the patient's).
 A case name may hold dots. Files are written under a temporary name and renamed, the image last, so that a run killed
-at any moment leaves no half pair that looks whole (a power failure is another matter: nothing is fsynced).
+at any moment leaves no half pair that looks whole.
 """
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
 
+from cxr import writing
+from cxr.labels import NAMES
+
 IMAGE, MASK, LABELS = ".image.npy", ".mask.npy", ".labels.npy"
-TEMPORARY = ".part"  # comes after .npy, so that find() never takes a leftover for a file of a pair
-LABEL_MAX = 3
 DTYPES = "float32", "uint8"  # of a saved image
 # what numpy raises for a file cut short or scrambled: its header is parsed as Python and can ask for any memory
 BROKEN = ValueError, EOFError, MemoryError, SyntaxError, TokenError
@@ -71,27 +73,19 @@ def save(folder, case, image, mask, labels=None, image_dtype="float32", allow_em
     check(case, image, mask, allow_empty)
     image = np.clip(image, 0, 255)
     image = np.rint(image).astype(np.uint8) if image_dtype == "uint8" else image.astype(np.float32)
-    arrays = [(MASK, binary(mask)), (IMAGE, image)]
+    arrays = {IMAGE: image, MASK: binary(mask)}
     if labels is not None:
-        arrays.insert(0, (LABELS, _checked_labels(case, np.asarray(labels), image.shape)))
+        arrays[LABELS] = _checked_labels(case, np.asarray(labels), image.shape)
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [(folder / f"{case}{end}{TEMPORARY}", folder / f"{case}{end}") for end, _ in arrays]
-    try:
-        for (temporary, _), (_, array) in zip(paths, arrays, strict=True):
-            with open(temporary, "wb") as file:
-                np.save(file, array, allow_pickle=False)
+    with ExitStack() as stack:  # which closes the last file first: the image comes into its place after the others
+        for end, array in arrays.items():
+            np.save(stack.enter_context(writing.replacing(folder / f"{case}{end}")), array, allow_pickle=False)
         # The old image goes first: while the files are exchanged the case counts as not written yet, otherwise a
         # kill in between would leave the old image beside the new mask.
         (folder / f"{case}{IMAGE}").unlink(missing_ok=True)
         if labels is None:
             (folder / f"{case}{LABELS}").unlink(missing_ok=True)
-        for temporary, final in paths:
-            os.replace(temporary, final)
-    finally:
-        for temporary, _ in paths:  # left only where writing failed, a full disk for instance
-            temporary.unlink(missing_ok=True)
 
 
 def is_complete(folder, case):
@@ -152,6 +146,6 @@ def _checked_labels(case, labels, shape):
             f"of shape {labels.shape}; write the pair again."
         )
     whole = labels.astype(np.uint8)
-    if labels.size and (labels.min() < 0 or labels.max() > LABEL_MAX or (whole != labels).any()):
+    if labels.size and (labels.min() < 0 or labels.max() > max(NAMES) or (whole != labels).any()):
         raise BadPair(f"{case}: the label map holds values other than 0, 1, 2 and 3; write the pair again.")
     return whole

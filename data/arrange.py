@@ -26,7 +26,7 @@ sys.path[0] = str(ROOT)
 import pandas as pd  # noqa: E402
 
 from classification import header as classification  # noqa: E402
-from cxr import cohort  # noqa: E402
+from cxr import cohort, writing  # noqa: E402
 from data import downloads  # noqa: E402
 from segmentation import header  # noqa: E402
 
@@ -98,10 +98,7 @@ def arrange(metadata, inputs, output, copy=False):
             }
         )
     table = pd.DataFrame(rows)
-    output.mkdir(parents=True, exist_ok=True)
-    unfinished = output / "arrange.csv.part"
-    table.to_csv(unfinished, index=False)
-    os.replace(unfinished, output / "arrange.csv")
+    writing.csv(output / "arrange.csv", table)
     return table
 
 
@@ -149,9 +146,8 @@ def link(file, target, copy):
         except OSError:  # another file system, or one without links
             continue
         return "linked"
-    unfinished = target.with_name(target.name + ".part")
-    shutil.copyfile(file, unfinished)
-    os.replace(unfinished, target)
+    with open(file, "rb") as source, writing.replacing(target) as copied:
+        shutil.copyfileobj(source, copied)
     return "copied"
 
 

@@ -10,14 +10,13 @@ bytes. Needs xlwt, as the tests do; to read metadata.xls, use cxr/cohort.py.
 
 import argparse
 import csv
-import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
-from cxr import cohort  # noqa: E402
+from cxr import cohort, writing  # noqa: E402
 from data.thorax import formats  # noqa: E402
 
 NUMBERS = ("patientid", "offset", "age")
@@ -30,9 +29,8 @@ def main():
     args = parser.parse_args()
     try:
         rows = read_facts(args.table)
-        unfinished = args.output.with_name(args.output.name + ".part")
-        formats.write_metadata(unfinished, rows)
-        os.replace(unfinished, args.output)
+        with writing.replacing(args.output) as file:
+            formats.write_metadata(file, rows)
         patients = cohort.read(args.output).patient.nunique()
     except (OSError, ValueError) as error:
         sys.exit(f"data/make_metadata.py: {error}")

@@ -3,8 +3,8 @@ copies would have made it (cxr/shifts)."""
 
 import numpy as np
 
+from cxr.labels import HEART, LEFT, RIGHT
 from cxr.shifts import copies, exposure, geometry, objects, opacities
-from segmentation.masks import HEART, LEFT, RIGHT
 
 # Each with the range that its strength is drawn from: as far as the shift suite goes, or a little less
 _OPACITIES = (

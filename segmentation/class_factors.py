@@ -10,8 +10,9 @@ import itertools
 
 import torch
 
-from cxr.run import engine
-from segmentation.masks import HEART, LEFT, RIGHT
+from cxr.errors import BadRun
+from cxr.labels import HEART, LEFT, RIGHT
+from cxr.stats.overlap import jaccard
 
 # Factors of background and of heart that are tried; the lungs' stay 1, since only ratios matter. 1 is among them.
 BACKGROUND = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
@@ -29,7 +30,7 @@ def apply(probabilities: torch.Tensor, factors) -> torch.Tensor:
 def check(factors) -> None:
     """Raise BadRun unless these are four factors above 0."""
     if len(factors) != 4 or min(factors) <= 0:
-        raise engine.BadRun(f"decision={factors} is not 4 factors above 0: of background, heart, left and right lung.")
+        raise BadRun(f"decision={factors} is not 4 factors above 0: of background, heart, left and right lung.")
 
 
 def fit(predict, val_set) -> list[float]:
@@ -46,12 +47,7 @@ def fit(predict, val_set) -> list[float]:
         found = predict(image[None])[0]
         for i, (background, heart) in enumerate(tried):
             labels = (found * torch.tensor([background, heart, 1.0, 1.0])[:, None, None]).argmax(0)
-            both = [jaccard(labels == organ, target == organ) for organ in (LEFT, RIGHT)]
-            scores[i] += jaccard(labels == HEART, target == HEART) + sum(both) / 2
+            score = {o: jaccard(labels == o, target == o, empty=0.0) for o in (HEART, LEFT, RIGHT)}
+            scores[i] += score[HEART] + (score[LEFT] + score[RIGHT]) / 2
     background, heart = tried[int(scores.argmax())]
     return [background, heart, 1.0, 1.0]
-
-
-def jaccard(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Jaccard index of two boolean masks of one shape; 0 where both are empty."""
-    return (one & other).sum().item() / max(1, (one | other).sum().item())

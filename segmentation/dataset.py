@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 import torch
 
+from cxr.errors import BadData
+from cxr.labels import ORGANS
 from cxr.reading import radiograph
 from cxr.run import engine
 from cxr.shifts import suite
 from segmentation import transforms
 from segmentation.augment import augment, brighten
-from segmentation.drawn_masks import ORGANS, BadData, truth
+from segmentation.drawn_masks import truth
 
 # Folder names of the organs in SCR, in Montgomery, and plainly
 _FOLDERS = {
@@ -192,7 +194,7 @@ class Radiographs(torch.utils.data.Dataset):
         labels = np.where(labels == LUNGS_ONLY, 0, labels).astype(np.uint8)
         image, labels = augment(image, labels, self.settings, rng)
         image, box = transforms.prepare((image * 65535).round().astype(np.uint16), self.settings)
-        target = transforms.network_target([labels == organ for organ in (1, 2, 3)], box, self.settings)
+        target = transforms.network_target([labels == label for label in ORGANS.values()], box, self.settings)
         target[target == 0] = outside
         small = transforms.network_input(image, box, self.settings)[0].numpy()
         return torch.from_numpy(brighten(small, self.settings, rng))[None], target

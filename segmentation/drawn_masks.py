@@ -5,18 +5,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cxr.errors import BadData
+from cxr.labels import ORGANS
 from cxr.reading import raster, turn
 
-ORGANS = ("heart", "left", "right")
-SOFT = 0.1  # of a mask's drawn pixels may lie between zero and its value: soft edges; more is several labels
+SOFT = 0.1  # of a mask's drawn pixels may lie between 0 and its value: soft edges; more is several labels
 _REMEDY = (
     "save labels as a grey or palette PNG with 0 background, 1 heart, 2 left and 3 right lung, or one organ, or both "
     "lungs, against 0"
 )
-
-
-class BadData(ValueError):
-    """The training data are not what they should be; the message names every file at fault."""
 
 
 def truth(
@@ -48,7 +45,7 @@ def read(path: Path) -> tuple[np.ndarray, int]:
             orientation = raster.stored_orientation(file) if file.format != "TIFF" else turn.UPRIGHT
             # A palette PNG holds labels as indices; a gif's palette is what makes 255 of its 1.
             plain = file.mode in ("1", "L", "P") and file.format != "GIF"
-            deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or zero
+            deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or nought
             if plain or deep:
                 return np.asarray(file), orientation
             return _one_channel(np.asarray(file.convert("RGBA")), path), orientation
@@ -85,9 +82,9 @@ def _misfit(a, b):
 
 def _of_labels(labels, path):
     values = np.unique(labels)
-    if len(values) <= 2 or values[-1] > len(ORGANS):  # zero against one value: both lungs
+    if len(values) <= 2 or values[-1] > len(ORGANS):  # 0 against one value: both lungs
         return {"lungs": _against_zero(labels, path)}
-    organs = {organ: labels == i + 1 for i, organ in enumerate(ORGANS)}
+    organs = {organ: labels == label for organ, label in ORGANS.items()}
     if not (organs["left"].any() and organs["right"].any()):
         raise BadData(f"{path} holds the labels {_listed(values)}, so a left or a right lung is missing; {_REMEDY}.")
     if not organs["heart"].any():  # not drawn, for every chest has one

@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cxr import writing
+from cxr.errors import BadData
 from cxr.figures import plots
 from cxr.reading import radiograph, turn
 from cxr.run import engine
@@ -29,15 +31,9 @@ from segmentation import weights as weight_files
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", choices=("jsrt", "montgomery"), default="jsrt", help="a known set in dir_data_root")
-    parser.add_argument("-i", "--images", metavar="FOLDER", help="radiographs to evaluate on instead")
-    parser.add_argument("-m", "--masks", metavar="FOLDER", help="their masks: label images, lungs, or organ folders")
+    add_options(parser)
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: evaluation/<set> in the run's folder")
-    parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
-    parser.add_argument("--cases", metavar="FILE", help="text file of case names, one a line: only these")
     settings, options = config.load(header, parser=parser)
-    if bool(options.images) != bool(options.masks):
-        parser.error("-i and -m belong together: the radiographs, and their masks.")
     fabric = engine.launch(options.device or settings.device, settings.precision)
     name = Path(options.images).absolute().name if options.images else options.set
     output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "evaluation" / name)
@@ -54,9 +50,8 @@ def main() -> None:
     rows, faults = measure(cases, model, settings, fabric)
     if not rows:
         sys.exit("segmentation/evaluate.py: no case could be evaluated:\n" + "\n".join(faults))
-    output.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame(rows)
-    frame.to_csv(output / "metrics.csv", index=False)
+    writing.csv(output / "metrics.csv", frame)
     tables = []
     for group, names in groups.items():
         chosen = frame[frame.case.isin(names)]
@@ -65,7 +60,7 @@ def main() -> None:
             draw(chosen, output, group, name)
     summary = pd.concat(tables, ignore_index=True)
     summary = summary[["group", *[column for column in summary.columns if column != "group"]]]
-    summary.to_csv(output / "summary.csv", index=False)
+    writing.csv(output / "summary.csv", summary)
     print(summary[summary.metric.str.startswith(("jaccard", "dice"))].round(4).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
@@ -73,8 +68,19 @@ def main() -> None:
     sys.exit(1 if faults else 0)
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The flags that say which cases to evaluate on, as choose() reads them."""
+    parser.add_argument("--set", choices=("jsrt", "montgomery"), default="jsrt", help="a known set in dir_data_root")
+    parser.add_argument("-i", "--images", metavar="FOLDER", help="radiographs to evaluate on instead")
+    parser.add_argument("-m", "--masks", metavar="FOLDER", help="their masks: label images, lungs, or organ folders")
+    parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
+    parser.add_argument("--cases", metavar="FILE", help="text file of case names, one a line: only these")
+
+
 def choose(options, settings) -> tuple[list[dataset.Case], dict[str, list[str]]]:
     """The cases to evaluate, and the groups of their names to report. Raises ValueError."""
+    if bool(options.images) != bool(options.masks):
+        raise ValueError("-i and -m belong together: the radiographs, and their masks.")
     if options.images:
         cases = dataset.image_folder(Path(options.images), Path(options.masks))
         groups = {"all": cases}
@@ -111,7 +117,7 @@ def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
         try:
             item = segment.prepare(case.image, settings)
             truth = drawn_masks.truth(case.masks, item.image.shape, item.orientation)
-        except (dataset.BadData, radiograph.Unreadable) as error:
+        except (BadData, radiograph.Unreadable) as error:
             faults.append(str(error))
             continue
         with fabric.autocast():

@@ -19,12 +19,12 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import cv2
 import torch
 from tqdm import tqdm
 
-from cxr import pairs
+from cxr import pairs, writing
 from cxr.figures import contours
+from cxr.labels import LEFT
 from cxr.reading import radiograph
 from cxr.run import engine, runreport
 from cxr.settings import config
@@ -66,7 +66,7 @@ def main() -> None:
         model = fast_forward.prepare(model, settings, fabric.device)
         if not options.overwrite:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
-    except (masks_csv.BadInput, ValueError) as error:
+    except ValueError as error:
         sys.exit(f"segmentation/inference.py: {error}")
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files passed over; weights: {weights} ({which})")
     for note in notes:
@@ -184,13 +184,10 @@ def write_case(job: masks_csv.Job, item: segment.Prepared, small, settings) -> d
     row |= {"view": item.view, "height": item.image.shape[0], "width": item.image.shape[1]}
     row |= dict(zip(("spacing_row_mm", "spacing_column_mm"), item.spacing_mm or (None, None), strict=True))
     row |= masks.measures(labels, item.spacing_mm)
-    mask = (labels >= masks.LEFT).astype("uint8")
+    mask = (labels >= LEFT).astype("uint8")
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:
-        picture = cv2.cvtColor(contours.overlay(item.image, labels), cv2.COLOR_RGB2BGR)
-        path = job.place / f"{job.case}{masks_csv.OVERLAY}"
-        if not cv2.imwrite(str(path), picture):
-            raise OSError(f"{path} could not be written; is the disk full?")
+        writing.picture(job.place / f"{job.case}{masks_csv.OVERLAY}", contours.overlay(item.image, labels))
     return row
 
 

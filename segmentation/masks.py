@@ -9,8 +9,7 @@ import math
 import cv2
 import numpy as np
 
-HEART, LEFT, RIGHT = 1, 2, 3
-NAMES = {HEART: "heart", LEFT: "left lung", RIGHT: "right lung"}
+from cxr.labels import HEART, LEFT, NAMES, RIGHT
 
 
 def clean(labels):

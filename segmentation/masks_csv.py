@@ -8,16 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from cxr import pairs
+from cxr.errors import BadInput
 from cxr.reading import radiograph
 from cxr.run import journal as journals
 
 MASKS = "masks.csv"
 OVERLAY = ".overlay.png"
 _TEXT = ("case", "folder", "file", "status", "reason", "view")
-
-
-class BadInput(ValueError):
-    """Nothing can be segmented; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +76,7 @@ def _folder(file: Path, given: Path) -> str:
 
 def finished(output: Path) -> set[tuple[str, str]]:
     """The cases that have a row without failure and a whole pair."""
-    if not (output / MASKS).exists():
-        return set()
-    rows = journals.read(output / MASKS, _TEXT)
-    rows = rows[rows.status != "failed"]
-    return {(f, c) for f, c in zip(rows.folder, rows.case, strict=True) if pairs.is_complete(output / f, c)}
+    return {(f, c) for f, c in journals.finished(output / MASKS, _TEXT) if pairs.is_complete(output / f, c)}
 
 
 def journal(output: Path, rank: int):

@@ -1,6 +1,6 @@
 """A radiograph in, its label map out: what inference.py and evaluate.py share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,13 +26,18 @@ class Prepared:
 
 def prepare(path: Path, settings) -> Prepared:
     """Read and preprocess one radiograph. Raises radiograph.Unreadable, of it NotFrontal for a lateral view."""
-    film = radiograph.read_frontal(path, settings.pixel_limit)
+    read = radiograph.read_frontal(path, settings.pixel_limit)
     try:
-        image, box = transforms.prepare(film.pixels, settings)
-    except ValueError as error:  # one grey level within the borders
+        item = prepare_pixels(read.pixels, settings, read.spacing_mm)
+    except ValueError as error:
         raise radiograph.Unreadable(f"{path}: {error}") from None
-    small = transforms.network_input(image, box, settings)
-    return Prepared(image, box, small, film.spacing_mm, film.view, film.orientation)
+    return replace(item, view=read.view, orientation=read.orientation)
+
+
+def prepare_pixels(pixels: np.ndarray, settings, spacing_mm=None) -> Prepared:
+    """Preprocess pixels (H, W) uint8 or uint16, bone bright. Raises ValueError for one grey level."""
+    image, box = transforms.prepare(pixels, settings)
+    return Prepared(image, box, transforms.network_input(image, box, settings), spacing_mm)
 
 
 def probabilities(model, batch: list[Prepared], settings, device) -> torch.Tensor:

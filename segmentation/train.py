@@ -21,9 +21,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, DistributedSampler
 from tqdm import tqdm
 
-from cxr.run import engine, schedule
+from cxr.errors import BadData, BadRun
+from cxr.figures import plots
+from cxr.run import engine, runfolder, schedule
 from cxr.settings import config
-from segmentation import class_factors, dataset, fcdensenet, header, runfolder, validation
+from segmentation import class_factors, dataset, fcdensenet, header, validation
 from segmentation import weights as weight_files
 
 
@@ -34,7 +36,7 @@ def main() -> None:
     run = Path(settings.dir_checkpoint) / settings.test_name
     try:
         weight_files.check(settings)
-        state = engine.open_run(run, config.as_dict(settings))
+        state = runfolder.open_state(run, config.as_dict(settings))
         if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
         else:
@@ -44,7 +46,7 @@ def main() -> None:
             train(fabric, settings, run, state, *open_data(settings))
         if fabric.is_global_zero:
             decide(fabric, settings, run)
-    except (dataset.BadData, engine.BadRun) as error:
+    except (BadData, BadRun) as error:
         sys.exit(f"segmentation/train.py: {error}")
     fabric.print(f"Wrote {run}. Next: python segmentation/evaluate.py, python segmentation/inference.py -i FOLDER")
 
@@ -52,7 +54,7 @@ def main() -> None:
 def find_data(settings) -> dict[str, list[dataset.Case]]:
     """The cases to train and validate on. Raises BadData."""
     if settings.dir_images and not settings.dir_masks:
-        raise dataset.BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder of its masks.")
+        raise BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder of its masks.")
     if settings.dir_images:
         sets = [dataset.image_folder(Path(settings.dir_images), Path(settings.dir_masks))]
     else:
@@ -61,7 +63,7 @@ def find_data(settings) -> dict[str, list[dataset.Case]]:
     for cases in sets:
         split = dataset.official_split(cases, settings.split_seed)
         if not split["train"] or not split["val"]:
-            raise dataset.BadData(f"{len(cases)} radiographs are too few to train and validate: give at least 10.")
+            raise BadData(f"{len(cases)} radiographs are too few to train and validate: give at least 10.")
         parts = {name: parts[name] + split[name] for name in parts}
     return {"train": parts["train"][: settings.num_train or None], "val": parts["val"]}
 
@@ -87,10 +89,10 @@ def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
         if settings.file_weights and fresh:
             name, weights, _ = weight_files.read(Path(settings.file_weights))
             if name != settings.net_label:
-                raise engine.BadRun(f"{settings.file_weights} holds {name}, not net_label={settings.net_label}.")
+                raise BadRun(f"{settings.file_weights} holds {name}, not net_label={settings.net_label}.")
             model.load_state_dict(weights)
     except ValueError as error:
-        raise engine.BadRun(str(error)) from error
+        raise BadRun(str(error)) from error
     return model
 
 
@@ -112,7 +114,11 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
         model = model.to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, optimizer)
     if state:
-        runfolder.resume(fabric, state, model, averaged, optimizer)
+        model.load_state_dict(state["model"])
+        if averaged:
+            averaged.module.load_state_dict(state["averaged"])
+            averaged.n_averaged.fill_(1)
+        runfolder.resume(fabric, state, optimizer)
     state = state or {"epoch": 0, "best": -1.0, "best_epoch": 0}
 
     saved = config.as_dict(settings)
@@ -124,7 +130,7 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
         scores = validation.validate(fabric, settings, averaged.module if averaged else model.module, val_set)
         if not math.isfinite(scores["val_loss"]):  # the last step broke it: such weights must not be kept
             loss = scores["val_loss"]
-            raise engine.BadRun(f"the validation loss is {loss} after epoch {epoch}; {run_hint(settings)}")
+            raise BadRun(f"the validation loss is {loss} after epoch {epoch}; {run_hint(settings)}")
         row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
         row["seconds"] = round(time.perf_counter() - start, 1)
         state = {"epoch": epoch, "best": state["best"], "best_epoch": state["best_epoch"]}
@@ -132,7 +138,10 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
         if better:
             state |= {"best": row["val_score"], "best_epoch": epoch}
         if fabric.is_global_zero:
-            runfolder.keep(fabric, run, state, row, better, model, averaged, optimizer, saved)
+            held = state | {"settings": saved, "model": model.state_dict()}
+            weights = averaged.module.state_dict() if averaged else held["model"]
+            last = held | runfolder.training_state(fabric, optimizer) | ({"averaged": weights} if averaged else {})
+            runfolder.keep(run, row, held | {"model": weights} if better else None, last, plots.learning_curves)
             validation.picture(writer, settings, row, averaged.module if averaged else model.module, val_set)
             print(
                 f"epoch {epoch}: loss {loss:.4f}, validation Jaccard lungs {row['val_jaccard_lungs']:.4f}, "
@@ -176,7 +185,7 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
         images, targets = images.to(fabric.device, non_blocking=True), targets.to(fabric.device, non_blocking=True)
         loss = validation.cross_entropy(model(images).float(), targets, weight)
         if not torch.isfinite(loss):
-            raise engine.BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
+            raise BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
@@ -198,14 +207,18 @@ def decide(fabric, settings, run: Path) -> None:
             return
         model = weight_files.open_network(run / "best.pt", settings)[0].to(fabric.device)
     except ValueError as error:
-        raise engine.BadRun(str(error)) from error
-    val_set = dataset.Radiographs(find_data(settings)["val"], settings)
+        raise BadRun(str(error)) from error
+    cases = find_data(settings)["val"]
+    val_set = dataset.Radiographs(cases, settings)
+    if settings.augment:  # factors that fit clean radiographs of one hospital alone cost where they fit no other's
+        val_set = torch.utils.data.ConcatDataset([val_set, dataset.Radiographs(cases, settings, augmented=True)])
     factors = class_factors.fit(
         lambda images: weight_files.probabilities(model, images.to(fabric.device)).cpu(), val_set
     )
     engine.save(best | {"decision": factors}, run / "best.pt")
+    how = ", clean and augmented" if settings.augment else ""
     fabric.print(
-        f"Chosen on validation: the probabilities of background and heart count {factors[0]:g} and "
+        f"Chosen on validation{how}: the probabilities of background and heart count {factors[0]:g} and "
         f"{factors[1]:g} times before the arg-max (decision of header.py)."
     )
 

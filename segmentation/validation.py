@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from torch.utils.tensorboard import SummaryWriter
 
 from cxr.figures import contours
+from cxr.labels import HEART, LEFT, RIGHT
+from cxr.stats.overlap import jaccard
 from segmentation import weights as weight_files
 from segmentation.dataset import LUNGS_ONLY
-from segmentation.masks import HEART
 
 
 def cross_entropy(output: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -44,10 +45,9 @@ def validate(fabric, settings, model, val_set) -> dict[str, float]:
             output = model(images).float()
         sums[0] += cross_entropy(output, targets, weight).item() * len(items)
         labels = output.argmax(1)
-        for organ in (1, 2, 3):
-            both = ((labels == organ) & (targets == organ)).sum((1, 2)).double()
-            either = ((labels == organ) | (targets == organ)).sum((1, 2))
-            sums[organ] += (both / either.clamp(min=1)).sum().item()
+        for organ in (HEART, LEFT, RIGHT):
+            both = zip(labels == organ, targets == organ, strict=True)
+            sums[organ] += sum(jaccard(one, other, empty=0.0) for one, other in both)
         sums[4] += len(items)
         sums[5] += (targets == HEART).any(2).any(1).sum().item()
     sums = fabric.all_reduce(sums.to(fabric.device).float(), reduce_op="sum").tolist()

@@ -8,10 +8,11 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from cxr import pairs
+from cxr.errors import BadRun
+from cxr.labels import HEART, LEFT, RIGHT
 from cxr.run import engine
 from cxr.settings import config
 from segmentation import class_factors, fcdensenet
-from segmentation.masks import HEART, LEFT, RIGHT
 
 _OF_TRAINING = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision")
 # The least that each makes sense with; five halvings leave one feature of 32 pixels
@@ -32,11 +33,11 @@ def check(settings) -> None:
     class_factors.check(settings.decision)
     for name, least in _LEAST.items():
         if getattr(settings, name) < least:
-            raise engine.BadRun(f"{name}={getattr(settings, name)} is too small; give {least} or more.")
+            raise BadRun(f"{name}={getattr(settings, name)} is too small; give {least} or more.")
     if not settings.gamma > 0:
-        raise engine.BadRun(f"gamma={settings.gamma} is no exponent above 0; the published one is 0.5.")
+        raise BadRun(f"gamma={settings.gamma} is no exponent above 0; the published one is 0.5.")
     if settings.image_dtype not in pairs.DTYPES:
-        raise engine.BadRun(f"image_dtype={settings.image_dtype!r} is unknown; it is {' or '.join(pairs.DTYPES)}.")
+        raise BadRun(f"image_dtype={settings.image_dtype!r} is unknown; it is {' or '.join(pairs.DTYPES)}.")
 
 
 def find_weights(settings) -> tuple[Path, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from conftest import draw_pair
 
 from classification import header
-from classification.cases.dataset import Case
+from classification.cases.finder import Case
 from classification.measuring import measures
 from classification.saliency import maps
 from classification.voting import predict, predictions

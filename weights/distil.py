@@ -17,7 +17,8 @@ from classification.cases import dataset
 from classification.model import backbone
 from classification.patches import epochs, patch
 from classification.voting import predict
-from cxr.run import engine
+from cxr.errors import BadRun
+from cxr.run import engine, runfolder
 from cxr.settings import config
 from weights import teach
 
@@ -77,8 +78,8 @@ def distil(options) -> None:
         row = teach_round(fabric, options, settings, model, network, teachers, optimizer, images, groups, begin, count)
         row = {"step": begin + count, **row, "seconds": round(time.perf_counter() - start, 1)}
         state = {"step": begin + count, "made_with": made_with, "model": student.state_dict()}
-        log = engine.read_log(options.run / "log.jsonl")[: begin // ROUND]  # what a kill left behind it is run again
-        engine.write_log(options.run / "log.jsonl", [*log, row])
+        log = runfolder.read_log(options.run / "log.jsonl")[: begin // ROUND]  # what a kill left behind it is run again
+        runfolder.write_log(options.run / "log.jsonl", [*log, row])
         engine.save(state | {"optimizer": optimizer.state_dict()}, options.run / "last.pt")
         print(json.dumps(row), flush=True)
     write_student(options, settings, network, spoken)
@@ -111,9 +112,9 @@ def resume(run: Path, made_with: dict, student, optimizer) -> int:
     if not (run / "last.pt").exists():
         return 0
     state = engine.load(run / "last.pt")
-    changed = engine.differences(state["made_with"], made_with)
+    changed = runfolder.differences(state["made_with"], made_with)
     if changed:
-        raise engine.BadRun(f"{run} was made otherwise ({'; '.join(changed)}): give another --run, or delete it.")
+        raise BadRun(f"{run} was made otherwise ({'; '.join(changed)}): give another --run, or delete it.")
     student.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"]
@@ -133,12 +134,11 @@ def teach_round(fabric, options, settings, model, network, teachers, optimizer, 
         cut = patch.cut(
             batch.images.to(fabric.device), which, batch.centres, settings.patch_size, batch.rotation, batch.flip
         )
-        parts = teach.losses(model, network, teachers, cut, origin[labels], kind[labels], options.temperature)
+        with fabric.autocast():  # the teachers too, which Fabric does not know
+            parts = teach.losses(model, network, teachers, cut, origin[labels], kind[labels], options.temperature)
         loss = parts["features"] + options.soft * parts["soft"] + options.labels * parts["labels"]
         if not torch.isfinite(loss):
-            raise engine.BadRun(
-                f"the loss is {loss.item()} at step {begin + step + 1}; try a --rate below {options.rate:g}."
-            )
+            raise BadRun(f"the loss is {loss.item()} at step {begin + step + 1}; try a --rate below {options.rate:g}.")
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()

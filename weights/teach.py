@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from classification.cases import dataset
+from classification.cases import finder
+from classification.cases.classes import class_map
 from classification.model import backbone, weightfile
 from classification.splitting import parts
 from cxr import cohort
+from cxr.errors import BadData
 
 _LEAST_VARIANCE = 0.01  # keeps channels that hardly ever fire from counting as much as those that do
 
@@ -126,7 +128,7 @@ def unexplained(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
     return (single + mean) / 2
 
 
-def find_cases(folders: list[Path], split: Path, settings) -> tuple[list[dataset.Case], list[tuple[int, int]], int]:
+def find_cases(folders: list[Path], split: Path, settings) -> tuple[list[finder.Case], list[tuple[int, int]], int]:
     """The cases to teach on, their label being an index into the groups (folder of pairs, label within it), these
     groups, and how many cases were left out.
 
@@ -141,7 +143,7 @@ def find_cases(folders: list[Path], split: Path, settings) -> tuple[list[dataset
     names, patients = set(hidden.case), set(hidden.patient)
     cases, groups, index, left_out = [], [], {}, 0
     for origin, folder in enumerate(folders):
-        found = dataset.find_cases(folder, settings.classes)
+        found = finder.find([folder], class_map(settings.classes, [])[1]).cases
         divided = any((case.folder, case.case) in known for case in found)
         for case in found:
             person = f"{cohort.known_set('kermany')}:{cohort.kermany_patient(case.case)}"
@@ -154,5 +156,5 @@ def find_cases(folders: list[Path], split: Path, settings) -> tuple[list[dataset
                 groups.append((origin, sum(other == origin for other, _ in groups)))
             cases.append(case._replace(label=index[origin, case.label]))
     if not cases:
-        raise dataset.BadData(f"{', '.join(map(str, folders))} hold no case outside validation and test of {split}.")
+        raise BadData(f"{', '.join(map(str, folders))} hold no case outside validation and test of {split}.")
     return cases, groups, left_out

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from classification.cases.dataset import Case
+from classification.cases.finder import Case
 from classification.map_scores import criteria, nullmaps
 from classification.saliency import grad_cam
 from classification.voting import predict

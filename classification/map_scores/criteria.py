@@ -82,10 +82,9 @@ def perturbation(ask, image: np.ndarray, lung: np.ndarray, turns: dict, steps: i
 
 def agreement(model, item, settings, case: str, device, target: int, counts: list[int]) -> list[tuple]:
     """Two maps of a case by patches of two seeds, for each number K of patches: (map, map, coverage, coverage)."""
-    values = {name: value for name, value in vars(settings).items() if not name.startswith("_")}
     found = []
     for seed in (settings.seed, settings.seed + 1):
-        other = config.Settings(values | {"seed": seed, "repeat": max(counts)})
+        other = config.replace(settings, seed=seed, repeat=max(counts))
         p, maps, places = grad_cam.patch_maps(model, *item, other, case, device, [target], settings.method)
         found.append(
             [

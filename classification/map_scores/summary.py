@@ -1,17 +1,16 @@
 """scorecard.json and scorecard.png: what the rows of scorecard.csv say about each class and about all."""
 
-import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from classification.map_scores.nullmaps import NULLS
+from cxr import writing
 from cxr.figures import plots
+from cxr.stats import bootstrap
 
 FOCAL = 0.25  # of the lung: a class whose median lesion is smaller is focal
-RESAMPLES = 2000
 # Score, what it is called in the figure, and the sign that makes more of it better
 COMPARED = (
     ("pointing", "Points into the lesion", 1),
@@ -34,10 +33,8 @@ COLOURS = dict(zip(NULLS, (plots.BLUE, plots.GREEN, plots.ORANGE, plots.VERMILLI
 def write(rows: pd.DataFrame, names: list[str], counts: dict, output: Path, seed: int) -> list[str]:
     """Write scorecard.json and, where anything was scored, scorecard.png, and print the main lines; returns the names
     of the files. rows: those of scorecard.csv."""
-    found = summarise(rows, names, seed) | {"counts": counts, "resamples": RESAMPLES, "seed": seed}
-    fresh = output / "scorecard.json.tmp"
-    fresh.write_text(json.dumps(found, indent=1) + "\n")
-    os.replace(fresh, output / "scorecard.json")
+    found = summarise(rows, names, seed) | {"counts": counts, "resamples": bootstrap.RESAMPLES, "seed": seed}
+    writing.json(output / "scorecard.json", found)
     (output / "scorecard.png").unlink(missing_ok=True)
     if not found["groups"]:
         return ["scorecard.json"]
@@ -87,15 +84,9 @@ def interval(values, patients, seed: int) -> dict:
     values, known = np.asarray(values, float), np.isfinite(np.asarray(values, float))
     if not known.any():
         return {"value": None, "low": None, "high": None, "cases": 0}
-    member, people = pd.factorize(np.asarray(patients, object)[known])
-    sums = np.bincount(member, values[known])
-    sizes = np.bincount(member)
-    found = {"value": float(values[known].mean()), "low": None, "high": None, "cases": int(known.sum())}
-    if len(people) > 1:
-        drawn = np.random.default_rng(seed).multinomial(len(people), np.full(len(people), 1 / len(people)), RESAMPLES)
-        means = drawn @ sums / (drawn @ sizes)
-        found |= dict(zip(("low", "high"), map(float, np.percentile(means, (2.5, 97.5))), strict=True))
-    return found
+    found = bootstrap.mean_interval(values[known], np.asarray(patients, object)[known], seed=seed)
+    low, high = (None if np.isnan(bound) else bound for bound in found)
+    return {"value": float(values[known].mean()), "low": low, "high": high, "cases": int(known.sum())}
 
 
 def _group(rows: pd.DataFrame, seed: int) -> dict:
@@ -161,7 +152,7 @@ def draw(groups: dict, path: Path) -> None:
             axes.legend(frameon=False, fontsize=8, labelcolor=plots.INK, loc="best")
         else:
             axes.text(0.5, 0.5, "not scored", transform=axes.transAxes, ha="center", color=plots.QUIET)
-    figure.savefig(path, format="png")
+    plots.save(figure, path)
 
 
 def _draw_differences(axes, groups: dict) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from classification.measuring import measures
+from cxr import writing
 from cxr.figures import boxes
 from cxr.stats import comparison
 
@@ -51,7 +52,7 @@ def compare(table, names, output, within=False, seed=0):
         if not inside:
             print(f"No source has {comparison.LEAST} patients of each of two classes, so none is compared within.")
     tests = pd.concat([part for part in (overall, *inside.values()) if len(part)] or [overall])
-    tests.to_csv(output / "comparisons.csv", index=False)
+    writing.csv(output / "comparisons.csv", tests)
 
     for file in output.glob("biomarkers*.png"):  # of an earlier run, which may have had other sources
         file.unlink()

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from classification.cases import dataset
 from classification.patches import patch
 from cxr.figures import contours
+from cxr.labels import HEART, LEFT, RIGHT
 from cxr.resize import resize
 from segmentation import masks
 
@@ -129,8 +130,8 @@ def widths(labels):
     found = {}
     if labels is None:
         return found
-    both = (labels == masks.LEFT).any() and (labels == masks.RIGHT).any()
-    for name, organ in (("heart", labels == masks.HEART), ("thorax", labels >= masks.LEFT)):
+    both = (labels == LEFT).any() and (labels == RIGHT).any()
+    for name, organ in (("heart", labels == HEART), ("thorax", labels >= LEFT)):
         columns = np.flatnonzero(organ.any(0))
         if len(columns) and (both or name == "heart"):
             ends = columns[[0, -1]]
@@ -144,13 +145,13 @@ def picture(image, mask, labels):
     The heart's width is vermillion as its contour, the thorax's white, each at the middle height of the two points it
     lies between, with a thin lead to either; the ratio stands in the corner.
     """
-    shown = contours.overlay(image, labels if labels is not None else mask * masks.LEFT)
+    shown = contours.overlay(image, labels if labels is not None else mask * LEFT)
     scale = np.array(shown.shape[:2]) / image.shape
     thick = 2 if max(shown.shape) > 400 else 1
     text = "no cardiothoracic ratio"
     found = widths(labels)
     for name, points in found.items():
-        colour = contours.ORGANS[masks.HEART] if name == "heart" else (255, 255, 255)
+        colour = contours.COLOURS[HEART] if name == "heart" else (255, 255, 255)
         (top, left), (bottom, right) = (((np.array(point) + 0.5) * scale).astype(int).tolist() for point in points)
         row = (top + bottom) // 2
         cv2.line(shown, (left, row), (right, row), colour, thick, cv2.LINE_AA)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from classification.cases.dataset import class_entries, class_map
+from classification.cases.classes import class_entries, class_map
 from classification.model import lite
 from classification.model.weightfile import read, rename_densenet
 from cxr.run import engine
@@ -206,10 +206,9 @@ def open_classifier(path: Path, settings) -> tuple[nn.Module, config.Settings, l
     trained.setdefault("resolution", 0)  # files from before there was such a setting
     if saved["classes"]:
         trained["classes"] = class_entries(saved["classes"], saved["folders"] or {})
-    if settings.input_scaling == "auto":  # typed or not, it means that of the weights
-        values = {key: value for key, value in vars(settings).items() if not key.startswith("_")}
-        settings = config.Settings(values, settings._changed, settings._typed - {"input_scaling"})
     used = config.unless_typed(settings, trained)
+    if settings.input_scaling == "auto":  # typed or not, it means that of the weights
+        used = config.replace(used, input_scaling=saved["input_scaling"])
     names = class_map(used.classes, [])[0]
     known = count_classes(name, state)
     if not known:

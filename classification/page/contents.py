@@ -4,9 +4,10 @@ import math
 from datetime import datetime, timezone
 from pathlib import Path
 
-from classification.page import curves, findings, pictures
+from classification.page import findings, pictures
 from classification.saliency import maps
 from classification.voting import batch, predictions
+from cxr.figures import diagrams, vectors
 
 _KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
 # Settings by which the maps explain the votes of the table; the weights count as well
@@ -73,7 +74,7 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
         notes.append("metrics.json belongs to other classes than predictions.csv, and is left out")
         metrics = None
     if not len(rows):
-        return {"metrics": metrics, "roc": [], "reliability": []}
+        return {"metrics": metrics, "roc": "", "reliability": ""}
     if not metrics:
         notes.append("there is no metrics.json of these cases; classification/inference.py measures them once more")
     elif metrics["cases"] != len(rows):
@@ -82,7 +83,12 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
             f"{len(rows)}, those of earlier runs among them"
         )
     truth, _, p, _ = predictions.columns(rows, names)
-    return {"metrics": metrics, "roc": curves.roc(truth, p, names), "reliability": curves.reliability(truth, p)}
+    told = metrics or {}
+    drawn = diagrams.roc(truth, p, names, told.get("per_class"))
+    roc = vectors.svg(drawn, "ROC curves; the areas stand below") if len(set(truth)) > 1 else ""
+    drawn = diagrams.reliability(truth, p, told.get("overall", {}).get("ece"))
+    label = "Share of right predictions against the probability of the most probable class"
+    return {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label)}
 
 
 def disagreements(made: dict | None, mapped: dict | None) -> list[str]:

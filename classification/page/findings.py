@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from classification import biomarkers
-from classification.cases.dataset import Case
+from classification.cases import finder
+from classification.cases.finder import Case
 from classification.measuring import measures
 from classification.saliency import maps
 from classification.splitting import known
 from classification.voting import predictions
+from cxr.errors import BadData
 from cxr.run import journal
 
 TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")  # of predictions.csv, no numbers
@@ -21,18 +23,14 @@ NUMBERS = ("vote_entropy", "standard_error", "coverage", "patches")
 UNKNOWN = "unknown"  # quality of a mask that no masks.csv knows
 
 
-class BadRun(ValueError):
-    """There is nothing to report on, or it cannot be read; the message says what to do."""
-
-
 def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """predictions.csv of a run, and the names of its classes in their order. Raises BadRun."""
+    """predictions.csv of a run, and the names of its classes in their order. Raises BadData."""
     rows = _table(folder / predictions.TABLE, TEXT, [*TEXT], "classification/inference.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
     good = rows[rows.status != "failed"]
     strange = sorted({*good.predicted, *good.label} - {*names, ""})
     if strange:
-        raise BadRun(
+        raise BadData(
             f"{folder / predictions.TABLE} speaks of {', '.join(strange)}, but has no such column p_; write "
             "it again with classification/inference.py."
         )
@@ -40,20 +38,20 @@ def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     missing += [name for name in NUMBERS if names and name not in rows]
     if missing or not len(rows):
         what = f"has no column {', '.join(missing)}" if missing else "has no row"
-        raise BadRun(f"{folder / predictions.TABLE} {what}; write it again with classification/inference.py.")
+        raise BadData(f"{folder / predictions.TABLE} {what}; write it again with classification/inference.py.")
     return rows, names
 
 
 def read_json(file: Path) -> dict | None:
-    """A JSON file that holds an object, or None where there is no such file. Raises BadRun for a damaged one."""
+    """A JSON file that holds an object, or None where there is no such file. Raises BadData for a damaged one."""
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise BadRun(f"{file} cannot be read ({error}); make it again, or take it away.") from error
+        raise BadData(f"{file} cannot be read ({error}); make it again, or take it away.") from error
     if not isinstance(held, dict):
-        raise BadRun(f"{file} holds no object; make it again, or take it away.")
+        raise BadData(f"{file} holds no object; make it again, or take it away.")
     return held
 
 
@@ -62,7 +60,7 @@ def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, se
 
     keys: the (folder, case) wanted. The folders `given` are taken, else those that metrics.json tells of, else the
     test part of the split, else dir_pairs: the first that hold any of the cases. Without any: nothing, and no folder.
-    Raises predictions.BadInput for folders given that do not exist or hold no pairs.
+    Raises BadData for folders given that do not exist or hold no pairs.
     """
     keys = set(keys)
     if given:
@@ -72,12 +70,13 @@ def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, se
         choices = [roots for roots in choices if roots and all(Path(root).is_dir() for root in roots)]
     for roots in choices:
         try:
-            cases, _ = predictions.find(roots, {})
-        except predictions.BadInput:
+            about = finder.find(roots)
+        except BadData:
             if given:
                 raise
             continue
-        found = {(case.folder, case.case): case for case in cases if (case.folder, case.case) in keys}
+        found = {(case.folder, case.case): case for case in (*about.cases, *about.halves)}
+        found = {key: case for key, case in found.items() if key in keys}
         if found or given:
             return found, [Path(root).absolute() for root in roots]
     return {}, []
@@ -94,7 +93,7 @@ def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, d
             film = films.get(key) or (films.get((".", case.case)) if case.place.absolute() == root else None)
             if film:
                 found[key] = film["status"], film["reason"]
-        near = (place for place in (root, root.parent, Path(settings.dir_pairs)) if (place / known.MASKS).is_file())
+        near = (place for place in (root, root.parent, Path(settings.dir_pairs)) if (place / finder.MASKS).is_file())
         told = told or (read_json(next(near, root) / "report.json") if films else None)
     return found, told
 
@@ -110,7 +109,7 @@ def find_biomarkers(given: str | None, roots: Sequence[Path], settings) -> Path 
 
 def read_biomarkers(file: Path) -> tuple[dict, dict]:
     """Biomarkers of the cases, {(folder, case): {name: float or None}}, and the flags of their masks that the table
-    knows, as qualities() gives them. Raises BadRun."""
+    knows, as qualities() gives them. Raises BadData."""
     rows = _table(file, biomarkers.ABOUT, biomarkers.ABOUT, "classification/biomarkers.py")
     names = [name for name in measures.MARKERS if name in rows]
     found, flags = {}, {}
@@ -123,7 +122,7 @@ def read_biomarkers(file: Path) -> tuple[dict, dict]:
 
 
 def read_maps(folder: Path) -> dict:
-    """The maps of the cases, {(folder, case): [(class, file), ...]}, from cams.csv. Raises BadRun."""
+    """The maps of the cases, {(folder, case): [(class, file), ...]}, from cams.csv. Raises BadData."""
     rows = _table(folder / maps.TABLE, maps.TEXT, maps.TEXT, "classification/visualize_cnn.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
     found = {}
@@ -175,12 +174,12 @@ def finite(value) -> float | None:
 
 def _table(file: Path, text: Sequence[str], needed: Sequence[str], script: str) -> pd.DataFrame:
     if not file.is_file():
-        raise BadRun(f"there is no {file}; make it with {script}, or name another place (--help).")
+        raise BadData(f"there is no {file}; make it with {script}, or name another place (--help).")
     try:
         rows = journal.read(file, text)
     except (OSError, ValueError) as error:
-        raise BadRun(f"{file} cannot be read ({error}); make it again with {script}.") from error
+        raise BadData(f"{file} cannot be read ({error}); make it again with {script}.") from error
     missing = [name for name in needed if name not in rows]
     if missing:
-        raise BadRun(f"{file} has no column {', '.join(missing)}; write it again with {script}.")
+        raise BadData(f"{file} has no column {', '.join(missing)}; write it again with {script}.")
     return rows

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from classification.cases.dataset import Case
+from classification.cases.finder import Case
 from classification.saliency import overlay
 from cxr import pairs
-from segmentation import masks
+from cxr.labels import ORGANS
 
 THUMB_SIDE, MAP_SIDE = 64, 160  # greatest sides in pixels
 # Greatest side of a film and quality of WebP, some 30 kB for most; the next where one is so noisy that it is larger
@@ -26,7 +26,6 @@ FINE = 10  # parts of a pixel of the film that the coordinates of outlines count
 LEVELS = 64
 PALETTE = np.rint(overlay.COLOURS[np.linspace(0, 255, LEVELS).astype(int)]).astype(np.uint8)
 OPACITY = np.rint(255 * np.sqrt(np.linspace(0, 1, LEVELS))).astype(np.uint8)
-_ORGANS = {masks.HEART: "heart", masks.LEFT: "left", masks.RIGHT: "right"}
 
 
 def draw(case: Case | None, maps: Sequence[tuple[str, Path]], store: Callable[[str, bytes], str]) -> dict:
@@ -82,7 +81,7 @@ def outlines(labels: np.ndarray, size: tuple[int, int], named: bool) -> list[lis
     """The outlines of the organs of a label map, or, not `named`, of a mask: [organ, SVG path], size (height, width)
     being that of the film they are drawn on. Paths are closed, in tenths of a pixel."""
     found = []
-    for organ, name in _ORGANS.items() if named else [(None, "lungs")]:
+    for name, organ in ORGANS.items() if named else [("lungs", None)]:
         chosen = labels == organ if named else labels > 0
         if not chosen.any():
             continue

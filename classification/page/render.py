@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
+
+from cxr import writing
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 SCRIPTS = ("table.js", "view.js")
@@ -34,14 +35,9 @@ def write(file: Path, content: Mapping) -> None:
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         allowed=allowed,
     )
-    fresh = file.with_name(file.name + ".part")
-    try:
-        with open(fresh, "w", encoding="utf-8", newline="\n") as opened:
-            stream.enable_buffering(64)
-            stream.dump(opened)
-        os.replace(fresh, file)
-    finally:
-        fresh.unlink(missing_ok=True)  # left only where rendering or the disk failed
+    stream.enable_buffering(64)
+    with writing.replacing(file, "w") as opened:
+        stream.dump(opened)
 
 
 def data(held) -> Markup:

@@ -1,17 +1,14 @@
 """The files of a case's maps, <case>.cam.npy and .cam.png, and its row in cams.csv."""
 
-import os
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from classification.cases.dataset import Case
+from classification.cases.finder import Case
 from classification.saliency import grad_cam, overlay
 from classification.voting import predict
-from cxr import pairs
-from cxr.run import journal
+from cxr import pairs, writing
 
 TABLE = "cams.csv"
 TEXT = ("case", "folder", "status", "reason", "predicted", "target")  # its columns that hold no numbers
@@ -54,12 +51,10 @@ def finish(case: Case, found, settings, names, output: Path, with_coverage: bool
         return row | {"reason": f"{case.folder}: {fault}"}
     maps = grad_cam.to_grid(maps[targets], image.shape)
     place = output / case.folder
-    place.mkdir(parents=True, exist_ok=True)
     titles = [names[c] + (" (predicted)" if c == won else "") for c in targets]
     votes = [f"{tally['votes'][c]} of {len(p)} votes" if len(p) > 1 else "one vote" for c in targets]
     details = [f"p = {tally['p'][c]:.2f}, {n}" for c, n in zip(targets, votes, strict=True)]
-    picture = overlay.draw(image, mask, maps, titles, details)
-    _replace(place / f"{case.case}{PICTURE}", lambda file: file.write(cv2.imencode(".png", picture[..., ::-1])[1]))
+    writing.picture(place / f"{case.case}{PICTURE}", overlay.draw(image, mask, maps, titles, details))
     if with_coverage:
         save(place / f"{case.case}{COVERAGE}", grad_cam.to_grid(counts[None], image.shape)[0])
     for values, name in zip(maps, files(case, [names[c] for c in targets], settings.target), strict=True):
@@ -83,29 +78,19 @@ def files(case: Case, classes: list[str], target: str) -> list[str]:
     return [f"{case.case}.{name}{CAM}" for name in escaped]
 
 
-def finished(output: Path, cases, names: list[str], target: str, with_coverage: bool) -> set[tuple[str, str]]:
-    """The cases that have a row without failure and all their files."""
-    if not (output / TABLE).exists():
-        return set()
-    rows = journal.read(output / TABLE, TEXT)
-    good = set(zip(rows.folder[rows.status == "ok"], rows.case[rows.status == "ok"], strict=True))
+def finished(
+    rows: set, output: Path, cases, names: list[str], target: str, with_coverage: bool
+) -> set[tuple[str, str]]:
+    """The cases that have a row without failure, `rows`, and all their files."""
     done = set()
     for case in cases:
         wanted = [*files(case, names, target), f"{case.case}{PICTURE}"]
         wanted += [f"{case.case}{COVERAGE}"] if with_coverage else []
-        if (case.folder, case.case) in good and all((output / case.folder / name).is_file() for name in wanted):
+        if (case.folder, case.case) in rows and all((output / case.folder / name).is_file() for name in wanted):
             done.add((case.folder, case.case))
     return done
 
 
 def save(path: Path, values: np.ndarray) -> None:
     """Write an array as float16, whole or not at all; what is too large for it becomes its largest number."""
-    half = np.minimum(values, LARGEST).astype(np.float16)
-    _replace(path, lambda file: np.save(file, half, allow_pickle=False))
-
-
-def _replace(path: Path, fill) -> None:
-    fresh = path.with_name(path.name + pairs.TEMPORARY)
-    with open(fresh, "wb") as file:
-        fill(file)
-    os.replace(fresh, path)
+    writing.array(path, np.minimum(values, LARGEST).astype(np.float16))

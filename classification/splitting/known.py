@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from classification.cases.finder import MASKS
 from classification.splitting import parts, survey
 from cxr import cohort
 from cxr.run import journal
-
-MASKS = "masks.csv"
 
 
 def people(cases, inputs, settings):
@@ -18,7 +17,7 @@ def people(cases, inputs, settings):
     inputs are the folders that the cases were found in. The split's record counts, split.csv in one of them, one or two
     above it, or in dir_split, nearest first, so that a patient is the same from the split on. Whom it does not know,
     file_metadata tells, which is read only then, by the rule of the split itself, survey.find_patients(). A case that
-    neither knows is a patient of its own, of source "". Raises cohort.BadTable, dataset.BadData.
+    neither knows is a patient of its own, of source "". Raises cohort.BadTable, BadData.
     """
     near, split = [Path(os.path.abspath(given)) for given in inputs], Path(settings.dir_split)
     roots = [*near, *(place.parent for place in near), *(place.parent.parent for place in near), split, split / "fold1"]

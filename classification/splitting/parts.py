@@ -2,20 +2,18 @@
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from classification.cases.dataset import BadData, find_folders
-from cxr import pairs
+from classification.cases.finder import roots
+from cxr import pairs, writing
+from cxr.errors import BadData
 
-PARTS = ("train", "val", "test")
 RECORD, SETTINGS, LEFT_OUT = "split.csv", "split.json", "left_out.csv"
 COLUMNS = ["case", "folder", "patient", "source", "part", "group"]
-_FOLD = re.compile(r"fold[1-9]\d*")
 _ENDS = (pairs.IMAGE, pairs.MASK, pairs.LABELS)
 
 
@@ -27,21 +25,6 @@ def state(root: Path) -> str:
     if (root / SETTINGS).is_file():
         return "made"
     return "hand" if root.is_dir() and roots(root) else "other"
-
-
-def roots(root: Path) -> list[Path]:
-    """The folders that hold train, val and test: root itself, or its fold1, fold2 ... in order."""
-    if any((root / part).is_dir() for part in PARTS):
-        return [root]
-    folds = [path for path in root.iterdir() if _FOLD.fullmatch(path.name) and path.is_dir()]
-    return sorted(folds, key=lambda path: int(path.name[4:]))
-
-
-def part_folders(root: Path) -> list[Path]:
-    """The folders train, val and test of a split in root, or of its folds: those that hold folders of pairs, and no
-    pairs themselves. Nothing for a folder that holds something else, as one of pairs that is called test."""
-    places = [one / part for one in roots(root) for part in PARTS if (one / part).is_dir()]
-    return [place for place in places if not pairs.find(place) and find_folders(place)]
 
 
 def read(root: Path) -> pd.DataFrame:
@@ -66,9 +49,9 @@ def write(root: Path, splits: Mapping[str, pd.DataFrame], made_with: dict, left_
         shutil.rmtree(fresh)
     try:
         copied = _fill(fresh, splits)
-        (fresh / SETTINGS).write_text(json.dumps(made_with, indent=1) + "\n")
+        writing.json(fresh / SETTINGS, made_with)
         if len(left_out):
-            left_out.to_csv(fresh / LEFT_OUT, index=False)
+            writing.csv(fresh / LEFT_OUT, left_out)
         if old.exists():
             shutil.rmtree(old)
         if root.exists() and any(root.iterdir()):
@@ -128,7 +111,7 @@ def _fill(fresh, splits):
         for source, target in _files(rows):
             (fresh / name / target).parent.mkdir(parents=True, exist_ok=True)
             copied += _link(source, fresh / name / target)
-        rows[COLUMNS].to_csv(fresh / name / RECORD, index=False)
+        writing.csv(fresh / name / RECORD, rows[COLUMNS])
     return copied
 
 

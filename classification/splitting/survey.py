@@ -1,5 +1,6 @@
 """What is known of each pair before it is divided: its patient, and the near-duplicates it has among the others."""
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,18 +10,23 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from classification.cases.dataset import BadData, Case
+from classification.cases.finder import MASKS, Case
 from classification.splitting import duplicates
 from cxr import pairs
+from cxr.errors import BadData
 from cxr.reading import radiograph
 
 UNKNOWN = "unknown:"  # begins the patient of a case that the table does not name
+NO_TABLE = pd.DataFrame(columns=["case", "class", "patient", "source"], dtype=str)  # where patients do not matter
 
 
-def survey(cases: Sequence[Case], table: pd.DataFrame, distance: int, threads: int) -> tuple:
+def survey(
+    cases: Sequence[Case], table: pd.DataFrame, distance: int, threads: int, halves: Sequence[Case] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is known of the pairs that can be used, and which cannot.
 
-    table: patients, as cohort.read() gives them; distance: bits in which near-duplicates differ, -1 looks for none.
+    table: patients, as cohort.read() gives them; distance: bits in which near-duplicates differ, -1 looks for none;
+    halves: pairs of which one file is missing, to be listed among those left out.
     Reads every pair once. Returns a DataFrame with case, folder, place, label, patient, source and film (the same
     number for near-duplicates) in the order of `cases`, and one of those left out with case, folder, status (empty:
     no lung was found; broken) and reason. Raises BadData if no pair can be used.
@@ -39,10 +45,8 @@ def survey(cases: Sequence[Case], table: pd.DataFrame, distance: int, threads: i
         found = list(tqdm(pool.map(examine, cases), "pairs", total=len(cases), disable=None))
     good = [(case, what) for case, (status, what) in zip(cases, found, strict=True) if status == "ok"]
     bad = [(c.case, c.folder, *result) for c, result in zip(cases, found, strict=True) if result[0] != "ok"]
-    for place in dict.fromkeys(case.place for case in cases):
-        reason = "{}: only one half of the pair is there; segment the radiograph again."
-        bad += [(half, place.name, "broken", reason.format(half)) for half in pairs.halves(place)]
-
+    reason = "{}: only one half of the pair is there; segment the radiograph again."
+    bad += [(half.case, half.folder, "broken", reason.format(half.case)) for half in halves]
     if not good:
         raise BadData(f"none of the {len(cases)} pairs can be used, for example: {bad[0][3] if bad else 'no pairs'}")
 
@@ -54,6 +58,8 @@ def survey(cases: Sequence[Case], table: pd.DataFrame, distance: int, threads: i
 
 def find_patients(folders: Sequence[str], cases: Sequence[str], table: pd.DataFrame) -> np.ndarray:
     """(N, 2) patient and source of each case: those of the row with its class and name, else of its name alone.
+
+    The class is the first part of a case's folder, so that a folder for each patient below it changes nothing.
 
     A case without a row, or whose name stands for several patients in other classes, is a patient of its own, and
     of no known source. Pairs of the authors' own code keep the suffix of their radiograph, JPCLN003.jpg; tables do not.
@@ -68,13 +74,13 @@ def find_patients(folders: Sequence[str], cases: Sequence[str], table: pd.DataFr
         rows = loose.get(name, set())
         same = len({patient for patient, _ in rows}) == 1
         own = min(rows) if same else (f"{UNKNOWN}{folder}/{case}", "")
-        found[i] = exact.get((folder.casefold(), name), own)
+        found[i] = exact.get((folder.split(os.sep)[0].casefold(), name), own)
     return found
 
 
 def masks_table(root: Path) -> pd.DataFrame:
     """masks.csv of stage 1 in root, all columns text; without rows if there is none. Raises BadData."""
-    path = Path(root) / "masks.csv"
+    path = Path(root) / MASKS
     if not path.is_file():
         return pd.DataFrame(columns=["case", "folder", "status", "reason"], dtype=str)
     try:

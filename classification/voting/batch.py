@@ -1,14 +1,25 @@
-"""What inference.py, visualize_cnn.py and scorecard.py share: how they open, which settings count, an output of one
-kind, cases read ahead."""
+"""What inference.py, visualize_cnn.py and scorecard.py share: how they open and close, which settings count, an output
+of one kind, cases read ahead."""
 
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import pandas as pd
+from lightning_fabric import Fabric
+from torch import nn
 from tqdm import tqdm
 
-from classification.cases import dataset
+from classification.cases import dataset, finder
+from classification.cases.classes import class_map
+from classification.cases.finder import Case
 from classification.model import backbone
-from classification.voting import predict, predictions
-from cxr.run import runreport
+from classification.model.weightfile import find_weights
+from classification.voting import predict
+from cxr.run import engine, journal, runreport
 from cxr.settings import config
 
 # What only patches drawn from an image, or several answers to it, give a meaning
@@ -16,20 +27,143 @@ IDLE = {
     "global": ("repeat", "repeat_val", "sampling", "seed", "vote"),
     "dense": ("repeat", "repeat_val", "sampling", "seed"),
 }
+# What decides every answer of a network
+DECISIVE = (
+    "approach",
+    "precision",
+    "img_size",
+    "resolution",
+    "patch_size",
+    "input_scaling",
+    "classes",
+    "repeat",
+    "vote",
+    "sampling",
+    "seed",
+)
+PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")
 
 
-def begin(weights: Path, inputs, settings, names, always=()):
-    """The network of a weights file, and the cases that it is to answer for.
+class Kind(NamedTuple):
+    """What a script writes."""
 
-    names: the settings that decide the script's results, and of them those that always do, as decisive() takes them.
-    Returns the network (on the CPU, in evaluation mode), the settings to use it with, the classes' names, the cases by
-    folder and name, and notes for the person. Raises ValueError for weights, settings or folders that no answer could
-    follow from.
+    table: str  # its file
+    text: Sequence[str]  # columns of it that hold no numbers
+    folder: str = ""  # below dir_save/test_name
+    decisive: Sequence[str] = DECISIVE  # settings and options that decide a row
+    always: Sequence[str] = ()  # of these, what does so whatever the approach
+    packages: Sequence[str] = PACKAGES  # what computes it
+
+
+def parser(doc: str, output: str, overwrite: str) -> argparse.ArgumentParser:
+    """The flags that the scripts share; output and overwrite: what --help says of -o and --overwrite."""
+    found = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
+    found.add_argument("-o", "--output", metavar="FOLDER", help=output)
+    found.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
+    found.add_argument("--overwrite", action="store_true", help=overwrite)
+    return found
+
+
+@dataclass
+class Batch:
+    """A run of one of the scripts: a network and the cases that it is to answer for."""
+
+    kind: Kind
+    fabric: Fabric
+    settings: config.Settings  # those to use the network with
+    inputs: list  # folders as given
+    output: Path
+    overwrite: bool
+    weights: Path
+    which: str  # a few words on which weights these are
+    model: nn.Module  # on the CPU, in evaluation mode
+    names: list[str]  # of the classes
+    cases: list[Case]
+    notes: list[str]
+    changed: bool = False  # whether the output holds rows that were made otherwise
+    start: float = 0.0  # time.perf_counter() at its start
+
+    @property
+    def table(self) -> Path:
+        return self.output / self.kind.table
+
+    @property
+    def keys(self) -> set[tuple[str, str]]:
+        return {(case.folder, case.case) for case in self.cases}
+
+    def decide(self, **options) -> None:
+        """Take options of the script among the settings, and see whether the output was made with the same. Raises
+        ValueError if not, unless it is to be overwritten."""
+        self.settings = config.replace(self.settings, **options)
+        names = decisive(self.settings, self.kind.decisive, self.kind.always)
+        try:
+            runreport.check(self.output / "report.json", self.settings, self.weights, names)
+        except ValueError:
+            if not self.overwrite:
+                raise
+            self.changed = True
+
+    def begin(self, notes: Sequence[str] = ()) -> None:
+        """Print what is to be done, and make the output ready for it; every process calls this."""
+        say = self.fabric.print
+        say(f"{len(self.cases)} cases; classes: {', '.join(self.names)}; weights: {self.weights} ({self.which})")
+        for note in [*self.notes, *notes]:
+            say(f"Note: {note}.")
+        self.fabric.barrier()
+        if self.fabric.is_global_zero:
+            if self.changed:  # rows made otherwise must not stand beside new ones
+                journal.clear(self.table)
+            # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
+            journal.merge(self.table, self.kind.text, self.keys if self.overwrite else frozenset())
+            self._report()
+        self.fabric.barrier()
+
+    def finished(self) -> set[tuple[str, str]]:
+        """The cases, by folder and name, that have a row without failure."""
+        return journal.finished(self.table, self.kind.text)
+
+    def mine(self, done: set[tuple[str, str]]) -> list[Case]:
+        """The cases of this process that are not done."""
+        share = self.cases[self.fabric.global_rank :: self.fabric.world_size]
+        return [case for case in share if (case.folder, case.case) not in done]
+
+    def close(self, rows: pd.DataFrame, statuses: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
+        """Print what failed; the rows of this run's cases, of all in the table, and how many have each status."""
+        rows = rows[[key in self.keys for key in zip(rows.folder, rows.case, strict=True)]]
+        for reason in rows.reason[rows.status == "failed"]:
+            print(f"failed: {reason}")
+        return rows, {status: int((rows.status == status).sum()) for status in statuses}
+
+    def report(self, counts: dict[str, int]) -> None:
+        """Write report.json of a run that is through."""
+        self._report(counts, time.perf_counter() - self.start)
+
+    def _report(self, *result) -> None:
+        file = self.output / "report.json"
+        runreport.write(file, self.settings, self.fabric, self.weights, self.kind.packages, *result)
+
+
+def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) -> Batch:
+    """The network and the cases that the settings and a script's options name.
+
+    Raises ValueError for weights, settings or folders that no answer could follow from.
     """
-    model, settings, classes, notes = backbone.open_classifier(weights, settings)
+    start = time.perf_counter()
+    fabric = engine.launch(options.device or settings.device, settings.precision)
+    output = Path(options.output or Path(settings.dir_save) / settings.test_name / kind.folder).absolute()
+    inputs = options.input or [finder.test_part(settings)]
+    weights, which = find_weights(settings)
+    model, settings, names, notes = backbone.open_classifier(weights, settings)
     predict.check(settings, model)
-    cases, about = predictions.find(inputs, dataset.class_map(settings.classes, [])[1])
-    return model, settings, classes, cases, notes + idle(settings, names, always) + about
+    found = finder.find(inputs, class_map(settings.classes, [])[1])
+    cases = finder.in_order([*found.cases, *found.halves])  # a half pair becomes a row with its reason
+    strange = {case.folder for case in cases if case.label is None}
+    if strange:
+        notes.append(f"these weights know no folder {finder.some(strange)}: its cases have no label")
+    notes += idle(settings, kind.decisive, kind.always) + found.notes
+    known = weights, which, model, names, cases, notes
+    return Batch(kind, fabric, settings, inputs, output, options.overwrite, *known, start=start)
 
 
 def decisive(settings, names, always=()) -> list[str]:
@@ -45,25 +179,7 @@ def idle(settings, names, always=()) -> list[str]:
     return [f"{', '.join(typed)} typed without effect: approach={settings.approach} {what}"] if typed else []
 
 
-def with_options(settings, **options):
-    """The settings and a script's own options, which decide its results as well."""
-    values = {name: value for name, value in vars(settings).items() if not name.startswith("_")}
-    return config.Settings(values | options, settings._changed, settings._typed)
-
-
-def differs(output: Path, settings, weights: Path, overwrite: bool, decisive) -> bool:
-    """Whether what `output` holds was made otherwise, by its report.json. Raises ValueError if so, unless it is to be
-    overwritten."""
-    try:
-        runreport.check(output / "report.json", settings, weights, decisive)
-    except ValueError:
-        if not overwrite:
-            raise
-        return True
-    return False
-
-
-def read(cases: list[dataset.Case], settings, show: bool):
+def read(cases: list[Case], settings: config.Settings, show: bool) -> Iterator[tuple]:
     """Each case with its masked image and lung, or the fault of its pair, while the next ones are read."""
     images = dataset.Images(cases, config.unless_typed(settings, {"cache_gb": 0.0}))  # nothing is read twice
     stream = images.stream(([i] for i in range(len(cases))), faults=True, ahead=max(2, settings.num_workers))

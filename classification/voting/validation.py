@@ -67,4 +67,4 @@ def curves(log: list[dict], path) -> None:
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.legend(frameon=False, fontsize=8, labelcolor=plots.INK)
-    figure.savefig(path, format="png")
+    plots.save(figure, path)

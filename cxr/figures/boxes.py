@@ -37,7 +37,7 @@ def draw(panels, classes, path, title):
         axes.set_xticks(range(1, len(shown) + 1), ticks, parse_math=False, fontsize=8)
         axes.set_xlim(0.4, len(shown) + 0.6)
         axes.set_title(f"{name}\n{note}" if note else name, loc="left", color=plots.INK, fontsize=9.5, parse_math=False)
-    figure.savefig(path, format="png")
+    plots.save(figure, path)
 
 
 def _box(axes, place, numbers, colour, rng):

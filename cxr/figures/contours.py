@@ -3,8 +3,10 @@
 import cv2
 import numpy as np
 
+from cxr.labels import HEART, LEFT, RIGHT
+
 # label: RGB on a grey film, bright enough for lung and for bone
-ORGANS = {1: (240, 110, 60), 2: (86, 180, 233), 3: (240, 228, 66)}
+COLOURS = {HEART: (240, 110, 60), LEFT: (86, 180, 233), RIGHT: (240, 228, 66)}
 DASH = 6  # pixels along the contour of a true mask
 OVERLAY_SIDE = 1024  # greatest side of an overlay in pixels
 
@@ -22,11 +24,11 @@ def overlay(image, labels, truth=None):
     film = cv2.resize(np.ascontiguousarray(image, np.float32), size, interpolation=cv2.INTER_AREA)
     picture = np.repeat(np.clip(np.rint(film), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     thick = 2 if max(size) > 400 else 1
-    for organ, colour in ORGANS.items():
+    for organ, colour in COLOURS.items():
         for contour in _contours(labels == organ, size):
             cv2.polylines(picture, [contour], True, colour, thick, cv2.LINE_AA)
     if truth is not None:
-        for organ in ORGANS:
+        for organ in COLOURS:
             for contour in _contours(truth == organ, size):
                 # white and black dashes in turn, seen on any grey and told from the three colours
                 for i, start in enumerate(range(0, len(contour), DASH)):

@@ -1,9 +1,11 @@
-"""Pictures of a classification: confusion matrix, ROC curves and reliability diagram, in the style of plots.py."""
+"""Figures of a classification: confusion matrix, ROC curves and reliability diagram, in the style of plots.py.
 
-from pathlib import Path
+plots.save() writes one as PNG, and vectors.svg() gives it to the page of a report.
+"""
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from cxr.figures.plots import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, QUIET, SKY, VERMILLION, add_axes, new_figure
@@ -15,8 +17,8 @@ _SHADES = LinearSegmentedColormap.from_list("shades", ["#FFFFFF", "#9DC6E0", BLU
 _LONGEST = 22  # letters of a class name that fit
 
 
-def confusion(counts: np.ndarray, names: list[str], path: Path) -> None:
-    """Write a PNG of a confusion matrix: counts (classes, classes), rows the truth, columns the prediction. A cell
+def confusion(counts: np.ndarray, names: list[str]) -> Figure:
+    """A confusion matrix: counts (classes, classes), rows the truth, columns the prediction. A cell
     says how many cases, and its shade their share of the true class."""
     size = len(names)
     total = counts.sum(1, keepdims=True)
@@ -44,11 +46,11 @@ def confusion(counts: np.ndarray, names: list[str], path: Path) -> None:
     axes.set_xlabel("Predicted class", color=INK)
     right = f"{np.trace(counts)} of {counts.sum()} right"
     axes.set_title(f"Confusion matrix: {right}", loc="left", color=INK, fontsize=11)
-    figure.savefig(path, format="png")
+    return figure
 
 
-def roc(truth: np.ndarray, p: np.ndarray, names: list[str], path: Path, per_class: dict | None = None) -> None:
-    """Write a PNG with the ROC curve of each class against the rest, where the cases allow one.
+def roc(truth: np.ndarray, p: np.ndarray, names: list[str], per_class: dict | None = None) -> Figure:
+    """The ROC curve of each class against the rest, where the cases allow one.
 
     truth (n,) int, p (n, classes) probabilities; per_class as scores.classification() gives it tells the areas.
     """
@@ -89,11 +91,11 @@ def roc(truth: np.ndarray, p: np.ndarray, names: list[str], path: Path, per_clas
         legend.get_title().set_color(QUIET)
     else:
         axes.text(0.5, 0.55, "no curve: all cases are of one class", ha="center", color=QUIET)
-    figure.savefig(path, format="png")
+    return figure
 
 
-def reliability(truth: np.ndarray, p: np.ndarray, path: Path, ece: dict | None = None) -> None:
-    """Write a PNG of how often the most probable class is right against its probability, in 15 bins, and below it how
+def reliability(truth: np.ndarray, p: np.ndarray, ece: dict | None = None) -> Figure:
+    """How often the most probable class is right against its probability, in 15 bins, and below it how
     many cases a bin has (DeGroot and Fienberg 1983; Guo et al. 2017, figure 1).
 
     truth (n,) int, p (n, classes) probabilities; ece as scores.classification() gives it stands in the legend.
@@ -133,7 +135,7 @@ def reliability(truth: np.ndarray, p: np.ndarray, path: Path, ece: dict | None =
         frameon=False, loc="upper left", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5, alignment="left"
     )
     legend.get_title().set_color(INK)
-    figure.savefig(path, format="png")
+    return figure
 
 
 def _short(name: str) -> str:

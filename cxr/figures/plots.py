@@ -1,17 +1,16 @@
-"""Pictures: learning curves and box plots as files, contact sheets as arrays.
+"""Pictures: learning curves and box plots as files.
 
 Drawn on matplotlib figures of their own (Agg, never pyplot), so that they work in any process and thread. Colours are
 Okabe and Ito's, which people with any colour vision tell apart.
 """
 
-import cv2
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont
 from matplotlib.ticker import LogLocator, NullLocator
-from PIL import Image, ImageDraw, ImageFont
+
+from cxr import writing
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 CURVES = {"heart": VERMILLION, "left": SKY, "right": ORANGE, "lungs mean": BLUE, "lungs union": GREEN}
@@ -78,7 +77,7 @@ def learning_curves(log, path):
                 columnspacing=1.2,
                 handlelength=1.4,
             )
-    figure.savefig(path, format="png")
+    save(figure, path)
 
 
 def box_plot(table, columns, path, title, ylabel):
@@ -125,34 +124,7 @@ def box_plot(table, columns, path, title, ylabel):
     axes.set_xticks(places, ticks, parse_math=False)
     axes.set_xlim(0.4, len(columns) + 0.6)
     axes.set_title(title, loc="left", color=INK, fontsize=11, parse_math=False)
-    figure.savefig(path, format="png")
-
-
-def contact_sheet(pictures, captions, columns, height=320):
-    """RGB pictures (h, w, 3) uint8 of any size in rows of `columns`, each scaled to one height, captions below.
-
-    Returns one (H, W, 3) uint8 RGB array. A caption too long for its picture is cut at its end.
-    """
-    if not pictures or len(pictures) != len(captions):
-        raise ValueError(f"{len(pictures)} pictures have {len(captions)} captions; give every picture one.")
-    gap, line, font = 8, 24, ImageFont.truetype(findfont("DejaVu Sans"), 13)
-    scaled = [
-        cv2.resize(p, (max(1, round(p.shape[1] * height / p.shape[0])), height), interpolation=cv2.INTER_AREA)
-        for p in pictures
-    ]
-    width = max(p.shape[1] for p in scaled)
-    columns = min(columns, len(scaled))
-    rows = -(-len(scaled) // columns)
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + line + gap) + gap), (24, 24, 24))
-    draw = ImageDraw.Draw(sheet)
-    for i, (picture, caption) in enumerate(zip(scaled, captions, strict=True)):
-        x, y = gap + i % columns * (width + gap), gap + i // columns * (height + line + gap)
-        sheet.paste(Image.fromarray(picture), (x + (width - picture.shape[1]) // 2, y))
-        text = str(caption).splitlines()[0] if str(caption) else ""
-        while draw.textlength(text, font) > width:
-            text = text.removesuffix("…")[:-1] + "…"
-        draw.text((x + 2, y + height + 3), text, (230, 230, 230), font)
-    return np.asarray(sheet)
+    save(figure, path)
 
 
 def new_figure(width, height):
@@ -160,6 +132,12 @@ def new_figure(width, height):
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def save(figure, path):
+    """Write a figure as PNG."""
+    with writing.replacing(path) as file:
+        figure.savefig(file, format="png")
 
 
 def add_axes(figure, place, ylabel, sharex=None):

@@ -1,7 +1,6 @@
-"""What a run stands on: device, precision and processes, random numbers, checkpoints, the epoch log."""
+"""What a run stands on: device, precision and processes, random numbers, checkpoints."""
 
 import ctypes
-import json
 import os
 import pickle
 import sys
@@ -12,21 +11,8 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-# What may differ between a run and its continuation: how far, where, and on what it runs.
-_FREE = {
-    "epoch_max",
-    "restart",
-    "num_workers",
-    "cache_gb",
-    "device",
-    "patience",
-    "decision",
-    "backend",
-    "mirror",
-    "image_dtype",
-    "overlays",
-    "compile",
-}
+from cxr import writing
+
 PRECISIONS = ("32-true", "tf32", "bf16-mixed", "16-mixed")
 
 
@@ -106,13 +92,8 @@ def seed_torch(seed: int, *keys) -> None:
 
 def save(state: dict, path: Path) -> None:
     """Write a checkpoint of tensors and plain types so that a kill at any moment leaves the old one or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")
-    with open(fresh, "wb") as file:
+    with writing.replacing(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
 
 
 def load(path: Path) -> dict:
@@ -136,60 +117,3 @@ def _numpy_kinds() -> list:
     # Files written under numpy 1 name the same functions by their old module.
     old = [(core._reconstruct, "numpy.core.multiarray._reconstruct"), (core.scalar, "numpy.core.multiarray.scalar")]
     return [np.ndarray, np.dtype, core._reconstruct, core.scalar, *kinds, *old]
-
-
-def differences(old: dict, new: dict) -> list[str]:
-    """Settings that a continued run may not change, as 'name: old -> new'."""
-    names = [n for n in {**old, **new} if n not in _FREE and not n.startswith(("dir_", "file_"))]
-    return [f"{n}: {old.get(n)!r} -> {new.get(n)!r}" for n in names if old.get(n) != new.get(n)]
-
-
-def read_log(path: Path) -> list[dict]:
-    """The lines of log.jsonl; a last line cut short by a kill is passed over."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
-
-
-def write_log(path: Path, rows: list[dict]) -> None:
-    """Write log.jsonl anew, one line an epoch, in one move."""
-    fresh = path.with_name(path.name + ".tmp")
-    fresh.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(fresh, path)
-
-
-class BadRun(ValueError):
-    """A training run cannot start or go on; the message says why and what to do."""
-
-
-def open_run(folder: Path, settings: dict) -> dict | None:
-    """The state a run was left in, or None for a new one. Raises BadRun if the settings are other ones now.
-
-    log.jsonl is cut back to the checkpoint's epoch, since the epochs after it will be run again.
-    """
-    last = folder / "last.pt"
-    if settings["restart"] or not last.exists():
-        return None
-    try:
-        state = load(last)
-    except ValueError as error:
-        raise BadRun(f"{error} Give another test_name, or restart=True to throw the old run away.") from error
-    changed = differences(state["settings"], settings)
-    if changed:
-        raise BadRun(
-            f"{folder} was trained with other settings ({'; '.join(changed)}): give the old ones, another test_name "
-            f"(test_name={folder.name}-2), or restart=True to throw the old run away."
-        )
-    return state
-
-
-def clear_run(folder: Path) -> None:
-    """Throw away what an earlier training left in a run's folder, its own files only."""
-    for name in ("last.pt", "best.pt", "log.jsonl", "header.json", "curves.png"):
-        (folder / name).unlink(missing_ok=True)
-    for path in (folder / "tensorboard").glob("events.out.tfevents.*"):
-        path.unlink()

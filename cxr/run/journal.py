@@ -5,12 +5,13 @@ one process folds the journals into the table. Rows are known by their folder an
 """
 
 import json
-import os
 from collections.abc import Collection
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+
+from cxr import writing
 
 KEY = ["folder", "case"]
 
@@ -48,6 +49,15 @@ def merge(table: Path, text: Collection[str], forget: Collection[tuple[str, str]
     return read(table, text) if tables else pd.DataFrame(columns=list(text))
 
 
+def finished(table: Path, text: Collection[str]) -> set[tuple[str, str]]:
+    """The cases, by folder and name, that have a row in the table without failure."""
+    if not table.exists():
+        return set()
+    rows = read(table, text)
+    rows = rows[rows.status != "failed"]
+    return set(zip(rows.folder, rows.case, strict=True))
+
+
 def clear(table: Path) -> None:
     """Throw a table away, and what killed runs left to be folded into it: rows made otherwise must not stay."""
     for path in (table, *_journals(table)):
@@ -56,9 +66,7 @@ def clear(table: Path) -> None:
 
 def save(table: Path, rows: pd.DataFrame) -> None:
     """Write the table so that a kill leaves the old one or the new."""
-    fresh = table.with_name(table.name + ".tmp")
-    rows.convert_dtypes().to_csv(fresh, index=False)  # whole numbers look whole
-    os.replace(fresh, table)
+    writing.csv(table, rows.convert_dtypes())  # whole numbers look whole
 
 
 def read(table: Path, text: Collection[str]) -> pd.DataFrame:

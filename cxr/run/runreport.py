@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
+from cxr import writing
 from cxr.settings import config
 
 
@@ -62,7 +62,4 @@ def write(
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "settings": config.as_dict(settings),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")  # a kill must not leave half a report, which the next run would refuse
-    fresh.write_text(json.dumps(report, indent=1) + "\n")
-    os.replace(fresh, path)
+    writing.json(path, report)

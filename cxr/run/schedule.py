@@ -2,7 +2,7 @@
 
 import math
 
-from cxr.run import engine
+from cxr.errors import BadRun
 
 RISE = 0.2  # share of a one-cycle run in which the rate goes up
 FIRST, LAST = 0.04, 1e-3  # where it comes from and goes to, shares of the highest
@@ -20,13 +20,13 @@ def learning_rate(settings, progress: float) -> float:
     """The rate after `progress` epochs of settings.epoch_max.
 
     settings.schedule is onecycle; or step, a tenth at each of settings.milestones; or, in a stage whose header has no
-    milestones, constant. Raises engine.BadRun for another.
+    milestones, constant. Raises BadRun for another.
     """
     if settings.schedule == "onecycle":
         return onecycle(settings.learning_rate, progress / settings.epoch_max)
     falls = {"step": settings.milestones} if hasattr(settings, "milestones") else {"constant": ()}
     if settings.schedule not in falls:
-        raise engine.BadRun(f"schedule={settings.schedule!r} is unknown; it is {', '.join(falls)} or onecycle.")
+        raise BadRun(f"schedule={settings.schedule!r} is unknown; it is {', '.join(falls)} or onecycle.")
     return settings.learning_rate * 0.1 ** sum(progress >= milestone for milestone in falls[settings.schedule])
 
 

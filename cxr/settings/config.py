@@ -81,6 +81,11 @@ def unless_typed(settings, values):
     return Settings(_values(settings) | new, {n: v for n, v in changed.items() if new.get(n) != v}, settings._typed)
 
 
+def replace(settings, **values):
+    """The settings with other values, and with options of a script, which decide its results as well."""
+    return Settings(_values(settings) | values, settings._changed, settings._typed)
+
+
 def describe(settings):
     """Aligned 'name = value' lines; behind a value that differs from header.py stands the header's."""
     values = as_dict(settings)

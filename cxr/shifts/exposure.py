@@ -27,5 +27,5 @@ def gamma(image, exponent, rng=None):
 
 def local_contrast(image, clip, rng=None):
     """Contrast-limited adaptive histogram equalisation on 8 x 8 tiles (CLAHE, K. Zuiderveld 1994)."""
-    stored = (image * 65535).round().astype(np.uint16)
-    return cv2.createCLAHE(clip, (8, 8)).apply(stored).astype(np.float32) / 65535
+    stored = (image * 255).round().astype(np.uint8)  # OpenCV clips 16 bits at another rate, next to nothing
+    return cv2.createCLAHE(clip, (8, 8)).apply(stored).astype(np.float32) / 255

@@ -10,6 +10,8 @@ import numpy as np
 
 from cxr.shifts import copies, exposure, geometry, objects, opacities
 
+LUNGS = opacities.LUNGS  # labels of the left and the right lung
+
 
 class Shift(NamedTuple):
     """A named change of one strength: change(image, labels, strength, rng) -> image, labels."""

@@ -10,6 +10,8 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from cxr.stats import bootstrap
+
 KRUSKAL, MANN_WHITNEY = "kruskal-wallis", "mann-whitney"
 ALL = "all"  # in the column source: over all of them
 COLUMNS = [
@@ -43,7 +45,7 @@ def per_patient(images, marker):
     return {label: values.to_numpy(float) for label, values in means.groupby(level="label")}
 
 
-def compare(images, markers, classes, source=ALL, repeats=2000, seed=0):
+def compare(images, markers, classes, source=ALL, repeats=bootstrap.RESAMPLES, seed=0):
     """Tests and effect sizes of every marker, as a table with COLUMNS; it is empty where nothing can be compared.
 
     images: row an image, with label, patient and the markers. classes: labels in the order to report. A class takes
@@ -70,7 +72,7 @@ def compare(images, markers, classes, source=ALL, repeats=2000, seed=0):
     return table.astype({"n_a": "Int64", "n_b": "Int64", "p_holm": float})
 
 
-def within_sources(images, markers, classes, repeats=2000, seed=0):
+def within_sources(images, markers, classes, repeats=bootstrap.RESAMPLES, seed=0):
     """`compare` in every source by itself, one table: there classes differ by disease and not by hospital.
 
     images has a column source besides; rows with an empty one are left out, and so is a source of one class.
@@ -96,22 +98,15 @@ def cliffs_delta(a, b):
     return float(_delta(*(counts[None] for counts in _counts(a, b)))[0])
 
 
-def interval(a, b, repeats=2000, seed=0, level=0.95):
-    """(low, high): percentile bootstrap interval of `cliffs_delta`, drawing within each group (Efron and Tibshirani
+def interval(a, b, repeats=bootstrap.RESAMPLES, seed=0):
+    """(low, high): 95 % bootstrap interval of `cliffs_delta`, drawing within each group (Efron and Tibshirani
     1993, chapters 8 and 13). Groups that do not overlap at all give no width: then the data do not tell it.
 
     A resample is a count for each value that occurs, so that thousands of them need no comparison of all with all.
     """
-    count_a, count_b = _counts(a, b)
-    rng = np.random.default_rng(seed)
-    portion = max(1, _AT_ONCE // len(count_a))
-    drawn = []
-    for first in range(0, repeats, portion):
-        size = min(portion, repeats - first)
-        drawn.append(_delta(*(rng.multinomial(n.sum(), n / n.sum(), size) for n in (count_a, count_b))))
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail])
-    return float(low), float(high)
+    counts, rng = _counts(a, b), np.random.default_rng(seed)
+    drawn = [bootstrap.resamples(count, repeats, rng, _AT_ONCE // len(count)) for count in counts]
+    return bootstrap.bounds(np.concatenate([_delta(*both) for both in zip(*drawn, strict=True)]))
 
 
 def _counts(a, b):

@@ -1,4 +1,4 @@
-"""Overlap and boundary metrics of organ masks, and bootstrap intervals.
+"""Overlap and boundary metrics of organ masks, and their means over cases.
 
 A lung figure in the literature is sometimes the mean of left and right and sometimes their union: both are given,
 as `*_lungs_mean` and `*_lungs_union`. Left and right are the patient's.
@@ -6,22 +6,12 @@ as `*_lungs_mean` and `*_lungs_union`. Left and right are the patient's.
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage, stats
+from scipy import ndimage
 from scipy.spatial import KDTree
 
-LABEL_OF = {"heart": 1, "left": 2, "right": 3}
-
-
-def jaccard(a, b):
-    """Jaccard index |a and b| / |a or b| of two boolean arrays of one shape; NaN when both are empty."""
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else float("nan")
-
-
-def dice(a, b):
-    """Dice coefficient 2 |a and b| / (|a| + |b|) of two boolean arrays of one shape; NaN when both are empty."""
-    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
-    return 2 * int(np.count_nonzero(a & b)) / total if total else float("nan")
+from cxr.labels import LEFT, ORGANS, RIGHT
+from cxr.stats import bootstrap
+from cxr.stats.overlap import dice, jaccard
 
 
 def boundary(a, b, spacing=(1, 1)):
@@ -61,7 +51,7 @@ def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
     with boundary=True also `hausdorff_`, `hausdorff95_` and `surface_<organ>` in the unit of spacing (row, column).
     Raises ValueError for an unknown organ or another shape.
     """
-    unknown = sorted(set(truth) - {"left", "right", "heart", "lungs"})
+    unknown = sorted(set(truth) - {*ORGANS, "lungs"})
     if unknown:
         raise ValueError(f"Truth holds unknown organs {unknown}; use left, right, heart or lungs.")
     truth = {name: np.asarray(mask).astype(bool) for name, mask in truth.items()}
@@ -71,11 +61,11 @@ def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
                 f"The true {name} is {mask.shape} and the predicted label map {predicted_labels.shape}; "
                 "resize the prediction to the truth first."
             )
-    compared = {name: (predicted_labels == label, truth[name]) for name, label in LABEL_OF.items() if name in truth}
+    compared = {name: (predicted_labels == label, truth[name]) for name, label in ORGANS.items() if name in truth}
     both = "left" in truth and "right" in truth
     if "lungs" in truth or both:
         union = truth["lungs"] if "lungs" in truth else truth["left"] | truth["right"]
-        compared["lungs_union"] = ((predicted_labels == 2) | (predicted_labels == 3), union)
+        compared["lungs_union"] = ((predicted_labels == LEFT) | (predicted_labels == RIGHT), union)
 
     scores = {}
     for organ, (predicted, true) in compared.items():
@@ -95,53 +85,7 @@ def organs(predicted_labels, truth, boundary=False, spacing=(1, 1)):
 _boundary = boundary  # organs() has a switch of the same name
 
 
-def bootstrap(values, statistic=np.mean, groups=None, repeats=2000, seed=0, level=0.95):
-    """Percentile bootstrap interval (low, high) of statistic(values), over cases, or over groups such as patients.
-
-    values (n,), NaN left out. groups (n,): whole groups are drawn, because the images of one patient are not
-    independent. For a statistic of several columns pass indices: bootstrap(np.arange(n), lambda i: f1(y[i], p[i])).
-    Returns (NaN, NaN) with fewer than two cases or groups. Source: Efron and Tibshirani 1993, chapter 13.
-    """
-    values = np.asarray(values)
-    groups = np.arange(len(values)) if groups is None else np.asarray(groups)
-    if len(groups) != len(values):
-        raise ValueError(f"{len(values)} values have {len(groups)} groups; give one group a value.")
-    keep = ~pd.isna(values)
-    values, member = values[keep], pd.factorize(groups[keep])[0]
-    if (member < 0).any():
-        raise ValueError("A value has no group; name the patient of every case.")
-    count = int(member.max()) + 1 if len(member) else 0
-    if count < 2:
-        return float("nan"), float("nan")
-    vectorised = statistic is np.mean
-    if vectorised:  # the mean of a resample needs only each group's sum and size
-        data = np.bincount(member, values.astype(float)), np.bincount(member)
-        batch = max(1, 1_000_000 // count)  # a million numbers at a time, whatever the size of the cohort
-
-        def resampled(sums, sizes, axis=-1):
-            return sums.sum(axis) / sizes.sum(axis)
-    else:
-        data, batch = (np.arange(count),), None
-        rows = [values[member == group] for group in range(count)]
-
-        def resampled(drawn):
-            return statistic(np.concatenate([rows[group] for group in drawn]))
-
-    interval = stats.bootstrap(
-        data,
-        resampled,
-        paired=True,
-        vectorized=vectorised,
-        n_resamples=repeats,
-        batch=batch,
-        confidence_level=level,
-        method="percentile",
-        rng=seed,
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
-
-
-def summarise(table, groups=None, repeats=2000, seed=0):
+def summarise(table, groups=None, repeats=bootstrap.RESAMPLES, seed=0):
     """One row a numeric column of a per-case table: metric, n, mean, sd (n - 1), low, high, median.
 
     low and high bound the mean's 95 % bootstrap interval, over groups (len(table),) where given. NaN is left out of n.
@@ -149,6 +93,6 @@ def summarise(table, groups=None, repeats=2000, seed=0):
     rows = []
     for metric in table.select_dtypes("number").columns:
         values = table[metric].astype(float)
-        low, high = bootstrap(values.to_numpy(), groups=groups, repeats=repeats, seed=seed)
+        low, high = bootstrap.mean_interval(values, groups, repeats, seed)
         rows.append((metric, int(values.count()), values.mean(), values.std(), low, high, values.median()))
     return pd.DataFrame(rows, columns=["metric", "n", "mean", "sd", "low", "high", "median"])

@@ -1,13 +1,13 @@
-"""Metrics of a classification, each with a bootstrap interval over patients.
+"""Metrics of a classification, each with a bootstrap interval over patients (bootstrap.py).
 
-The images of one patient are not independent, so patients are drawn, with replacement, and all their cases come along
-(a cluster bootstrap: Davison and Hinkley 1997, section 3.8; percentile interval: Efron and Tibshirani 1993, chapter
-13). A resample is a whole number of copies of every case, and every metric here is a function of such weights: two
+A resample is a whole number of copies of every case, and every metric here is a function of such weights: two
 thousand resamples are a few matrix products instead of two thousand calls.
 """
 
 import numpy as np
 import pandas as pd
+
+from cxr.stats import bootstrap
 
 BINS = 15  # of equal width over 0..1, for the calibration error
 OVERALL = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc", "brier", "ece")
@@ -16,7 +16,7 @@ PER_CLASS = (*_MACRO, "brier", "ece")
 _AT_ONCE = 300_000  # weights in memory at a time, whatever the size of the cohort
 
 
-def classification(truth, predicted, p, names, patients, resamples=2000, seed=0) -> dict:
+def classification(truth, predicted, p, names, patients, resamples=bootstrap.RESAMPLES, seed=0) -> dict:
     """Every metric of a classification, with its 95 % interval, as plain types that JSON takes.
 
     truth (n,) and predicted (n,) int, indices into `names`; p (n, classes) probabilities, a row's sum being 1;
@@ -111,13 +111,10 @@ def _check(truth, predicted, p, names, patients) -> None:
 
 def _resamples(member, count, seed):
     """Copies of every case, (rows, n) float: a first row of ones, then `count` resamples of patients, in portions."""
-    patients = int(member.max()) + 1
-    rng = np.random.default_rng(seed)
     yield np.ones((1, len(member)))
-    portion = max(1, _AT_ONCE // len(member))
-    for first in range(0, count, portion):
-        drawn = rng.multinomial(patients, np.full(patients, 1 / patients), min(portion, count - first))
-        yield drawn[:, member].astype(float)
+    patients, rng = np.ones(int(member.max()) + 1), np.random.default_rng(seed)
+    for copies in bootstrap.resamples(patients, count, rng, _AT_ONCE // len(member)):
+        yield copies[:, member].astype(float)
 
 
 def _metrics(truth, predicted, p, weights) -> dict:
@@ -177,7 +174,6 @@ def _calibration_error(probability, happened, weights):
 def _interval(values, one_patient: bool) -> dict:
     """Value and percentile interval of the first and the other entries of (1 + resamples,) values."""
     drawn = values[1:]
-    drawn = drawn[~np.isnan(drawn)]
-    low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) and not one_patient else (np.nan, np.nan)
+    low, high = (np.nan, np.nan) if one_patient else bootstrap.bounds(drawn)
     plain = [None if np.isnan(number) else round(float(number), 6) for number in (values[0], low, high)]
-    return dict(zip(("value", "low", "high"), plain, strict=True)) | {"undefined": len(values) - 1 - len(drawn)}
+    return dict(zip(("value", "low", "high"), plain, strict=True)) | {"undefined": int(np.isnan(drawn).sum())}

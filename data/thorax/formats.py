@@ -103,7 +103,8 @@ def write_dicom(path, film, inverted, facts):
 
 
 def write_metadata(path, rows):
-    """Write metadata.xls: one sheet a source, one row an image; rows are dicts by COLUMNS, None leaves a cell empty."""
+    """Write metadata.xls to a path or an open file: one sheet a source, one row an image; rows are dicts by COLUMNS,
+    None leaves a cell empty."""
     book = xlwt.Workbook()
     for source in sorted({row["source"] for row in rows}):
         sheet = book.add_sheet(source)
@@ -113,4 +114,4 @@ def write_metadata(path, rows):
             for column, name in enumerate(COLUMNS):
                 if row[name] is not None:
                     sheet.write(line, column, row[name])
-    book.save(str(path))
+    book.save(path if hasattr(path, "write") else str(path))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from benchmarks import agree
 from cxr import pairs
+from cxr.labels import LEFT
 from segmentation import masks, segment
 
 FILM = Path("film.png")
@@ -138,7 +139,7 @@ def test_a_mask_beside_right_labels_is_compared_too(written, tmp_path):
     written()
     file = tmp_path / "project" / f"{FILM.stem}.mask.npy"
     labels = np.load(tmp_path / "project" / f"{FILM.stem}.labels.npy")
-    np.save(file, (labels == masks.LEFT).astype(np.uint8))
+    np.save(file, (labels == LEFT).astype(np.uint8))
     assert not agree.masks([FILM], tmp_path / "plain", tmp_path / "project", False)[1]
 
 

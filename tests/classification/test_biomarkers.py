@@ -10,21 +10,21 @@ from PIL import Image
 
 from classification.measuring import measures
 from cxr import pairs
-from segmentation import masks
+from cxr.labels import HEART, LEFT, RIGHT
 
 WORDS = ["img_size=64", "patch_size=16", "repeat=20", "num_workers=2"]
 HOSTILE = "<img src=x onerror=alert(1)>, '1"  # a case's name
-FOLDERS = "normal", "<b>&$x_{", "..$"
+FOLDERS = "normal", "<b>&$x_{", "a..$"
 
 
 def chest(left):
     """image, mask and labels: the right lung in columns 4 to 23, the left `left` wide from column 36, heart between."""
     labels = np.zeros((64, 64), np.uint8)
-    labels[8:56, 4:24] = masks.RIGHT
-    labels[8:56, 36 : 36 + left] = masks.LEFT
-    labels[40:52, 20:44] = masks.HEART
+    labels[8:56, 4:24] = RIGHT
+    labels[8:56, 36 : 36 + left] = LEFT
+    labels[40:52, 20:44] = HEART
     image = np.array([200, 200, 60, 100], np.float32)[labels]
-    return image, (labels >= masks.LEFT).astype(np.uint8), labels
+    return image, (labels >= LEFT).astype(np.uint8), labels
 
 
 @pytest.fixture

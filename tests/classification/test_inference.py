@@ -16,7 +16,8 @@ from conftest import CLASSIFYING, ROOT, draw_pair, run
 from sklearn.metrics import accuracy_score, f1_score
 
 from classification import header
-from classification.cases import dataset
+from classification.cases import dataset, finder
+from classification.cases.classes import class_map
 from classification.model import backbone
 from classification.model import weightfile as weights_module
 from classification.patches import patch
@@ -70,8 +71,8 @@ def contents(folder):
 def weights(split_pairs, tmp_path_factory):
     """A checkpoint made without a training: random features, the last layer fitted to them by least squares."""
     settings, _ = config.load(header, CLASSIFYING)
-    names, folders = dataset.class_map(settings.classes, [])
-    cases = dataset.find_cases(split_pairs / "train", settings.classes, labelled=True)
+    names, folders = class_map(settings.classes, [])
+    cases = finder.find_classes([split_pairs / "train"], settings.classes)[0][0].cases
     engine.seed_torch(0)
     model = backbone.build("resnet18", 3).eval()
     last, model.fc = model.fc, torch.nn.Identity()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from classification.measuring import measures
 from classification.patches import patch
+from cxr.labels import HEART, LEFT, RIGHT
 from segmentation import masks
 
 PATIENT = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,11 +21,11 @@ SMALL = SimpleNamespace(img_size=64, patch_size=16, repeat=30, sampling="random"
 def chest(left=24, lower=40):
     """image, mask and labels: the right lung in columns 4 to 23, the left `left` wide from column 36, heart between."""
     labels = np.zeros((64, 64), np.uint8)
-    labels[8:56, 4:24] = masks.RIGHT
-    labels[8:56, 36 : 36 + left] = masks.LEFT
-    labels[lower:52, 20:44] = masks.HEART
+    labels[8:56, 4:24] = RIGHT
+    labels[8:56, 36 : 36 + left] = LEFT
+    labels[lower:52, 20:44] = HEART
     image = np.array([200, 200, 60, 100], np.float32)[labels]  # background, heart, left, right
-    return image, (labels >= masks.LEFT).astype(np.uint8), labels
+    return image, (labels >= LEFT).astype(np.uint8), labels
 
 
 def rng(seed=0):
@@ -55,10 +56,10 @@ def test_what_cannot_be_known_is_nan():
     row = measures.measure(image, mask, None, SMALL, rng())
     unknown = {name for name, value in row.items() if math.isnan(value)}
     assert unknown == {"area_left", "area_right", "left_right_ratio", "heart_width", "thorax_width", "ctr"}
-    heartless = measures.measure(image, mask, np.where(labels == masks.HEART, 0, labels), SMALL, rng())
+    heartless = measures.measure(image, mask, np.where(labels == HEART, 0, labels), SMALL, rng())
     assert {name for name, value in heartless.items() if math.isnan(value)} == {"heart_width", "ctr"}
-    labels = np.where(labels == masks.LEFT, 0, labels)
-    single = measures.measure(image, (labels == masks.RIGHT).astype(np.uint8), labels, SMALL, rng())
+    labels = np.where(labels == LEFT, 0, labels)
+    single = measures.measure(image, (labels == RIGHT).astype(np.uint8), labels, SMALL, rng())
     assert {n for n, v in single.items() if math.isnan(v)} == {"left_right_ratio", "thorax_width", "ctr"}
     assert single["area_left"] == 0
     with pytest.raises(ValueError, match="differ in shape"):
@@ -114,7 +115,7 @@ def test_the_points_drawn_are_the_widths_measured(seed):
     draw = rng(seed)
     labels = np.where(draw.random((30, 40)) < 0.03, draw.integers(0, 4, (30, 40)), 0).astype(np.uint8)
     points, known = measures.widths(labels), masks.measures(labels)
-    for name, organ in (("heart", labels == masks.HEART), ("thorax", labels >= masks.LEFT)):
+    for name, organ in (("heart", labels == HEART), ("thorax", labels >= LEFT)):
         if math.isnan(known[f"{name}_width"]):
             assert name not in points
             continue

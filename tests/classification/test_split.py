@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classification import split
-from classification.splitting import check, divide, parts, survey
+from classification.cases import finder
+from classification.splitting import check, divide, survey
 from cxr import pairs
+from cxr.errors import BadData
 
 SPLIT = "classification/split.py"
 CLASSES = ["healthy", "ill=flu+cold"]
@@ -65,7 +67,7 @@ def all_cases(cohort):
 
 def listing(root):
     """{part: set of (folder, case)} of what lies in the folders."""
-    return {part: {(d.name, case) for d in (root / part).iterdir() for case in pairs.find(d)} for part in parts.PARTS}
+    return {part: {(d.name, case) for d in (root / part).iterdir() for case in pairs.find(d)} for part in finder.PARTS}
 
 
 def test_patients_and_films_stay_together(cohort, call):
@@ -76,7 +78,7 @@ def test_patients_and_films_stay_together(cohort, call):
     assert set().union(*found.values()) == all_cases(cohort)
     rows = pd.read_csv(cohort / "split" / "split.csv", dtype=str)
     assert list(rows.columns) == ["case", "folder", "patient", "source", "part", "group"]
-    for part in parts.PARTS:
+    for part in finder.PARTS:
         assert found[part] == set(zip(*(rows[rows.part == part][c] for c in ("folder", "case")), strict=True))
         assert {"healthy"} < {folder for folder, _ in found[part]}
     assert (rows.groupby("patient").part.nunique() == 1).all()
@@ -184,7 +186,7 @@ def test_folds_cover_everything_once(cohort, call):
         found = listing(cohort / "split" / f"fold{number}")
         assert sum(map(len, found.values())) == len(rows) == len(all_cases(cohort))
         assert (rows.groupby("group").part.nunique() == 1).all()
-        assert all({"healthy"} < {folder for folder, _ in found[part]} for part in parts.PARTS)
+        assert all({"healthy"} < {folder for folder, _ in found[part]} for part in finder.PARTS)
         tests.append(found["test"])
     assert set().union(*tests) == all_cases(cohort) and sum(map(len, tests)) == len(all_cases(cohort))
     assert "dir_split=" in done.out and "fold1 test_name=fold1" in done.out
@@ -376,7 +378,7 @@ def test_nobody_crosses_in_any_cohort(cohort, seed, folds):
     values = Values(split_seed=seed, folds=folds)
     try:
         splits = split.divide_rows(rows, names, values)
-    except split.BadData as refusal:
+    except BadData as refusal:
         groups = divide.join(rows.patient, rows.film)
         held = [len(set(groups[rows.label == label])) for label in range(classes)]
         mixed = (rows.groupby(groups).label.nunique() > 1).any()
@@ -385,7 +387,7 @@ def test_nobody_crosses_in_any_cohort(cohort, seed, folds):
         return
     assert len(splits) == (folds or 1)
     for one in splits.values():
-        assert list(one.case) == list(rows.case) and set(one.part) <= set(parts.PARTS)
+        assert list(one.case) == list(rows.case) and set(one.part) <= set(finder.PARTS)
         assert (one.groupby("patient").part.nunique() == 1).all()
         assert (one.groupby("film").part.nunique() == 1).all()
         assert not check.crossings(one)

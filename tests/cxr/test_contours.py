@@ -20,7 +20,7 @@ def test_overlay_draws_each_organ_where_it_is():
     image = np.full(labels.shape, 90.0)
     picture = contours.overlay(image, labels)
     assert picture.shape == (600, 500, 3) and picture.dtype == np.uint8
-    for organ, colour in contours.ORGANS.items():
+    for organ, colour in contours.COLOURS.items():
         rows, columns = np.nonzero(coloured(picture, colour))
         inside_rows, inside_columns = np.nonzero(labels == organ)
         for seen, true in ((rows, inside_rows), (columns, inside_columns)):

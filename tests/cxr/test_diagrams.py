@@ -1,18 +1,21 @@
 """Figures of a classification: files that open, whatever the classes are called and however few the cases are."""
 
+import re
+from xml.etree import ElementTree
+
 import cv2
 import numpy as np
 import pytest
 
-from cxr.figures import diagrams
+from cxr.figures import diagrams, plots, vectors
 from cxr.stats import scores
 
 
 def draw(folder, truth, p, names):
     found = scores.classification(truth, p.argmax(1), p, names, np.arange(len(truth)), 20)
-    diagrams.confusion(np.array(found["confusion"]), names, folder / "confusion.png")
-    diagrams.roc(truth, p, names, folder / "roc.png", found["per_class"])
-    diagrams.reliability(truth, p, folder / "reliability.png", found["overall"]["ece"])
+    plots.save(diagrams.confusion(np.array(found["confusion"]), names), folder / "confusion.png")
+    plots.save(diagrams.roc(truth, p, names, found["per_class"]), folder / "roc.png")
+    plots.save(diagrams.reliability(truth, p, found["overall"]["ece"]), folder / "reliability.png")
     pictures = {path.stem: cv2.imread(str(path)) for path in folder.glob("*.png")}
     assert set(pictures) == {"confusion", "roc", "reliability"}
     for picture in pictures.values():
@@ -38,7 +41,7 @@ def test_figures(tmp_path, names, count):
 
 def test_shades_follow_the_share_of_the_true_class(tmp_path):
     counts = np.array([[90, 10], [1, 1]])
-    diagrams.confusion(counts, ["a", "b"], tmp_path / "c.png")
+    plots.save(diagrams.confusion(counts, ["a", "b"]), tmp_path / "c.png")
     picture = cv2.imread(str(tmp_path / "c.png"))[..., ::-1].reshape(-1, 3)
 
     def area(share):
@@ -56,3 +59,16 @@ def test_same_figure_again(tmp_path):
     (tmp_path / "b").mkdir()
     first, second = draw(tmp_path / "a", truth, p, list("abc")), draw(tmp_path / "b", truth, p, list("abc"))
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_figure_within_a_page_follows_its_theme_and_holds_no_name_as_markup():
+    rng = np.random.default_rng(2)
+    truth, p = rng.integers(0, 3, 30), rng.dirichlet(np.ones(3), 30)
+    names = ["<script>alert(1)</script>", "a --> b", "normal"]
+    first, again = (vectors.svg(diagrams.roc(truth, p, names), 'areas "below"') for _ in range(2))
+    root = ElementTree.fromstring(first)
+    assert first == again and root.attrib["role"] == "img" and root.attrib["aria-label"] == 'areas "below"'
+    assert "var(--c0)" in first and "var(--ink)" in first and not re.search("#0072b2|#262626|alert|<!--|<style", first)
+    other = vectors.svg(diagrams.reliability(truth, p), "other")
+    ids = [set(re.findall(r'clipPath id="([^"]+)"', one)) for one in (first, other)]
+    assert not ids[0] & ids[1]  # both stand in one page

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import stats
 from scipy.spatial.distance import cdist, directed_hausdorff
 
-from cxr.stats import metrics
+from cxr.stats import metrics, overlap
 
 MASKS = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(
     lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape))
@@ -34,11 +33,11 @@ def edge(mask):
 @given(MASKS)
 def test_overlap(masks):
     a, b = masks
-    j, d = metrics.jaccard(a, b), metrics.dice(a, b)
+    j, d = overlap.jaccard(a, b), overlap.dice(a, b)
     if not (a.any() or b.any()):
         assert math.isnan(j) and math.isnan(d)
         return
-    assert j == metrics.jaccard(b, a) and d == metrics.dice(b, a)
+    assert j == overlap.jaccard(b, a) and d == overlap.dice(b, a)
     assert 0 <= j <= d <= 1
     assert j == pytest.approx(d / (2 - d))
     assert (j == 1) == np.array_equal(a, b)
@@ -113,49 +112,6 @@ def test_organs_with_less_truth():
         metrics.organs(labels, {"liver": labels == 1})
     with pytest.raises(ValueError, match="resize"):
         metrics.organs(labels, {"heart": labels[1:] == 1})
-
-
-def test_bootstrap_over_cases_agrees_with_the_slow_way_and_theory():
-    values = np.random.default_rng(3).normal(0.9, 0.05, 60)
-    low, high = metrics.bootstrap(values)
-    slow = metrics.bootstrap(values, statistic=lambda v: v.mean())
-    assert (low, high) == pytest.approx(slow, abs=2e-3)
-    error = values.std() / math.sqrt(60)
-    assert (low, high) == pytest.approx(stats.norm.interval(0.95, values.mean(), error), abs=0.15 * error)
-    assert metrics.bootstrap(np.r_[values, np.nan]) == (low, high)
-    assert metrics.bootstrap(values) == (low, high) != metrics.bootstrap(values, seed=1)
-    narrow = metrics.bootstrap(values, level=0.5)
-    assert low < narrow[0] < narrow[1] < high
-
-
-def test_bootstrap_over_patients_is_wider_when_images_of_a_patient_agree():
-    patient = np.repeat(np.arange(20), 10)
-    values = np.random.default_rng(0).normal(size=20)[patient]
-    by_case = np.ptp(metrics.bootstrap(values))
-    for statistic in (np.mean, lambda v: v.mean()):
-        by_patient = np.ptp(metrics.bootstrap(values, statistic, groups=[f"p{p}" for p in patient], repeats=1000))
-        assert by_patient == pytest.approx(by_case * math.sqrt(10), rel=0.25)
-    single = metrics.bootstrap(values, groups=np.arange(200))
-    assert single == metrics.bootstrap(values)
-
-
-def test_bootstrap_of_several_columns_by_index():
-    truth = np.random.default_rng(0).integers(0, 2, 80)
-    guess = np.where(np.arange(80) % 5 > 0, truth, 1 - truth)
-    low, high = metrics.bootstrap(np.arange(80), lambda i: (truth[i] == guess[i]).mean(), repeats=500)
-    assert 0.65 < low < 0.8 < high < 0.92
-
-
-@pytest.mark.parametrize("values,groups", [([], None), ([0.5], None), ([np.nan, 0.5], None), ([1.0, 2, 3], "aaa")])
-def test_bootstrap_of_too_little_is_nan(values, groups):
-    assert all(math.isnan(v) for v in metrics.bootstrap(values, groups=groups and list(groups)))
-
-
-def test_bootstrap_refuses_groups_that_do_not_fit():
-    with pytest.raises(ValueError, match="groups"):
-        metrics.bootstrap([1.0, 2, 3], groups=["a", "b"])
-    with pytest.raises(ValueError, match="no group"):
-        metrics.bootstrap([1.0, 2, 3], groups=["a", None, "b"])
 
 
 def test_summarise():

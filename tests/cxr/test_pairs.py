@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from cxr import pairs
+from cxr import pairs, writing
 
 DOTTED = "1.CXRCTThoracicimagesofCOVID-19fromSingapore.pdf-000-fig1b"
 
@@ -141,13 +141,13 @@ def test_halves_and_leftovers(tmp_path):
     np.save(tmp_path / "mask.only.mask.npy", mask)
     np.save(tmp_path / "alone.labels.npy", mask)
     for end in (".image.npy", ".mask.npy"):
-        (tmp_path / f"killed{end}{pairs.TEMPORARY}").write_bytes(b"half")
+        (tmp_path / f"killed{end}{writing.TEMPORARY}").write_bytes(b"half")
     assert pairs.find(tmp_path) == ["whole"]
     assert pairs.halves(tmp_path) == ["image.only", "mask.only"]
     assert not pairs.is_complete(tmp_path, "killed") and not pairs.is_complete(tmp_path, "mask.only")
     pairs.save(tmp_path, "killed", image, mask)
     assert pairs.find(tmp_path) == ["killed", "whole"]
-    assert not list(tmp_path.glob("*" + pairs.TEMPORARY))
+    assert not list(tmp_path.glob("*" + writing.TEMPORARY))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         pairs.find(tmp_path / "nowhere")
 
@@ -173,7 +173,7 @@ def test_a_full_disk_leaves_the_old_pair_and_no_rubbish(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         pairs.save(tmp_path, "a", image / 2, mask, labels)
     np.testing.assert_array_equal(pairs.load(tmp_path, "a")[0], image)
-    assert not list(tmp_path.glob("*" + pairs.TEMPORARY))
+    assert not list(tmp_path.glob("*" + writing.TEMPORARY))
 
 
 @pytest.mark.parametrize("step", range(4))
@@ -201,7 +201,7 @@ def test_stopped_between_any_two_renames(tmp_path, monkeypatch, step):
 WRITER = """
 import sys
 import numpy as np
-from cxr import pairs
+from cxr import pairs, writing
 print("ready", flush=True)
 for step in range(1, 10**6):
     value = step % 255 + 1

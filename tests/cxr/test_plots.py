@@ -70,17 +70,3 @@ def test_box_plot(tmp_path):
 def test_pyplot_stays_unloaded():
     code = "import sys; from cxr.figures import plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_contact_sheet():
-    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    pictures = [
-        np.full(shape, c, np.uint8) for shape, c in zip([(50, 40, 3), (200, 300, 3), (80, 80, 3)], colours, strict=True)
-    ]
-    sheet = plots.contact_sheet(pictures, ["first – ä", "a" * 400, "two\nlines"], columns=2, height=100)
-    assert sheet.dtype == np.uint8 and sheet.ndim == 3
-    centres = [np.argwhere((sheet == c).all(-1)).mean(0) for c in colours]
-    assert centres[0][0] == centres[1][0] < centres[2][0]  # two in the first row, one in the second
-    assert centres[0][1] == centres[2][1] < centres[1][1]
-    with pytest.raises(ValueError, match="captions"):
-        plots.contact_sheet(pictures, ["one"], 2)

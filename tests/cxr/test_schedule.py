@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from classification import header as header_2
-from cxr.run import engine, schedule
+from cxr.errors import BadRun
+from cxr.run import schedule
 from cxr.settings import config
 from segmentation import header as header_1
 
@@ -35,7 +36,7 @@ def test_steps_and_a_constant():
     "header,word,known", [(header_1, "constant", "step or onecycle"), (header_2, "step", "constant or onecycle")]
 )
 def test_each_stage_has_its_own_schedules(header, word, known):
-    with pytest.raises(engine.BadRun, match=f"schedule='{word}' is unknown; it is {known}"):
+    with pytest.raises(BadRun, match=f"schedule='{word}' is unknown; it is {known}"):
         schedule.learning_rate(settings_of(header, f"schedule={word}"), 0)
 
 

@@ -16,8 +16,8 @@ from conftest import draw_pair
 from PIL import Image
 from report_runs import CLASSES, FAILED, HOSTILE, SHA, write_run
 
-from classification.cases.dataset import Case
-from classification.page import curves, pictures, render
+from classification.cases.finder import Case
+from classification.page import pictures, render
 from cxr import pairs
 
 REPORT = "classification/report.py"
@@ -200,7 +200,7 @@ def test_predicted_maps_and_an_unlabelled_run_without_anything_else(tmp_path, re
     assert "there is no masks.csv" in done.out and "9 predicted cases have no radiograph to show; --pairs" in done.out
     assert "name no class, so that nothing can be measured" in found.shown and "Predicted classes" in found.shown
     assert "Confusion" not in found.shown and "True class" not in found.shown
-    assert {tag for tag, a in found.elements if "polyline" in tag} == set()
+    assert not [a for tag, a in found.elements if tag == "svg" and a.get("class") == "plot"]
     done, found = read(run, "--pairs", tmp_path / "a" / "pairs")
     assert sum("film" in found.data(f"picture-{i}") for i in range(10)) == 9 and "no radiograph" not in done.out
 
@@ -217,7 +217,7 @@ def test_a_labelled_run_without_metrics_or_with_those_of_other_cases(copy, read)
     file.unlink()
     done, found = read(copy / "run", "--pairs", copy / "pairs")
     assert "there is no metrics.json of these cases" in done.out and "Reliability" in found.shown
-    assert "polyline" in {tag for tag, _ in found.elements}
+    assert len([a for tag, a in found.elements if tag == "svg" and a.get("class") == "plot"]) == 2
 
 
 def test_a_run_in_which_all_failed(copy, read):
@@ -308,19 +308,6 @@ def test_what_cannot_be_reported_says_why(whole, call, tmp_path, monkeypatch, wo
     done = call(REPORT, "-i", whole.root / "run", "-o", "report.html", "dir_split=none", "dir_pairs=none", *words)
     assert done.code == 1 and told in done.err and "\n" not in done.err.strip()
     assert not (tmp_path / "report.html").exists()
-
-
-def test_curves():
-    truth, p = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.2, 0.8]])
-    first, second = curves.roc(truth, p, ["a", "b"])
-    assert first["class"] == "a" and first["points"][0] == [0, 0] and first["points"][-1] == [1, 1]
-    area = sum(
-        (x2 - x1) * (y1 + y2) / 2 for (x1, y1), (x2, y2) in zip(second["points"], second["points"][1:], strict=False)
-    )
-    assert area == pytest.approx(0.75)
-    assert curves.roc(truth[:2], p[:2], ["a", "b"]) == []
-    bins = curves.reliability(truth, p)
-    assert sum(b["count"] for b in bins) == 4 and bins[-1]["right"] == 1 and all(b["low"] <= b["mean"] for b in bins)
 
 
 def test_a_pair_without_labels_and_one_whose_labels_do_not_fit(tmp_path):

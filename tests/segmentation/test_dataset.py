@@ -10,7 +10,7 @@ from conftest import ROOT
 from PIL import Image
 
 from cxr.settings import config
-from segmentation import dataset, drawn_masks, header, transforms
+from segmentation import dataset, drawn_masks, header, transforms, validation
 
 COHORT = ROOT.parent / "shared" / "cxr" / "cohort.csv"
 NAMES = [f"JPCLN{i:03d}" for i in range(1, 155)] + [f"JPCNN{i:03d}" for i in range(1, 94)]
@@ -204,8 +204,26 @@ def test_lungs_against_nought_evaluate_but_do_not_train(tmp_path):
     found = drawn_masks.truth(case.masks)
     assert list(found) == ["lungs"]
     np.testing.assert_array_equal(found["lungs"], labels >= 2)
-    with pytest.raises(dataset.BadData, match="a.png needs masks of left and right lung, best of the heart too"):
+    with pytest.raises(dataset.BadData, match="a.png needs masks of left and right lung.*not only of lungs"):
         dataset.load(case, chosen())
+
+
+def test_without_a_heart_mask_the_rest_is_background_or_heart(tmp_path):
+    film, labels = thorax()
+    write(tmp_path / "images" / "a.png", film)
+    for folder, value in (("left", 2), ("right", 3)):
+        write(tmp_path / "masks" / folder / "a.png", ((labels == value) * 255).astype(np.uint8))
+    (case,) = dataset.image_folder(tmp_path / "images", tmp_path / "masks")
+    for augmented in (False, True):
+        _, target = dataset.load(case, chosen(), augmented)
+        assert set(np.unique(target)) == {2, 3, dataset.LUNGS_ONLY}
+    target = torch.from_numpy(target.astype(np.int64))[None]
+    logits = torch.randn(1, 4, *target.shape[1:], generator=torch.Generator().manual_seed(0))
+    p = logits.softmax(1)
+    outside = target == dataset.LUNGS_ONLY
+    expected = -torch.where(outside, p[:, 0] + p[:, 1], p.gather(1, target.clamp(max=3)[:, None])[:, 0]).log().mean()
+    found = validation.cross_entropy(logits.log_softmax(1), target, torch.ones(4))
+    torch.testing.assert_close(found, expected)
 
 
 def test_montgomery_layout(tmp_path):

@@ -12,7 +12,7 @@ from classification import header as second
 from classification.map_scores import criteria
 from classification.model import backbone
 from classification.voting import predict
-from cxr.run import backends, engine
+from cxr.run import backends, runfolder
 from cxr.settings import config
 from segmentation import fast_forward, fcdensenet
 from segmentation import header as first
@@ -87,7 +87,7 @@ def test_a_training_is_the_same_and_may_go_on_without(script, stage, words, requ
     assert same(one["model"], other["model"])
     rows = [json.loads((tmp_path / name / "log.jsonl").read_text()) | {"seconds": 0} for name in ("plain", "compiled")]
     assert rows[0] == rows[1]
-    assert engine.differences(other["settings"], one["settings"]) == ["test_name: 'compiled' -> 'plain'"]
+    assert runfolder.differences(other["settings"], one["settings"]) == ["test_name: 'compiled' -> 'plain'"]
 
 
 def test_a_backend_that_there_is_not_is_told(call, tmp_path, films, split_pairs):

@@ -12,7 +12,7 @@ from classification import header
 from classification.model import backbone
 from classification.model import weightfile as weights
 from cxr import pairs
-from cxr.run import engine
+from cxr.run import engine, runfolder
 from cxr.settings import config
 from weights import distil, teach
 
@@ -144,7 +144,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(cohort, tmp_path, call, monkey
     assert call(SCRIPT, *words(cohort, tmp_path / "cut")).code == 0
     one, other = (load_file(tmp_path / run / "student.safetensors") for run in ("whole", "cut"))
     assert all(torch.equal(one[key], other[key]) for key in one)
-    assert [row["step"] for row in engine.read_log(tmp_path / "cut" / "log.jsonl")] == [2, 3]
+    assert [row["step"] for row in runfolder.read_log(tmp_path / "cut" / "log.jsonl")] == [2, 3]
 
     name, _, saved = weights.read(tmp_path / "whole" / "student.safetensors")
     assert (name, saved["classes"], saved["input_scaling"]) == ("resnet18", CLASSES, "imagenet")

@@ -5,8 +5,8 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision
 
-from cxr.run import engine
-from segmentation import runfolder
+from cxr.figures import plots
+from cxr.run import engine, runfolder
 
 ROW = {
     "epoch": 1,
@@ -41,15 +41,16 @@ def last(tmp_path):
     fabric, model, optimizer = half(init_scale=16.0, growth_interval=2)
     assert [step(fabric, model, optimizer) for _ in range(3)] == [16.0, 32.0, 32.0]
     runfolder.begin(tmp_path, 0, {}).close()
-    state = {"epoch": 1, "best": 0.5, "best_epoch": 1}
-    runfolder.keep(fabric, tmp_path, state, ROW, True, model, None, optimizer, {"restart": False})
+    state = {"epoch": 1, "best": 0.5, "best_epoch": 1, "model": model.state_dict()}
+    last = state | runfolder.training_state(fabric, optimizer)
+    runfolder.keep(tmp_path, ROW, state, last, plots.learning_curves)
     assert "precision" not in engine.load(tmp_path / "best.pt")  # no training goes on from that
     return engine.load(tmp_path / "last.pt")
 
 
 def test_the_scale_is_kept_and_goes_on(last):
     fabric, model, optimizer = half()  # a new one begins with 65536, and grows after 2000 steps
-    runfolder.resume(fabric, last, model, None, optimizer)
+    runfolder.resume(fabric, last, optimizer)
     assert [step(fabric, model, optimizer) for _ in range(3)] == [64.0, 64.0, 128.0]
 
 
@@ -57,6 +58,5 @@ def test_the_scale_is_kept_and_goes_on(last):
 def test_a_file_without_a_scale_goes_on_all_the_same(last, held):
     """One of an earlier version, and one of a run that comes from another precision."""
     fabric, model, optimizer = half(init_scale=8.0)
-    runfolder.resume(fabric, {name: last[name] for name in last if name != "precision"} | held, model, None, optimizer)
-    assert torch.equal(model.module.weight, last["model"]["weight"])
+    runfolder.resume(fabric, {name: last[name] for name in last if name != "precision"} | held, optimizer)
     assert step(fabric, model, optimizer) == 8.0

@@ -1,0 +1,167 @@
+"""How votes hold when the radiographs come from another hospital: the shift suite, and who changes class under it.
+
+    python classification/shift.py                                 the test split, every shift
+    python classification/shift.py -i PAIRS --shift copy           other pairs, one kind of shift
+    python classification/shift.py repeat=25 file_weights=FILE     fewer patches, other weights
+
+The shifts (cxr/shifts/suite.py) are applied to the radiographs that masks.csv names, before preprocessing; each lung
+mask moves along. Writes a row a case and shift (shift.csv) and for each shift the consistency: the share of cases whose
+class stays, and the mean change of the probability of that class (shift_summary.csv).
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from classification import header
+from classification.cases import dataset
+from classification.model.weightfile import find_weights
+from classification.voting import batch, predict, predictions
+from cxr import pairs, preprocess
+from cxr.reading import radiograph
+from cxr.run import engine, journal
+from cxr.settings import config
+from cxr.shifts import suite
+from cxr.stats import metrics
+
+CLEAN = "none"
+DECISIVE = ("repeat", "vote", "sampling", "seed")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
+    parser.add_argument(
+        "-m", "--masks", metavar="FILE", help="masks.csv of these pairs (default: the one in dir_pairs)"
+    )
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="default: shift in dir_save/test_name")
+    parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
+    parser.add_argument("--shift", nargs="+", default=[], metavar="NAME", help="shifts by name, its beginning, or kind")
+    settings, options = config.load(header, parser=parser)
+    fabric = engine.launch(options.device or settings.device, settings.precision)
+    output = Path(options.output or Path(settings.dir_save) / settings.test_name / "shift")
+    table = Path(options.masks or Path(settings.dir_pairs) / "masks.csv")
+    try:
+        shifts = suite.choose(options.shift)
+        inputs = options.input or [predictions.default_input(settings)]
+        weights, which = find_weights(settings)
+        model, settings, names, cases, notes = batch.begin(weights, inputs, settings, DECISIVE)
+        patient_of, _ = predictions.patients(cases, inputs, settings)
+        files, grey = radiographs(table)
+    except ValueError as error:
+        sys.exit(f"classification/shift.py: {error}")
+    print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {weights} ({which})")
+    for note in notes:
+        print(f"Note: {note}.")
+    predict.ready(model, fabric.device, settings.compile)
+    rows, faults = [], []
+    for case in tqdm(cases, "cases"):
+        try:
+            rows += measure(case, files, grey, shifts, model, settings, names, fabric)
+        except (ValueError, FileNotFoundError) as error:
+            faults.append(f"{case.folder}/{case.case}: {error}")
+    if not rows:
+        sys.exit("classification/shift.py: no case could be measured:\n" + "\n".join(faults))
+    frame = pd.DataFrame(rows)
+    frame.insert(2, "patient", [patient_of[key] for key in zip(frame.folder, frame.case, strict=True)])
+    output.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(output / "shift.csv", index=False)
+    summary = summarise(frame)
+    summary.to_csv(output / "shift_summary.csv", index=False)
+    print(summary.round(3).to_string(index=False))
+    for fault in faults:
+        print(f"failed: {fault}")
+    print(f"Wrote {output}: shift.csv, shift_summary.csv.")
+    sys.exit(1 if faults else 0)
+
+
+def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
+    """The radiograph of each (folder, case) in a masks.csv, and the preprocessing settings in the report.json beside
+    it. Raises ValueError with the remedy."""
+    if not table.is_file():
+        raise ValueError(f"{table} does not exist, which says where the radiographs are; name it with --masks.")
+    rows = journal.read(table, ["case", "folder", "file", "status", "reason"])
+    try:
+        settings = json.loads((table.parent / "report.json").read_text())["settings"]
+        grey = {name: settings[name] for name in ("gamma", "crop_border", "pixel_limit")}
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{table.parent / 'report.json'} does not say how the pairs were preprocessed ({error}); "
+            "segment the radiographs again."
+        ) from None
+    return {(row.folder, row.case): Path(row.file) for row in rows.itertuples()}, grey
+
+
+def measure(case: dataset.Case, files, grey: dict, shifts, model, settings, names, fabric) -> list[dict]:
+    """A row for a case as it is (shift "none") and for each shift of it. Raises ValueError, FileNotFoundError."""
+    if (case.folder, case.case) not in files:
+        raise ValueError("masks.csv has no such case; name the masks.csv of these pairs with --masks.")
+    pixels = radiograph.read(files[case.folder, case.case], grey["pixel_limit"]).pixels
+    lungs = lung_labels(case, pixels.shape)
+    rows = []
+    for shift in (None, *shifts):
+        changed, labels = pixels, lungs
+        if shift:
+            rng = engine.generator(settings.seed, "shift", shift.name, case.case)
+            changed, labels = suite.shifted(shift, pixels, lungs, rng)
+        box = preprocess.content_box(changed) if grey["crop_border"] else None
+        image = preprocess.preprocess(changed, grey["gamma"], box)
+        mask = (labels >= suite.LUNGS[0]).astype(np.uint8)
+        if not mask.any():
+            continue  # moved out of the image
+        size = settings.patch_size if settings.approach == "global" else settings.img_size
+        image, lung = dataset.prepare(image, mask, size, settings.resolution)
+        with fabric.autocast():
+            p, _ = predict.predict_image(model, image, lung, settings, case.case, fabric.device)
+        vote = predict.tally(p, settings.vote, predict.drawn(settings))
+        row = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
+        row |= {"shift": shift.name if shift else CLEAN, "kind": shift.kind if shift else CLEAN}
+        row |= {"predicted": names[vote["predicted"]]}
+        rows.append(row | {f"p_{name}": round(float(p), 6) for name, p in zip(names, vote["p"], strict=True)})
+    return rows
+
+
+def lung_labels(case: dataset.Case, shape: tuple[int, int]) -> np.ndarray:
+    """The label map of a case on its radiograph's grid; of a pair without one, its lung mask by connected sides."""
+    labels = pairs.load_labels(case.place, case.case)
+    if labels is None:
+        _, mask = pairs.load(case.place, case.case)
+        middle = np.average(np.arange(mask.shape[1]), weights=mask.sum(0))
+        sides = np.where(np.arange(mask.shape[1]) > middle, *suite.LUNGS)
+        labels = (mask * sides).astype(np.uint8)
+    if labels.shape != shape:
+        raise ValueError(f"its pair is {labels.shape} and its radiograph {shape} pixels; segment it again.")
+    return labels
+
+
+def summarise(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a shift: cases, consistency with its 95 % interval over patients, mean change of the probability of the
+    class predicted without the shift, and accuracy where the cases have labels."""
+    clean = frame[frame["shift"] == CLEAN].set_index(["folder", "case"])
+    table = []
+    for name, group in frame.groupby("shift", sort=False):
+        before = clean.loc[list(zip(group.folder, group.case, strict=True))]
+        same = (group.predicted.to_numpy() == before.predicted.to_numpy()).astype(float)
+        columns = [f"p_{predicted}" for predicted in before.predicted]
+        was, now = (
+            np.array([row[name] for (_, row), name in zip(part.iterrows(), columns, strict=True)])
+            for part in (before, group)
+        )
+        low, high = metrics.bootstrap(same, groups=group.patient.to_numpy())
+        row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "consistency": same.mean()}
+        row |= {"low": low, "high": high, "mean_change_of_p": (now - was).mean()}
+        labelled = group[group.label != ""]
+        row["accuracy"] = (labelled.predicted == labelled.label).mean() if len(labelled) else np.nan
+        table.append(row)
+    return pd.DataFrame(table)
+
+
+if __name__ == "__main__":
+    main()

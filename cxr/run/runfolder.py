@@ -1,0 +1,119 @@
+"""The folder of a training run, the same for both stages: what is written there after every epoch, so that the run can
+go on from it.
+
+best.pt, last.pt, log.jsonl, header.json, curves.png and TensorBoard's events.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from torch.optim import Optimizer
+from torch.utils.tensorboard import SummaryWriter
+
+from cxr import writing
+from cxr.errors import BadRun
+from cxr.run import engine
+
+# What may differ between a run and its continuation: how far, where, and on what it runs.
+_FREE = {
+    "epoch_max",
+    "restart",
+    "num_workers",
+    "cache_gb",
+    "device",
+    "patience",
+    "decision",
+    "backend",
+    "mirror",
+    "image_dtype",
+    "overlays",
+    "compile",
+}
+
+
+def differences(old: dict, new: dict) -> list[str]:
+    """Settings that a continued run may not change, as 'name: old -> new'."""
+    names = [n for n in {**old, **new} if n not in _FREE and not n.startswith(("dir_", "file_"))]
+    return [f"{n}: {old.get(n)!r} -> {new.get(n)!r}" for n in names if old.get(n) != new.get(n)]
+
+
+def read_log(path: Path) -> list[dict]:
+    """The lines of log.jsonl; a last line cut short by a kill is passed over."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def write_log(path: Path, rows: list[dict]) -> None:
+    """Write log.jsonl anew, one line an epoch, in one move."""
+    writing.text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def open_state(folder: Path, settings: dict) -> dict | None:
+    """The state a run was left in, or None for a new one. Raises BadRun if the settings are other ones now.
+
+    log.jsonl is cut back to the checkpoint's epoch, since the epochs after it will be run again.
+    """
+    last = folder / "last.pt"
+    if settings["restart"] or not last.exists():
+        return None
+    try:
+        state = engine.load(last)
+    except ValueError as error:
+        raise BadRun(f"{error} Give another test_name, or restart=True to throw the old run away.") from error
+    changed = differences(state["settings"], settings)
+    if changed:
+        raise BadRun(
+            f"{folder} was trained with other settings ({'; '.join(changed)}): give the old ones, another test_name "
+            f"(test_name={folder.name}-2), or restart=True to throw the old run away."
+        )
+    return state
+
+
+def clear_run(folder: Path) -> None:
+    """Throw away what an earlier training left in a run's folder, its own files only."""
+    for name in ("last.pt", "best.pt", "log.jsonl", "header.json", "curves.png"):
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / "tensorboard").glob("events.out.tfevents.*"):
+        path.unlink()
+
+
+def begin(run: Path, epoch: int, settings: dict) -> SummaryWriter:
+    """Make the folder ready for what follows `epoch`, 0 for a new run, which throws an earlier one away.
+
+    The log is cut back to the epoch, since those after it will be run again. For the first process only.
+    """
+    if not epoch:
+        clear_run(run)
+    writing.json(run / "header.json", settings)
+    write_log(run / "log.jsonl", read_log(run / "log.jsonl")[:epoch])
+    return SummaryWriter(run / "tensorboard", purge_step=epoch + 1)
+
+
+def training_state(fabric: Fabric, optimizer: Optimizer) -> dict:
+    """What last.pt holds of a training beside the weights: optimiser and gradient scaler."""
+    return {"optimizer": optimizer.state_dict(), "precision": fabric.strategy.precision.state_dict()}
+
+
+def resume(fabric: Fabric, state: dict, optimizer: Optimizer) -> None:
+    """Set optimiser and gradient scaler to what last.pt holds of them."""
+    optimizer.load_state_dict(state["optimizer"])
+    if state.get("precision"):  # only 16-mixed scales its gradients, and old files tell nothing of it
+        fabric.strategy.precision.load_state_dict(state["precision"])
+
+
+def keep(run: Path, row: dict, best: dict | None, last: dict, draw: Callable[[list[dict], Path], None]) -> None:
+    """Write an epoch's log line, best.pt where it is the best so far, and last.pt, in this order: a kill in between
+    only means that the epoch is run again. draw: writes the curves of a log to a file."""
+    log = [*read_log(run / "log.jsonl")[: row["epoch"] - 1], row]
+    write_log(run / "log.jsonl", log)
+    if best:
+        engine.save(best, run / "best.pt")
+    engine.save(last, run / "last.pt")
+    draw(log, run / "curves.png")

@@ -1,0 +1,143 @@
+"""How masks hold when the radiographs come from another hospital: the shift suite against masks drawn by hand.
+
+    python segmentation/shift.py                                   JSRT test cases under dir_data_root, every shift
+    python segmentation/shift.py --set montgomery --shift copy     another set, one kind of shift
+    python segmentation/shift.py -i IMAGES -m MASKS --shift "JPEG 30" white-out
+
+The shifts (cxr/shifts/suite.py) are applied to the radiograph before preprocessing; its mask moves along. Writes a row
+a case and shift (shift.csv), and for each shift mean, 95 % interval and worst twentieth (shift_summary.csv).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cxr.errors import BadData
+from cxr.reading import radiograph
+from cxr.run import engine
+from cxr.settings import config
+from cxr.shifts import suite
+from cxr.stats import metrics
+from segmentation import drawn_masks, evaluate, fast_forward, header, masks, segment
+from segmentation import weights as weight_files
+
+CLEAN = "none"
+SHOWN = ("jaccard_lungs_union", "jaccard_heart", "hausdorff95_lungs_union", "flagged")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    evaluate.add_options(parser)
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="default: shift/<set> in the run's folder")
+    parser.add_argument("--shift", nargs="+", default=[], metavar="NAME", help="shifts by name, its beginning, or kind")
+    settings, options = config.load(header, parser=parser)
+    fabric = engine.launch(options.device or settings.device, settings.precision)
+    name = Path(options.images).absolute().name if options.images else options.set
+    output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "shift" / name)
+    try:
+        shifts = suite.choose(options.shift)
+        cases, _ = evaluate.choose(options, settings)
+        weights, which = weight_files.find_weights(settings)
+        model, settings, notes = weight_files.open_network(weights, settings)
+        model = fast_forward.prepare(model, settings, fabric.device)
+    except ValueError as error:
+        sys.exit(f"segmentation/shift.py: {error}")
+    print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {weights} ({which})")
+    for note in notes:
+        print(f"Note: {note}.")
+    rows, faults = measure(cases, shifts, model, settings, fabric)
+    if not rows:
+        sys.exit("segmentation/shift.py: no case could be evaluated:\n" + "\n".join(faults))
+    output.mkdir(parents=True, exist_ok=True)
+    frame = pd.DataFrame(rows)
+    frame.to_csv(output / "shift.csv", index=False)
+    summary = summarise(frame)
+    summary.to_csv(output / "shift_summary.csv", index=False)
+    print(summary.round(3).to_string(index=False))
+    for fault in faults:
+        print(f"failed: {fault}")
+    print(f"Wrote {output}: shift.csv, shift_summary.csv.")
+    sys.exit(1 if faults else 0)
+
+
+def measure(cases, shifts, model, settings, fabric) -> tuple[list[dict], list[str]]:
+    """A row for each case as it is (shift "none") and for each shift of it, and a sentence for each case that cannot be
+    evaluated. Distances are in pixels of an image whose longer side is 1024."""
+    rows, faults = [], []
+    for case in tqdm(cases, "cases"):
+        try:
+            read = radiograph.read_frontal(case.image, settings.pixel_limit)
+            truth = drawn_masks.truth(case.masks, read.pixels.shape, read.orientation)
+            pixels = read.pixels
+        except (BadData, radiograph.Unreadable) as error:
+            faults.append(str(error))
+            continue
+        drawn = label_map(truth, pixels.shape)
+        for shift in (None, *shifts):
+            changed, labels = pixels, drawn
+            if shift:
+                rng = engine.generator(settings.seed, "shift", shift.name, case.name)
+                changed, labels = suite.shifted(shift, pixels, drawn, rng)
+            row = {"case": case.name, "shift": shift.name if shift else CLEAN, "kind": shift.kind if shift else CLEAN}
+            try:
+                item = segment.prepare_pixels(changed, settings)
+            except ValueError as error:
+                faults.append(f"{case.image}, {row['shift']}: {error}")
+                continue
+            with fabric.autocast():
+                small = segment.probabilities(model, [item], settings, fabric.device)[0]
+            found, reasons = segment.label_map(small, item)[1:3]
+            rows.append(row | compare(found, labels, "heart" in truth) | {"flagged": float(bool(reasons))})
+    return rows, faults
+
+
+def label_map(truth: dict[str, np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """The drawn organs as one label map on the radiograph's grid. Where the sides are not told apart, a pixel of lung
+    belongs to the side of the middle column of the lungs that it lies on."""
+    organs = dict(truth)
+    if "left" not in organs or "right" not in organs:
+        columns = np.arange(organs["lungs"].shape[1])
+        middle = np.average(columns, weights=organs["lungs"].sum(0) + 1e-9)
+        organs["left"], organs["right"] = (organs["lungs"] & side for side in (columns > middle, columns <= middle))
+    labels = np.zeros(organs["left"].shape, np.uint8)
+    for name, value in (("right", masks.RIGHT), ("left", masks.LEFT), ("heart", masks.HEART)):
+        labels[organs.get(name, np.zeros_like(organs["left"]))] = value
+    return cv2.resize(labels, shape[::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def compare(found: np.ndarray, drawn: np.ndarray, heart: bool) -> dict[str, float]:
+    """Jaccard index and 95 % Hausdorff distance of both lungs, and Jaccard of the heart where it was drawn."""
+    found_lungs, lungs = found >= masks.LEFT, drawn >= masks.LEFT
+    unit = 1024 / max(found.shape)
+    row = {"jaccard_lungs_union": metrics.jaccard(found_lungs, lungs)}
+    row["hausdorff95_lungs_union"] = metrics.boundary(found_lungs, lungs, (unit, unit))["hausdorff95"]
+    if heart:
+        row["jaccard_heart"] = metrics.jaccard(found == masks.HEART, drawn == masks.HEART)
+    return row
+
+
+def summarise(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a shift: number of cases, mean and 95 % bootstrap interval of the lungs' Jaccard index, mean of its worst
+    twentieth, change of the mean against the same cases unshifted, and the means of the other figures."""
+    rows = []
+    clean = frame[frame["shift"] == CLEAN].set_index("case").jaccard_lungs_union
+    for name, group in frame.groupby("shift", sort=False):
+        values = group.jaccard_lungs_union.to_numpy()
+        low, high = metrics.bootstrap(values)
+        worst = np.sort(values)[: max(1, len(values) // 20)].mean()
+        row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "jaccard_lungs_union": values.mean()}
+        row |= {"low": low, "high": high, "worst_5_percent": worst}
+        row["change"] = (values - clean[group.case].to_numpy()).mean()
+        rows.append(row | {column: group[column].mean() for column in SHOWN[1:] if column in group})
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    main()
