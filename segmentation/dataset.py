@@ -40,8 +40,7 @@ class Case:
 def jsrt(root: Path) -> list[Case]:
     """The cases of `root`/JSRT (.IMG, or PNG or JPEG copies) with the masks of `root`/SCR/fold{1,2}/masks/<organ>/,
     sorted by name. Raises BadData if there are none."""
-    endings = (".img", ".png", ".jpg", ".jpeg")
-    files = [p for p in sorted((root / "JSRT").glob("JPC[LN]N*")) if p.suffix.lower() in endings]
+    files = [p for p in sorted((root / "JSRT").glob("JPC[LN]N*")) if p.suffix.lower() in radiograph.SUFFIXES]
     if not files:
         raise BadData(
             f"{root / 'JSRT'} holds no JPC*.IMG, .png or .jpg files; see data/README.md, or make a synthetic set with "

@@ -3,10 +3,12 @@
 Pillow shows grey where the pixels of a damaged JPEG or PNG end.  libjpeg warns of it, and of a PNG it can be counted.
 """
 
+import contextlib
 import os
 import struct
 import tempfile
 import zlib
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -16,26 +18,35 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by PNG colour type
 PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 
-def of_jpeg(data: bytes) -> str | None:
-    """The first warning of libjpeg while it decodes a JPEG file's bytes, None for a whole one.
+@contextlib.contextmanager
+def heard() -> Iterator[list[str]]:
+    """A list that holds, after the block, what libjpeg warned of in it.
 
-    OpenCV lets libjpeg print its warnings, which no other library here passes on: they are read from this process's
-    standard error, so this is for a process with nobody else in it.  An eighth of the size takes the least time and
-    all of the compressed data.
+    OpenCV and GDCM let libjpeg print its warnings, and no library here passes them on: they are read from this
+    process's standard error, so this is for a process with nobody else in it.
     """
+    warned = []
     with tempfile.TemporaryFile() as said:
         kept = os.dup(2)
         os.dup2(said.fileno(), 2)
         try:
-            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
-        except cv2.error:  # a kind that OpenCV does not read: whoever decodes it judges it
-            return None
+            yield warned
         finally:
             os.dup2(kept, 2)
             os.close(kept)
         said.seek(0)
-        words = said.read(200).decode("ascii", "replace").strip().splitlines()
-    return words[0] if words else None
+        lines = said.read(PIECE).decode("ascii", "replace").splitlines()
+    warned += [line for line in lines if line.startswith(("Corrupt JPEG data", "Premature end of JPEG"))]
+
+
+def of_jpeg(data: bytes) -> str | None:
+    """The first warning of libjpeg while it decodes a JPEG file's bytes, None for a whole one.
+
+    An eighth of the size takes the least time and all of the compressed data.
+    """
+    with heard() as warned, contextlib.suppress(cv2.error):  # a kind that OpenCV does not read: its decoder judges it
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    return warned[0] if warned else None
 
 
 def of_png(path) -> str | None:

@@ -5,6 +5,7 @@ This file knows headers: what is a radiograph and what is refused.  dicom_geomet
 dicom_pixels.py decodes, dicom_display.py is the way from stored to displayed grey levels.
 """
 
+import contextlib
 import logging
 import struct
 import warnings
@@ -14,7 +15,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
-from cxr.reading import dicom_geometry, turn
+from cxr.reading import damage, dicom_geometry, turn
 from cxr.reading.dicom_pixels import read_colour, read_grey
 from cxr.reading.unreadable import Unreadable
 
@@ -75,10 +76,7 @@ def read(path, pixel_limit):
         warnings.simplefilter("ignore")
         dataset = pydicom.dcmread(path, force=True)
         _check(dataset, pixel_limit)
-        if dataset.SamplesPerPixel == 1 and dataset.PhotometricInterpretation != "PALETTE COLOR":
-            pixels = read_grey(dataset, path)
-        else:
-            pixels = read_colour(dataset)
+        pixels = _pixels(dataset, path)
         spacing, view = dicom_geometry.spacing(dataset), dicom_geometry.view(dataset)
         orientation = turn.UPRIGHT if view in ("lateral", "oblique") else dicom_geometry.orientation(dataset)
         if spacing and orientation in turn.TRANSPOSED:
@@ -87,12 +85,24 @@ def read(path, pixel_limit):
         return {"pixels": pixels, "spacing_mm": spacing, "view": view, "orientation": orientation}
 
 
+def _pixels(dataset, path):
+    grey = dataset.SamplesPerPixel == 1 and dataset.PhotometricInterpretation != "PALETTE COLOR"
+    compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    with damage.heard() if compressed else contextlib.nullcontext() as warned:
+        pixels = read_grey(dataset, path) if grey else read_colour(dataset)
+    if warned:
+        raise Unreadable(f"holds truncated or damaged JPEG pixels ({warned[0]}); get the whole file.")
+    return pixels
+
+
 def _check(dataset, pixel_limit):
     if "DirectoryRecordSequence" in dataset:
         raise Unreadable("is a DICOMDIR, an index of other files; name those or their folder.")
     what = NO_RADIOGRAPH.get(str(dataset.get("Modality", "")))
     if what:
         raise Unreadable(f"is DICOM, but {what} and no radiograph.")
+    if not len(dataset):  # pydicom drops all that it has read where a compressed image does not end
+        raise Unreadable("is DICOM that ends too early, truncated or damaged; get the whole file.")
     if "PixelData" not in dataset:
         floats = "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
         raise Unreadable(

@@ -1,11 +1,9 @@
 """The pixels of a DICOM dataset: decoded, freed of padding and foreign bits, as one grey array."""
 
 import numpy as np
-from pydicom.encaps import get_frame
 from pydicom.pixels import apply_color_lut, pixel_array
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
+from pydicom.uid import JPEGExtended12Bit, RLELossless
 
-from cxr.reading import damage
 from cxr.reading.dicom_display import display
 from cxr.reading.raster import grey, levels
 from cxr.reading.unreadable import Unreadable
@@ -43,7 +41,6 @@ def _decoded(dataset, path):
     """The stored values (H, W)."""
     if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
         return _decode_12_bit_jpeg(path)  # pydicom refuses to let GDCM do it, GDCM does it well
-    _check_jpeg(dataset)
     # pydicom would clear the unused bits as if they were always the upper ones; _used_bits() does it by HighBit.
     return pixel_array(dataset, raw=True, correct_unused_bits=False)
 
@@ -56,7 +53,7 @@ def _decode_12_bit_jpeg(path):
     image = reader.GetImage() if reader.Read() else None
     buffer = image.GetBuffer() if image else None
     if buffer is None or image.GetPixelFormat().GetBitsAllocated() != 16:
-        raise Unreadable("holds damaged JPEG Extended pixels.")
+        raise Unreadable("holds damaged JPEG Extended pixels; get the whole file.")
     kind = "<i2" if image.GetPixelFormat().GetPixelRepresentation() else "<u2"
     return np.frombuffer(buffer.encode("utf-8", "surrogateescape"), kind).reshape(image.GetDimension(1), -1)
 
@@ -108,7 +105,6 @@ def read_colour(dataset):
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         colour = apply_color_lut(pixel_array(dataset, raw=True), dataset)
     else:
-        _check_jpeg(dataset)
         _settle_colours(dataset)
         colour = pixel_array(dataset)
     if colour.ndim != 3:
@@ -134,10 +130,3 @@ def _settle_colours(dataset):
         raw = raw.reshape(3, pixels) if dataset.PlanarConfiguration else raw.reshape(pixels, 3).T
         if np.array_equal(raw[0], raw[1]) and np.array_equal(raw[1], raw[2]):  # a grey picture as RGB
             dataset.PhotometricInterpretation = "RGB"
-
-
-def _check_jpeg(dataset):
-    if dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit:
-        wrong = damage.of_jpeg(get_frame(dataset.PixelData, 0, number_of_frames=1))
-        if wrong:
-            raise Unreadable(f"holds truncated or damaged JPEG pixels ({wrong}); get the whole file.")

@@ -238,7 +238,7 @@ def rubbish(data, start, length, place):
 
 @pytest.mark.parametrize("place", [5, 25, 50, 75, 90])
 @pytest.mark.parametrize("mode,options", [("L", {}), ("RGB", {}), ("L", {"restart_marker_rows": 2})])
-def test_a_jpeg_with_a_block_of_nought_or_cut_short_is_refused(tmp_path, mode, options, place):
+def test_a_jpeg_with_a_block_of_zeros_or_cut_short_is_refused(tmp_path, mode, options, place):
     whole = pillow(Image.fromarray(noise()).convert(mode), "JPEG", quality=95, **options)
     radiograph.read(write(tmp_path / "x.jpg", whole))
     scan = whole.index(b"\xff\xda") + 16
