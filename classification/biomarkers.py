@@ -28,13 +28,14 @@ from classification.cases import finder
 from classification.measuring import contrasts, measures
 from classification.splitting import known
 from cxr import pairs, writing
-from cxr.run import engine, journal
+from cxr.run import engine, journal, opening
 from cxr.settings import config
 
 ABOUT = ["case", "folder", "label", "patient", "source", "status", "reason"]
 DECISIVE = ["seed", "repeat", "sampling", "img_size", "patch_size"]  # settings that a measurement depends on
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", metavar="FOLDER", help="pairs, in class folders or not (default: dir_pairs)")

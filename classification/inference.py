@@ -21,13 +21,14 @@ from classification.cases.finder import Case
 from classification.patches import patch
 from classification.voting import batch, predict, predictions
 from cxr import pairs, writing
-from cxr.run import journal
+from cxr.run import journal, opening
 from cxr.settings import config
 
 KIND = batch.Kind(predictions.TABLE, predictions.TEXT)
 MEASURED = ("metrics.json", "confusion.png", "roc.png", "reliability.png")
 
 
+@opening.script
 def main() -> None:
     parser = batch.parser(__doc__, "where the table goes (default: dir_save/test_name)", "predict finished cases again")
     settings, options = config.load(header, parser=parser)

@@ -25,7 +25,7 @@ from classification.cases import dataset, finder
 from classification.voting import batch, predict, predictions
 from cxr import pairs, preprocess
 from cxr.reading import radiograph
-from cxr.run import engine, journal
+from cxr.run import engine, journal, opening
 from cxr.settings import config
 from cxr.shifts import suite
 from cxr.stats import bootstrap
@@ -34,6 +34,7 @@ CLEAN = "none"
 KIND = batch.Kind("shift.csv", (), "shift")
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")

@@ -29,10 +29,11 @@ from classification.splitting import leaks, training_cases
 from classification.voting import predict, validation
 from cxr import pairs
 from cxr.errors import BadData, BadRun
-from cxr.run import engine, runfolder, schedule
+from cxr.run import engine, opening, runfolder, schedule
 from cxr.settings import config
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     settings, _ = config.load(header, parser=parser)

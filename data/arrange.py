@@ -28,12 +28,14 @@ import pandas as pd  # noqa: E402
 
 from classification import header as classification  # noqa: E402
 from cxr import cohort, version, writing  # noqa: E402
+from cxr.run import opening  # noqa: E402
 from data import downloads  # noqa: E402
 from segmentation import header  # noqa: E402
 
 FAULTS = ("missing", "ambiguous", "conflict")
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", type=Path, default=[], metavar="FOLDER", help="downloaded sets")

@@ -22,13 +22,14 @@ from cxr import writing
 from cxr.errors import BadData
 from cxr.figures import plots
 from cxr.reading import radiograph, turn
-from cxr.run import engine
+from cxr.run import engine, opening
 from cxr.settings import config
 from cxr.stats import metrics
 from segmentation import dataset, drawn_masks, fast_forward, header, segment, transforms
 from segmentation import weights as weight_files
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)

@@ -26,7 +26,7 @@ from cxr import pairs, writing
 from cxr.figures import contours
 from cxr.labels import LEFT
 from cxr.reading import radiograph
-from cxr.run import engine, runreport
+from cxr.run import engine, opening, runreport
 from cxr.settings import config
 from segmentation import fast_forward, header, masks, masks_csv, segment
 from segmentation import weights as weight_files
@@ -48,6 +48,7 @@ PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm"
 AT_ONCE = 4  # batches at most, each of which takes some hundred megabytes
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", metavar="PATH", help="files or folders of radiographs")

@@ -45,7 +45,7 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             if _is_overlay(file):  # the output may lie among the input
                 passed_over.append(file)
                 continue
-            folder, case = _folder(file, given), radiograph.case_of(file.name)
+            folder, case = radiograph.legible(_folder(file, given)), radiograph.case_of(file.name)
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")

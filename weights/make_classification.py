@@ -29,10 +29,12 @@ from safetensors.torch import save_file
 
 from classification.model import weightfile
 from cxr import version
+from cxr.run import opening
 from weights.distil import TAKEN, distil, metadata
 from weights.make_segmentation import halve
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)

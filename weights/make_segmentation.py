@@ -17,9 +17,11 @@ import torch
 from safetensors.torch import save_file
 
 from cxr import version
+from cxr.run import opening
 from segmentation import weights
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.pt of a training of stage 1")

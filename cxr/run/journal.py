@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cxr import writing
+from cxr.reading.radiograph import legible
 
 KEY = ["folder", "case"]
 
@@ -23,6 +24,7 @@ def writer(table: Path, rank: int) -> Iterator[Callable[[dict], None]]:
     with open(table.with_name(f"{table.stem}.{rank}.jsonl"), "a") as file:
 
         def write(row: dict) -> None:
+            row = {name: legible(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
             file.write(json.dumps(row) + "\n")
             file.flush()
 
