@@ -88,7 +88,7 @@ def main() -> None:
     networks = criteria.randomised(run.model, settings.seed) if mine and "layers" in options.scores else {}
     for network in (run.model, *networks.values()):
         predict.ready(network, fabric.device, settings.compile)
-    with journal.writer(run.table, fabric.global_rank) as write:
+    with run.journal() as write:
         for case, item in batch.read(mine, settings, fabric.is_global_zero):
             about = {"case": case.case, "folder": case.folder, "patient": patients[case.folder, case.case]}
             with fabric.autocast():

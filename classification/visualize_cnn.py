@@ -71,7 +71,7 @@ def main() -> None:
     predict.ready(run.model, run.fabric.device, run.settings.compile)
     run.begin()
     done = maps.finished(run.finished(), run.output, run.cases, run.names, options.target, options.coverage)
-    with journal.writer(run.table, run.fabric.global_rank) as write:
+    with run.journal() as write:
         draw(run, run.mine(done), options.coverage, write)
     run.fabric.barrier()
     if not run.fabric.is_global_zero:

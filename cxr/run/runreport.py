@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 
 from cxr import version as project
 from cxr import writing
+from cxr.digest import of_text
 from cxr.settings import config
 
 # OpenCV is published under four names that hold the same module
@@ -40,6 +41,12 @@ def check(path: Path, settings: config.Settings, weights: Path, decisive: Sequen
             f"{path.parent} holds cases made with other {', '.join(changed)} (see report.json there): give another "
             "folder with -o, or --overwrite to make them again."
         )
+
+
+def made_with(settings: config.Settings, weights: Path, decisive: Sequence[str]) -> str:
+    """16 hexadecimal digits of the weights and of the settings that decide a case's result, for its row."""
+    values = config.as_dict(settings)
+    return of_text(json.dumps([digest(weights), {name: values[name] for name in sorted(decisive)}]))
 
 
 def digest(file: Path) -> str:
