@@ -11,7 +11,6 @@ Cases that were measured before are skipped unless their pair or the settings ha
 """
 
 import argparse
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -27,7 +26,8 @@ from classification.cases import classes as class_names
 from classification.cases import finder
 from classification.measuring import contrasts, measures
 from classification.splitting import known
-from cxr import digest, pairs, writing
+from cxr import digest, pairs, tables, writing
+from cxr.errors import BadData
 from cxr.run import engine, journal, lock, opening
 from cxr.settings import config
 
@@ -124,15 +124,15 @@ def finished(file: Path, cases: list[finder.Case], settings, overwrite: bool, pi
     """
     told, now = file.with_suffix(".json"), {name: getattr(settings, name) for name in DECISIVE}
     try:
-        same = json.loads(told.read_text()) == now
-    except (FileNotFoundError, json.JSONDecodeError):
+        same = tables.json(told) == now
+    except (FileNotFoundError, BadData):
         same = False
     rows = journal.merge(file, ABOUT)
     done = {(f, c) for f, c, s in zip(rows.folder, rows.case, rows.status, strict=True) if s != "failed"}
     old = [case for case in cases if (case.folder, case.case) in done] if same and not overwrite else []
     old = [case for case in old if pictures is None or picture_file(pictures, case).exists()]
-    now = {(c.folder, c.case): (content,) for c, content in zip(old, digest.of_pairs(old), strict=True)}
-    done = now.keys() - journal.outdated(rows, now)
+    pair = {(c.folder, c.case): (content,) for c, content in zip(old, digest.of_pairs(old), strict=True)}
+    done = pair.keys() - journal.outdated(rows, pair)
     # Forget them first: if the run is killed, no row of an older pair must count as new.
     journal.merge(file, ABOUT, set(zip(rows.folder, rows.case, strict=True)) - done)
     writing.json(told, now)

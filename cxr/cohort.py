@@ -5,7 +5,6 @@ Cohen's collection has a column for it, the Kermany set tells it in file names (
 is a row number), Montgomery and JSRT have one radiograph a patient.
 """
 
-import csv
 import os
 import re
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 import xlrd
 
+from cxr import tables
+from cxr.errors import BadData
 from cxr.reading.radiograph import case_of
 
 # How metadata.xls spells a class, and the folder its radiographs lie in; any other class is a folder's own name.
@@ -185,12 +186,10 @@ def _check_names(place: str, names: list[str]) -> None:
 def _text(path: Path) -> list[tuple]:
     """A .csv as one part: (place, source, column names, (row number, cells))."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(file, strict=True)]
-    except (UnicodeDecodeError, csv.Error) as error:
+        names, rows, _ = tables.lines(path, path.read_bytes().decode("utf-8-sig"))
+    except (UnicodeDecodeError, BadData) as error:
         raise BadTable(f"{path} is not a table of text ({error}); save it as .csv in UTF-8.") from None
-    names = lines[0] if lines else []
-    rows = [(number, line) for number, line in enumerate(lines[1:], 2) if any(line)]
+    names, rows = [name.strip() for name in names], [(n, [cell.strip() for cell in line]) for n, line in rows]
     for number, line in rows:
         if len(line) > len(names):
             raise BadTable(

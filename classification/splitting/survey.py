@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from classification.cases.finder import MASKS, Case
 from classification.splitting import duplicates
-from cxr import pairs
+from cxr import pairs, tables
 from cxr.errors import BadData
 from cxr.reading import radiograph
 
@@ -83,8 +83,5 @@ def masks_table(root: Path) -> pd.DataFrame:
     path = Path(root) / MASKS
     if not path.is_file():
         return pd.DataFrame(columns=["case", "folder", "status", "reason"], dtype=str)
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)  # a case may be called NA or 007
-        return rows[["case", "folder", "status", "reason"]]
-    except (ValueError, KeyError) as error:
-        raise BadData(f"{path} is damaged ({error}); segment again with --overwrite, or take it away.") from None
+    columns = ["case", "folder", "status", "reason"]
+    return tables.read(path, columns)[columns]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr import writing
+from cxr import tables, writing
 from cxr.reading.radiograph import legible
 
 KEY = ["folder", "case"]
@@ -50,12 +50,12 @@ def merge(table: Path, text: Collection[str], forget: Collection[tuple[str, str]
 
 def known(table: Path, text: Collection[str]) -> pd.DataFrame:
     """The rows of the table and its journals, the newest of a case, as merge() would fold them; nothing is written."""
-    tables = [read(table, text)] if table.exists() else []
-    tables += [pd.DataFrame(_lines(file)) for file in _journals(table)]
-    tables = [rows for rows in tables if len(rows)]
-    if not tables:
+    parts = [read(table, text)] if table.exists() else []
+    parts += [pd.DataFrame(_lines(file)) for file in _journals(table)]
+    parts = [rows for rows in parts if len(rows)]
+    if not parts:
         return pd.DataFrame(columns=[*text, *MARKS])
-    rows = pd.concat(tables, ignore_index=True).drop_duplicates(KEY, keep="last")
+    rows = pd.concat(parts, ignore_index=True).drop_duplicates(KEY, keep="last")
     last = [name for name in MARKS if name in rows]  # in their place, whichever row came first
     return rows[[*(name for name in rows if name not in last), *last]]
 
@@ -88,11 +88,9 @@ def save(table: Path, rows: pd.DataFrame) -> None:
 
 
 def read(table: Path, text: Collection[str]) -> pd.DataFrame:
-    """The table, `text` columns as they stand, the others as numbers."""
-    rows = pd.read_csv(table, dtype=str, keep_default_na=False)  # a case may be called NA or 007: names stay text
-    for column in rows.columns.difference([*text, *MARKS]):
-        rows[column] = pd.to_numeric(rows[column])
-    return rows
+    """The table, `text` columns as they stand, the others as numbers. Raises BadData."""
+    rows = tables.read(table, KEY)  # a case may be called NA or 007: names stay text
+    return tables.numbers(table, rows, [*text, *MARKS])
 
 
 def _journals(table: Path) -> list[Path]:
@@ -102,9 +100,12 @@ def _journals(table: Path) -> list[Path]:
 
 def _lines(file: Path) -> list[dict]:
     rows = []
-    for line in file.read_text().splitlines():
+    for line in file.read_bytes().splitlines():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:  # the line that a kill cut short: its case is done again
+            row = json.loads(line)
+        except ValueError:  # the line that a kill cut short: its case is done again
             break
+        if not isinstance(row, dict) or not {*KEY} <= row.keys():
+            break
+        rows.append(row)
     return rows
