@@ -25,11 +25,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from safetensors.torch import save_file
 
 from classification.model import weightfile
 from cxr import version
-from cxr.run import opening
+from cxr.run import checksum, opening
 from weights.distil import TAKEN, distil, metadata
 from weights.make_segmentation import halve
 
@@ -102,7 +101,7 @@ def export(options) -> None:
         raise ValueError(f"{options.checkpoint} does not tell its classes; give best.pt of classification/train.py.")
     kept = {key: value for key, value in saved["settings"].items() if not key.startswith(("dir_", "file_"))}
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(halve(state), options.output, metadata(name, saved | {"settings": kept}))
+    checksum.save(halve(state), options.output, metadata(name, saved | {"settings": kept}))
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"Next: python classification/inference.py file_weights={options.output}")

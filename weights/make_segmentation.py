@@ -14,10 +14,9 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
-from safetensors.torch import save_file
 
 from cxr import version
-from cxr.run import opening
+from cxr.run import checksum, opening
 from segmentation import weights
 
 
@@ -39,7 +38,7 @@ def main() -> None:
     settings = {key: value for key, value in settings.items() if not key.startswith(("dir_", "file_"))}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     about = {"settings": json.dumps(settings), "project": json.dumps(version.about())}
-    save_file(half, options.output, {"format": "pt", "network": name} | about)
+    checksum.save(half, options.output, {"format": "pt", "network": name} | about)
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print("Next: python segmentation/evaluate.py file_weights=" + str(options.output))
