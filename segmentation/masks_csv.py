@@ -2,7 +2,8 @@
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -32,8 +33,9 @@ class Job:
 
 
 def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
-    """The jobs of some files and folders, sorted, and the files passed over. Raises BadInput if there are none, or if
-    two would write the same output."""
+    """The jobs of some files and folders, sorted, and the files passed over. Of files that differ in their suffix alone
+    the suffix stays in the name of the case. Raises BadInput if there are none, or if two would write the same output
+    all the same."""
     jobs, passed_over = {}, []
     for given in map(Path, inputs):
         try:
@@ -49,16 +51,31 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
-    places = defaultdict(list)
-    for job in jobs.values():
-        places[job.place / job.case].append(str(job.file))
-    twice = [files for files in places.values() if len(files) > 1]
+    found = _told_apart(jobs.values())
+    twice = [[str(job.file) for job in alike] for alike in _alike(found) if len(alike) > 1]
     if twice:
         raise BadInput(
             f"{len(twice)} outputs would be written by more than one input, for example {' and '.join(twice[0][:3])}: "
             "rename one, or segment them into different folders with -o. Nothing was written."
         )
-    return sorted(jobs.values(), key=lambda job: (job.folder, job.case)), passed_over
+    return sorted(found, key=lambda job: (job.folder, job.case)), passed_over
+
+
+def _told_apart(jobs: Iterable[Job]) -> list[Job]:
+    """The jobs; those of files that differ in their suffix alone are called by their whole name, as case.png."""
+    return [
+        replace(job, case=radiograph.legible(job.file.name)) if len(alike) > 1 else job
+        for alike in _alike(jobs)
+        for job in alike
+    ]
+
+
+def _alike(jobs: Iterable[Job]) -> list[list[Job]]:
+    """The jobs by what they would write."""
+    places = defaultdict(list)
+    for job in jobs:
+        places[job.place / job.case].append(job)
+    return list(places.values())
 
 
 def _is_overlay(file: Path) -> bool:

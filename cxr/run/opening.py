@@ -4,6 +4,7 @@ in one sentence and not in a traceback."""
 import errno
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from cxr.run import lock
 from cxr.version import ROOT
 
 INTERRUPTED = 130  # as shells count a program that Ctrl-C ended
+_HOME = re.compile(r"^(--?[\w-]+=|)(~(?=/|$))")
 _FULL = {
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "your share of the disk is used up; make room",
@@ -29,6 +31,10 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # a test's stream may be another
                 stream.reconfigure(errors="backslashreplace")
+        # A shell leaves the ~ of a quoted path, or of one behind =, as it is.
+        sys.argv[1:] = [
+            _HOME.sub(lambda found: found[1] + str(Path(found[2]).expanduser()), word) for word in sys.argv[1:]
+        ]
         try:
             main()
         except KeyboardInterrupt:

@@ -49,3 +49,10 @@ def test_ctrl_c_and_bad_data_are_one_sentence(capsys):
     with pytest.raises(SystemExit) as end:
         raising(BadData("masks.csv is empty."))()
     assert end.value.code == "tests/cxr/test_opening.py: masks.csv is empty."
+
+
+def test_home_is_understood_where_a_shell_leaves_it(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr(sys, "argv", ["x.py", "-o", "~/out", "--output=~/out", "a~b", "dir_save=~/out", "~"])
+    opening.script(lambda: None)()
+    assert sys.argv[1:] == ["-o", "/home/me/out", "--output=/home/me/out", "a~b", "dir_save=~/out", "/home/me"]

@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
-from conftest import TINY
+from conftest import ROOT, TINY
 
 from cxr import pairs
+from cxr.errors import BadRun
+from cxr.run import lock
 
 SEGMENT = "segmentation/inference.py"
 
@@ -72,3 +76,25 @@ def test_a_case_is_finished_only_for_the_radiograph_weights_and_settings_that_ma
     done, rows = segment(words=["gamma=0.7"])
     assert done.code == 1 and rows.status[2] == "failed"
     assert pairs.find(tmp_path / "out" / "in") == ["0001", "0002"]
+
+
+def test_two_files_that_differ_in_their_suffix_are_two_cases(segment, tmp_path):
+    done, rows = segment(b"same.png", b"same.PNG", b"good.png")
+    assert done.code == 0 and rows.case.tolist() == ["good", "same.PNG", "same.png"]
+    assert pairs.find(tmp_path / "out" / "in") == rows.case.tolist()
+
+
+def test_a_second_start_ends_with_who_holds_the_output(segment, tmp_path):
+    """The first one is another process, which is killed then: what it leaves holds nobody up."""
+    code = "import sys, time; from cxr.run import lock; lock.take(sys.argv[1]); print(flush=True); time.sleep(60)"
+    words = [sys.executable, "-c", code, tmp_path / "out" / ".lock"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) as first:
+        first.stdout.readline()
+        with pytest.raises(FileNotFoundError):  # no masks.csv to read: nothing was written
+            segment(b"a.png")
+        with pytest.raises(BadRun, match=f"another run works in .*out .process {first.pid} on .* since .*: -c "):
+            lock.take(tmp_path / "out" / ".lock")
+        first.kill()
+    assert (tmp_path / "out" / ".lock").exists()
+    done, rows = segment(b"a.png")
+    assert done.code == 0 and rows.case.tolist() == ["a"] and not (tmp_path / "out" / ".lock").exists()
