@@ -23,6 +23,7 @@ from classification.model import weightfile as weights_module
 from classification.patches import patch
 from cxr import pairs
 from cxr.run import engine
+from cxr.run.journal import MARKS
 from cxr.settings import config
 
 INFER = "classification/inference.py"
@@ -53,7 +54,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def table(folder):
     """predictions.csv with numbers as numbers."""
     rows = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
-    for column in rows.columns[7:].difference(["digest", "made"]):
+    for column in rows.columns[7:].difference(MARKS):
         rows[column] = pd.to_numeric(rows[column])
     return rows
 
@@ -134,7 +135,7 @@ def test_a_row_a_case_and_exit_code_1_for_the_broken(whole):
     assert whole.done.returncode == 1 and "Traceback" not in whole.done.stderr, whole.done.stderr
     rows = table(whole.out)
     front = ["case", "folder", "label", "patient", "status", "reason", "predicted"]
-    assert list(rows.columns) == [*front, *P, *VOTES, "vote_entropy", "standard_error", "coverage", "patches"]
+    assert list(rows.columns) == [*front, *P, *VOTES, "vote_entropy", "standard_error", "coverage", "patches", *MARKS]
     expected = {(folder.name, name.name.split(".")[0]) for folder in whole.test.iterdir() for name in folder.iterdir()}
     keys = list(zip(rows.folder, rows.case, strict=True))
     assert len(keys) == 17 and set(keys) == expected and keys == sorted(keys)
