@@ -122,7 +122,7 @@ def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
             continue
         with fabric.autocast():
             small = segment.probabilities(model, [item], settings, fabric.device)[0]
-        _, labels, reasons = segment.label_map(small, item)
+        _, labels, reasons, _ = segment.label_map(small, item)
         turned += item.orientation != turn.UPRIGHT
         height, width = next(iter(truth.values())).shape
         if labels.shape != (height, width):

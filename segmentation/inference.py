@@ -179,11 +179,11 @@ def finish(job: masks_csv.Job, item, small, settings) -> dict:
 
 def write_case(job: masks_csv.Job, item: segment.Prepared, small, settings) -> dict:
     """Write the pair, the label map and the overlay of one case; what its row tells of them. Raises OSError."""
-    before, labels, reasons = segment.label_map(small, item)
+    _, labels, reasons, margin = segment.label_map(small, item)
     row = {"status": "flagged" if reasons else "ok", "reason": "; ".join(reasons)}
     row |= {"view": item.view, "height": item.image.shape[0], "width": item.image.shape[1]}
     row |= dict(zip(("spacing_row_mm", "spacing_column_mm"), item.spacing_mm or (None, None), strict=True))
-    row |= masks.measures(labels, item.spacing_mm)
+    row |= {"margin": round(margin, 4)} | masks.measures(labels, item.spacing_mm)
     mask = (labels >= LEFT).astype("uint8")
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:
