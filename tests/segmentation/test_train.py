@@ -208,9 +208,9 @@ def test_factors_that_are_typed_are_kept(trained, tmp_path, call):
 def test_other_radiographs_are_another_training(trained, films, tmp_path, call):
     shutil.copytree(trained.run, tmp_path / "whole")
     shutil.copytree(films, tmp_path / "films")
-    first = load(trained.run / "best.pt")["trained_on"][0][0]
-    with open(tmp_path / "films" / "JSRT" / f"{first}.IMG", "r+b") as file:
-        file.write(b"another image")
+    (one, *_), (other, *_) = load(trained.run / "best.pt")["trained_on"][:2]
+    places = [next((tmp_path / "films" / "JSRT").glob(f"{name}.*")) for name in (one, other)]
+    shutil.copy(*places)  # another image under the same name
     words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole", f"epoch_max={EPOCHS + 1}"]
     done = call(TRAIN, *words, f"dir_data_root={tmp_path / 'films'}")
     assert done.code == 1 and "was trained on other radiographs than there are now" in done.err
