@@ -26,7 +26,7 @@ from cxr import pairs, writing
 from cxr.figures import contours
 from cxr.labels import LEFT
 from cxr.reading import radiograph
-from cxr.run import engine, runreport
+from cxr.run import caselist, engine, runreport
 from cxr.settings import config
 from segmentation import fast_forward, header, masks, masks_csv, segment
 from segmentation import weights as weight_files
@@ -66,6 +66,7 @@ def main() -> None:
         model = fast_forward.prepare(model, settings, fabric.device)
         if not options.overwrite:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
+        notes += caselist.seen(weights, [(job.case, job.folder, job.file) for job in jobs])[1]
     except ValueError as error:
         sys.exit(f"segmentation/inference.py: {error}")
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files skipped; weights: {weights} ({which})")

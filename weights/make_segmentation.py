@@ -17,6 +17,8 @@ import torch
 from safetensors.torch import save_file
 
 from cxr import version
+from cxr.run import caselist
+from cxr.settings import config
 from segmentation import weights
 
 
@@ -32,11 +34,14 @@ def main() -> None:
     try:
         name, state, settings = weights.read(options.checkpoint)
         half = halve(state)
+        listed = caselist.read(options.checkpoint)
     except ValueError as error:
         sys.exit(f"weights/make_segmentation.py: {error}")
-    settings = {key: value for key, value in settings.items() if not key.startswith(("dir_", "file_"))}
+    settings = {key: value for key, value in settings.items() if not config.is_path(key)}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     about = {"settings": json.dumps(settings), "project": json.dumps(version.about())}
+    if listed:
+        about[caselist.NAME] = json.dumps(caselist.nameless(listed))
     save_file(half, options.output, {"format": "pt", "network": name} | about)
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
