@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr import pairs
+from cxr import digest, pairs
 from cxr.errors import BadInput
 from cxr.reading import radiograph
 from cxr.run import journal as journals
@@ -45,7 +45,7 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             if _is_overlay(file):  # the output may lie among the input
                 passed_over.append(file)
                 continue
-            folder, case = _folder(file, given), radiograph.case_of(file.name)
+            folder, case = radiograph.legible(_folder(file, given)), radiograph.case_of(file.name)
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
@@ -72,6 +72,28 @@ def _folder(file: Path, given: Path) -> str:
         return "."
     below = file.parent.relative_to(given)
     return str(below) if below.parts else Path(os.path.abspath(given)).name  # abspath, or `..` would be a name
+
+
+def outdated(output: Path, jobs: list[Job], made: str) -> set[tuple[str, str]]:
+    """The cases of the jobs whose radiograph is another than the one they were made from, or whose weights or settings
+    are. Raises BadInput where that one is a radiograph of another place, whose pair would be lost."""
+    rows = journals.known(output / MASKS, _TEXT)
+    files = {(row.folder, row.case): row.file for row in rows[rows.status != "failed"].itertuples()}
+    again = [job for job in jobs if job.key in files]
+    now = dict(zip([job.key for job in again], digest.of_files(job.file for job in again), strict=True))
+    changed = journals.outdated(rows, {key: (content,) for key, content in now.items()})
+    others = [job for job in again if job.key in changed and not _is_file(job.file, files[job.key])]
+    if others:
+        raise BadInput(
+            f"{len(others)} outputs were made from other radiographs, for example {others[0].folder}/{others[0].case} "
+            f"from {files[others[0].key]} and not {others[0].file}: give another folder with -o, or --overwrite to "
+            "lose the old ones. Nothing was written."
+        )
+    return changed | journals.outdated(rows, {key: (content, made) for key, content in now.items()})
+
+
+def _is_file(file: Path, noted: str) -> bool:
+    return noted == radiograph.legible(str(file.absolute()))
 
 
 def finished(output: Path) -> set[tuple[str, str]]:
