@@ -68,7 +68,7 @@ def step(weights, films, size, learning_rate, device, settings, **_):
         f"resize_height={size}",
         f"resize_width={size}",
         "crop_border=False",
-        f"file_weights={weights}",
+        f"start_weights={weights}",
         "dropout=0.2",
         f"num_batch_train={len(films)}",
         f"learning_rate={learning_rate}",

@@ -55,7 +55,7 @@ def segmentation(phantom: Path, steps: int, size: int, device: str, augment: boo
 
 
 def classification(pair: Path, classifier: Path, steps: int, device: str) -> float:
-    settings = config.load(second, [f"device={device}", f"file_weights={classifier}", "input_scaling=auto"])[0]
+    settings = config.load(second, [f"device={device}", "input_scaling=auto"])[0]
     fabric = engine.launch(settings.device)
     model, settings, _, _ = backbone.open_classifier(classifier, settings)
     model.train().to(memory_format=torch.channels_last)

@@ -97,9 +97,10 @@ def main() -> None:
         f"\n{counts['ok']} ok, {counts['flagged']} flagged, {counts['failed']} failed ({len(done)} were measured "
         "before)."
     )
+    own_pairs = [f"dir_pairs={root}"] if options.input or "dir_pairs" in settings._typed else []
     print(
         f"Wrote {output}: {', '.join(written)}{', pictures' if pictures else ''}. Next: look at the box plots, then "
-        "python classification/split.py"
+        + config.command("classification/split.py", settings, ("dir_split", "file_metadata", "classes"), *own_pairs)
     )
     sys.exit(1 if counts["failed"] else 0)
 

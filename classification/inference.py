@@ -21,7 +21,7 @@ from classification.cases.finder import Case
 from classification.patches import patch
 from classification.voting import batch, predict, predictions
 from cxr import pairs, writing
-from cxr.run import opening
+from cxr.run import caselist, opening
 from cxr.settings import config
 
 KIND = batch.Kind(predictions.TABLE, predictions.TEXT)
@@ -57,12 +57,13 @@ def main() -> None:
     print(f"{counts['ok']} ok, {counts['failed']} failed ({len(done & run.keys)} were finished before).")
     measured = rows[rows.label != ""]
     if (measured.status == "ok").any():
-        measure(output, measured, names, [str(given) for given in run.inputs])
+        measure(output, measured, names, [str(given) for given in run.inputs], run.seen)
     written = [name for name in MEASURED if (output / name).exists()]
     run.report(counts)
     print(
         f"Wrote {output}: {', '.join([predictions.TABLE, *written, 'report.json'])}. "
-        f"Next: look at the cases with {'small p' if settings.approach == 'global' else 'the highest vote_entropy'}."
+        f"Next: look at the cases with {'small p' if settings.approach == 'global' else 'the highest vote_entropy'}, "
+        f"then {run.command('classification/visualize_cnn.py', 'cams')}"
     )
     sys.exit(1 if counts["failed"] else 0)
 
@@ -82,21 +83,35 @@ def results(fabric, model, cases: list[Case], settings):
         yield case, predict.tally(p, settings.vote, predict.drawn(settings)) | {"coverage": covered, "patches": len(p)}
 
 
-def measure(output: Path, rows, names: list[str], inputs: list[str]) -> None:
-    """Write metrics.json and the figures of labelled rows, and print the metrics."""
+def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict) -> None:
+    """Write metrics.json and the figures of labelled rows, and print the metrics, again of the cases that the weights
+    were not trained on where some were; seen: {(folder, case): train or val}."""
     # Here, since these bring sklearn, scipy.stats and matplotlib, 1 to 2 s that only this function needs
     from cxr.figures import diagrams, plots
     from cxr.stats import scores
 
     good = rows[rows.status == "ok"]
-    truth, predicted, p, patients = predictions.columns(good, names)
-    found = scores.classification(truth, predicted, p, names, patients)
+    truth, _, p, _ = predictions.columns(good, names)
+    found = scores.classification(*columns(good, names))
     found |= {"classes": names, "input": inputs, "failed": len(rows) - len(good)}
+    parts = np.array([seen.get(key, "") for key in zip(good.folder, good.case, strict=True)])
+    found[caselist.NAME] = {part: int((parts == part).sum()) for part in ("train", "val")}
+    rest = good[parts == ""]
+    if 0 < len(rest) < len(good):
+        found[caselist.REST] = scores.classification(*columns(rest, names))
     writing.json(output / "metrics.json", found)
     plots.save(diagrams.confusion(np.array(found["confusion"]), names), output / "confusion.png")
     plots.save(diagrams.roc(truth, p, names, found["per_class"]), output / "roc.png")
     plots.save(diagrams.reliability(truth, p, found["overall"]["ece"]), output / "reliability.png")
     print("\n".join(scores.lines(found)))
+    if caselist.REST in found:
+        print(f"{caselist.REST}:", *scores.lines(found[caselist.REST]), sep="\n")
+
+
+def columns(rows, names: list[str]) -> tuple:
+    """What scores.classification() takes of rows."""
+    truth, predicted, p, patients = predictions.columns(rows, names)
+    return truth, predicted, p, names, patients
 
 
 if __name__ == "__main__":

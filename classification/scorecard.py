@@ -101,11 +101,11 @@ def main() -> None:
         f"{counts['ok']} scored, {counts['wrong']} classified wrongly, {counts['failed']} failed "
         f"({len(done & run.keys)} were finished before)."
     )
-    written = summary.write(rows, names, counts, run.output, settings.seed)
+    written = summary.write(rows, names, counts, run.output, settings.seed, run.seen)
     run.report(counts)
     print(
         f"Wrote {run.output}: {', '.join([KIND.table, *written, 'report.json'])}. Next: look at scorecard.png, then at "
-        "the maps that python classification/visualize_cnn.py draws."
+        f"the maps: {run.command('classification/visualize_cnn.py', 'cams')}"
     )
     sys.exit(1 if counts["failed"] else 0)
 

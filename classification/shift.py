@@ -73,10 +73,15 @@ def main() -> None:
     frame.to_csv(output / "shift.csv", index=False)
     summary = summarise(frame)
     summary.to_csv(output / "shift_summary.csv", index=False)
+    (output / "shift_summary_not_trained_on.csv").unlink(missing_ok=True)
+    rest = frame[[key not in run.seen for key in zip(frame.folder, frame.case, strict=True)]]
+    if 0 < len(rest) < len(frame):
+        summarise(rest).to_csv(output / "shift_summary_not_trained_on.csv", index=False)
+    run.report({"cases": frame[["folder", "case"]].drop_duplicates().shape[0], "failed": len(faults)})
     print(summary.round(3).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
-    print(f"Wrote {output}: shift.csv, shift_summary.csv.")
+    print(f"Wrote {output}: shift.csv, shift_summary.csv, report.json.")
     sys.exit(1 if faults else 0)
 
 

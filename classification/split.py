@@ -10,7 +10,6 @@ and so do near-duplicates. Splits made by hand are checked, used as they are, an
 """
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
@@ -84,7 +83,7 @@ def look(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
             print(f"Warning: {finding}.")
         # A split made by image on purpose stays usable: only --check treats crossings as a failure.
         code |= bool((found and options.check) or len(left_out))
-    print(f"Checked {root}: nothing was changed. Next: python classification/train.py dir_split={root}")
+    print(f"Checked {root}: nothing was changed. Next: {next_step(settings, root)}")
     return code
 
 
@@ -122,10 +121,18 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
     if copied:
         print(f"{copied} files were copied, since {root} does not support hard links to {settings.dir_pairs}.")
     print(f"Wrote {root}." if fresh else f"{root} already holds this split; nothing was written.", end=" ")
-    fold = "/fold1 test_name=fold1" if settings.folds else ""
-    classes = shlex.quote(f"classes={','.join(settings.classes) or '[]'}") if "classes" in settings._typed else ""
-    print(f"Next: python classification/train.py dir_split={root}{fold} {classes}".rstrip())
+    print(f"Next: {next_step(settings, root)}")
     return int((left_out.status == "broken").any())
+
+
+def next_step(settings, root: Path) -> str:
+    """The command that trains on a split, of folds on the first."""
+    names, words = ["classes", "file_metadata", "dir_checkpoint", "test_name", "device"], [f"dir_split={root}"]
+    if settings.folds:
+        names.remove("test_name")
+        run = f"{settings.test_name}-fold1" if "test_name" in settings._typed else "fold1"
+        words = [f"dir_split={root / 'fold1'}", f"test_name={run}"]
+    return config.command("classification/train.py", settings, names, *words)
 
 
 def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.DataFrame]:

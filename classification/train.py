@@ -29,8 +29,12 @@ from classification.splitting import leaks, training_cases
 from classification.voting import predict, validation
 from cxr import pairs
 from cxr.errors import BadData, BadRun
-from cxr.run import engine, opening, runfolder, schedule
+from cxr.run import caselist, engine, opening, runfolder, schedule
 from cxr.settings import config
+
+# What a training never reads, so that it may go on with another value: settings of the split, and of what predicts
+UNREAD = ("split_by", "split_parts", "split_seed", "duplicate_distance", "folds", "repeat")
+NEXT = ("dir_checkpoint", "dir_split", "test_name", "file_metadata", "device", "repeat")  # what inference.py needs
 
 
 @opening.script
@@ -40,7 +44,8 @@ def main() -> None:
     fabric = engine.launch(settings.device, settings.precision)
     run = Path(settings.dir_checkpoint) / settings.test_name
     try:
-        state = runfolder.open_state(run, config.as_dict(settings))
+        state = runfolder.open_state(run, config.as_dict(settings), UNREAD)
+        start = runfolder.start_of(settings, state)
         data = training_cases.find(settings)
         if state and state.get("cases") != training_cases.digest(data):
             raise BadRun(
@@ -51,6 +56,8 @@ def main() -> None:
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
         else:
             fabric.print(config.describe(settings))
+            for note in runfolder.notes(run, settings, state):
+                fabric.print(note)
             if told := schedule.jump(settings, state):
                 fabric.print(told)
             if not state and fabric.is_global_zero:
@@ -58,12 +65,10 @@ def main() -> None:
                     print(f"Warning: {warning}.")
             for note in data.notes:
                 fabric.print(f"Note: {note}.")
-            train(fabric, settings, run, state, data)
+            train(fabric, settings, run, state, data, {"start": start})
     except (BadData, pairs.BadPair, BadRun) as error:
         sys.exit(f"classification/train.py: {error}")
-    places = ("dir_checkpoint", "dir_split", "test_name")
-    own = [f"{name}={getattr(settings, name)}" for name in places if name in settings._changed]
-    fabric.print(f"Wrote {run}. Next: python classification/inference.py", *own)
+    fabric.print(f"Wrote {run}. Next: {config.command('classification/inference.py', settings, NEXT)}")
 
 
 def stale(state: dict, settings) -> bool:
@@ -90,8 +95,10 @@ def new_network(fabric, settings, state: dict | None, data: training_cases.Data)
     return model, scaling
 
 
-def train(fabric, settings, run: Path, state: dict | None, data: training_cases.Data) -> None:
-    """Train from `state`, or from the start where it is None, until epoch_max or early stop. Raises BadRun, BadData."""
+def train(fabric, settings, run: Path, state: dict | None, data: training_cases.Data, kept: dict) -> None:
+    """Train from `state`, or from the start where it is None, until epoch_max or early stop. Raises BadRun, BadData.
+
+    kept: what the checkpoint tells of the training beside its settings and cases."""
     network, scaling = new_network(fabric, settings, state, data)
     network = network.to(memory_format=torch.channels_last)  # a fifth less time a step; saved weights are the same
     saved = config.as_dict(settings)
@@ -112,7 +119,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
         runfolder.resume(fabric, state, optimizer)
     state = state or {"epoch": 0, "best": -1.0, "best_loss": math.inf, "best_epoch": 0, "risen": 0}
     fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "cases": training_cases.digest(data)}
-    fixed["input_scaling"] = scaling
+    fixed |= kept | {"input_scaling": scaling, caselist.NAME: training_cases.listed(data)}
 
     writer = runfolder.begin(run, state["epoch"], saved) if fabric.is_global_zero else None
 

@@ -81,7 +81,7 @@ def main() -> None:
     print(f"{counts['ok']} ok, {counts['failed']} failed ({len(done & run.keys)} were finished before).")
     print(
         f"Wrote {run.output}: a map and a picture a case, {maps.TABLE}, report.json. Next: look at the pictures, then "
-        "let python classification/scorecard.py say what the maps are worth."
+        f"at what they are worth: {run.command('classification/scorecard.py', 'scorecard')}"
     )
     sys.exit(1 if counts["failed"] else 0)
 

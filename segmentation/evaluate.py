@@ -22,11 +22,14 @@ from cxr import writing
 from cxr.errors import BadData
 from cxr.figures import plots
 from cxr.reading import radiograph, turn
-from cxr.run import engine, opening
+from cxr.run import caselist, engine, opening, runreport
 from cxr.settings import config
 from cxr.stats import metrics
 from segmentation import dataset, drawn_masks, fast_forward, header, segment, transforms
 from segmentation import weights as weight_files
+
+WEIGHTS = ("dir_checkpoint", "test_name", "file_weights")  # which name them
+PACKAGES = ("torch", "numpy", "opencv-python-headless", "scipy", "lightning-fabric")  # what computes the tables
 
 
 @opening.script
@@ -39,34 +42,46 @@ def main() -> None:
     name = Path(options.images).absolute().name if options.images else options.set
     output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "evaluation" / name)
     try:
-        cases, groups = choose(options, settings)
         weights, which = weight_files.find_weights(settings)
         model, settings, notes = weight_files.open_network(weights, settings)
+        cases, groups = choose(options, settings)
+        known, told = seen(weights, cases)
         model = fast_forward.prepare(model, settings, fabric.device)
     except ValueError as error:
         sys.exit(f"segmentation/evaluate.py: {error}")
     print(f"{len(cases)} cases; weights: {weights} ({which})")
-    for note in notes:
+    for note in notes + told:
         print(f"Note: {note}.")
+    if known:
+        groups[caselist.REST] = [case.name for case in cases if case.name not in known]
     rows, faults = measure(cases, model, settings, fabric)
     if not rows:
         sys.exit("segmentation/evaluate.py: no case could be evaluated:\n" + "\n".join(faults))
     frame = pd.DataFrame(rows)
+    frame.insert(1, caselist.NAME, [known.get(case, "") for case in frame.case])
     writing.csv(output / "metrics.csv", frame)
     tables = []
     for group, names in groups.items():
         chosen = frame[frame.case.isin(names)]
         if len(chosen):
-            tables.append(metrics.summarise(chosen.drop(columns="case")).assign(group=group))
+            tables.append(metrics.summarise(chosen.drop(columns=["case", caselist.NAME])).assign(group=group))
             draw(chosen, output, group, name)
     summary = pd.concat(tables, ignore_index=True)
     summary = summary[["group", *[column for column in summary.columns if column != "group"]]]
     writing.csv(output / "summary.csv", summary)
+    runreport.write(
+        output / "report.json", settings, fabric, weights, PACKAGES, {"ok": len(rows), "failed": len(faults)}
+    )
     print(summary[summary.metric.str.startswith(("jaccard", "dice"))].round(4).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
-    print(f"Wrote {output}: metrics.csv, summary.csv, box plots. Next: python segmentation/inference.py -i FOLDER")
+    print(f"Wrote {output}: metrics.csv, summary.csv, report.json, box plots.", next_step(settings))
     sys.exit(1 if faults else 0)
+
+
+def next_step(settings) -> str:
+    """The command that segments with the weights that were evaluated."""
+    return f"Next: {config.command('segmentation/inference.py', settings, WEIGHTS)} -i FOLDER"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +122,12 @@ def choose(options, settings) -> tuple[list[dataset.Case], dict[str, list[str]]]
     return cases, {group: [case.name for case in members] for group, members in groups.items()}
 
 
+def seen(weights: Path, cases: list[dataset.Case]) -> tuple[dict[str, str], list[str]]:
+    """Which of the cases the weights were trained on, {name: train or val}, and sentences for the user."""
+    known, notes = caselist.seen(weights, [(case.name, case.image.parent.name, case.image) for case in cases])
+    return {name: part for (_, name), part in known.items()}, notes
+
+
 def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
     """A row of metrics for each case, on the grid of its masks, and a sentence for each that cannot be evaluated.
 
@@ -123,7 +144,7 @@ def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
             continue
         with fabric.autocast():
             small = segment.probabilities(model, [item], settings, fabric.device)[0]
-        _, labels, reasons = segment.label_map(small, item)
+        _, labels, reasons, _ = segment.label_map(small, item)
         turned += item.orientation != turn.UPRIGHT
         height, width = next(iter(truth.values())).shape
         if labels.shape != (height, width):

@@ -28,7 +28,8 @@ resize_width = 256  # width of the network's input
 # Network
 net_label = "fcdensenet103"  # or fcdensenet67, fcdensenet56
 dropout = 0.2  # channel-wise, in every layer
-file_weights = None  # start training from these weights, or segment with them; None: see docs/settings.md
+start_weights = None  # train.py starts from these weights; None: from random ones
+file_weights = None  # segment with these weights; None: those of the run test_name, or those that ship
 
 # Training
 seed = 407  # weights, dropout, order and augmentation
@@ -62,7 +63,7 @@ decision = [
     1.0,
     1.0,
     1.0,
-]  # factors before the argmax: background, heart, left, right lung; training fits them
+]  # factors before the argmax: background, heart, left, right lung; a training fits them unless some are set
 backend = "torch"  # what runs the network: torch, or openvino on the CPU if that package is installed
 mirror = False  # average with the prediction of the horizontally flipped image, lungs exchanged
 image_dtype = "float32"  # dtype of the pairs' images; uint8 needs a quarter of the disk space

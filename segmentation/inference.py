@@ -26,7 +26,7 @@ from cxr import digest, pairs, writing
 from cxr.figures import contours
 from cxr.labels import LEFT
 from cxr.reading import radiograph
-from cxr.run import engine, lock, opening, runreport
+from cxr.run import caselist, engine, lock, opening, runreport
 from cxr.settings import config
 from segmentation import fast_forward, header, masks, masks_csv, segment
 from segmentation import weights as weight_files
@@ -72,6 +72,7 @@ def main() -> None:
         if not options.overwrite:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
             forget = masks_csv.outdated(output, jobs, made) if fabric.is_global_zero else set()
+        notes += caselist.seen(weights, [(job.case, job.folder, job.file) for job in jobs])[1]
     except ValueError as error:
         sys.exit(f"segmentation/inference.py: {error}")
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files skipped; weights: {weights} ({which})")
@@ -191,11 +192,11 @@ def finish(job: masks_csv.Job, item, small, settings) -> dict:
 
 def write_case(job: masks_csv.Job, item: segment.Prepared, small, settings) -> dict:
     """Write the pair, the label map and the overlay of one case; what its row tells of them. Raises OSError."""
-    before, labels, reasons = segment.label_map(small, item)
+    _, labels, reasons, margin = segment.label_map(small, item)
     row = {"status": "flagged" if reasons else "ok", "reason": "; ".join(reasons)}
     row |= {"view": item.view, "height": item.image.shape[0], "width": item.image.shape[1]}
     row |= dict(zip(("spacing_row_mm", "spacing_column_mm"), item.spacing_mm or (None, None), strict=True))
-    row |= masks.measures(labels, item.spacing_mm)
+    row |= {"margin": round(margin, 4)} | masks.measures(labels, item.spacing_mm)
     mask = (labels >= LEFT).astype("uint8")
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from cxr.errors import BadData
 from cxr.reading import radiograph
-from cxr.run import engine, opening
+from cxr.run import engine, opening, runreport
 from cxr.settings import config
 from cxr.shifts import suite
 from cxr.stats import bootstrap, metrics
@@ -44,14 +44,15 @@ def main() -> None:
     output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "shift" / name)
     try:
         shifts = suite.choose(options.shift)
-        cases, _ = evaluate.choose(options, settings)
         weights, which = weight_files.find_weights(settings)
         model, settings, notes = weight_files.open_network(weights, settings)
+        cases, _ = evaluate.choose(options, settings)
+        known, told = evaluate.seen(weights, cases)
         model = fast_forward.prepare(model, settings, fabric.device)
     except ValueError as error:
         sys.exit(f"segmentation/shift.py: {error}")
     print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {weights} ({which})")
-    for note in notes:
+    for note in notes + told:
         print(f"Note: {note}.")
     rows, faults = measure(cases, shifts, model, settings, fabric)
     if not rows:
@@ -61,10 +62,16 @@ def main() -> None:
     frame.to_csv(output / "shift.csv", index=False)
     summary = summarise(frame)
     summary.to_csv(output / "shift_summary.csv", index=False)
+    (output / "shift_summary_not_trained_on.csv").unlink(missing_ok=True)
+    rest = frame[~frame.case.isin(known)]
+    if 0 < len(rest) < len(frame):
+        summarise(rest).to_csv(output / "shift_summary_not_trained_on.csv", index=False)
+    counts = {"cases": frame.case.nunique(), "failed": len(faults)}
+    runreport.write(output / "report.json", settings, fabric, weights, evaluate.PACKAGES, counts)
     print(summary.round(3).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
-    print(f"Wrote {output}: shift.csv, shift_summary.csv.")
+    print(f"Wrote {output}: shift.csv, shift_summary.csv, report.json.")
     sys.exit(1 if faults else 0)
 
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from cxr.errors import BadData, BadRun
 from cxr.figures import plots
-from cxr.run import engine, opening, runfolder, schedule
+from cxr.run import caselist, engine, opening, runfolder, schedule
 from cxr.settings import config
 from segmentation import class_factors, dataset, fcdensenet, header, validation
 from segmentation import weights as weight_files
@@ -38,18 +38,36 @@ def main() -> None:
     try:
         weight_files.check(settings)
         state = runfolder.open_state(run, config.as_dict(settings))
+        start = runfolder.start_of(settings, state)
         if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
         else:
             fabric.print(config.describe(settings))
+            for note in runfolder.notes(run, settings, state):
+                fabric.print(note)
             if told := schedule.jump(settings, state):
                 fabric.print(told)
-            train(fabric, settings, run, state, *open_data(settings))
+            train_set, val_set = open_data(settings)
+            kept = {"start": start, caselist.NAME: listed(train_set, val_set)}
+            if state and not caselist.same(state.get(caselist.NAME, kept[caselist.NAME]), kept[caselist.NAME]):
+                raise BadRun(
+                    f"{run} was trained on other radiographs than there are now: give another test_name, or "
+                    "restart=True to delete the old run."
+                )
+            train(fabric, settings, run, state, kept, train_set, val_set)
         if fabric.is_global_zero:
             decide(fabric, settings, run)
     except (BadData, BadRun) as error:
         sys.exit(f"segmentation/train.py: {error}")
-    fabric.print(f"Wrote {run}. Next: python segmentation/evaluate.py, python segmentation/inference.py -i FOLDER")
+    fabric.print(f"Wrote {run}. {next_steps(settings)}")
+
+
+def next_steps(settings) -> str:
+    """The commands that evaluate this run, on its own images where it has some, and that segment with it."""
+    own = ["-i", settings.dir_images, "-m", settings.dir_masks] if settings.dir_images else []
+    names = ("dir_checkpoint", "test_name", "device")
+    one = config.command("segmentation/evaluate.py", settings, ("dir_data_root", *names), *own)
+    return f"Next: {one}, then {config.command('segmentation/inference.py', settings, names)} -i FOLDER"
 
 
 def find_data(settings) -> dict[str, list[dataset.Case]]:
@@ -75,30 +93,38 @@ def open_data(settings) -> tuple[dataset.Radiographs, dataset.Radiographs]:
     return dataset.Radiographs(parts["train"], settings, settings.augment), dataset.Radiographs(parts["val"], settings)
 
 
+def listed(*sets: dataset.Radiographs) -> list[list[str]]:
+    """The cases to train and to validate on, as a checkpoint keeps them."""
+    found = ([(case.name, case.image.parent.name, case.image) for case in one.cases] for one in sets)
+    return caselist.listing(dict(zip(("train", "val"), found, strict=True)))
+
+
 def stale(state: dict, settings) -> bool:
     """Whether the validation score has not risen for `patience` epochs."""
     return 0 < settings.patience <= state["epoch"] - state["best_epoch"]
 
 
 def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
-    """The network, which a fresh run starts from file_weights where given. Raises BadRun if these do not fit."""
+    """The network, which a fresh run starts from start_weights where given. Raises BadRun if these do not fit."""
     schedule.learning_rate(settings, 0)  # an unknown schedule stops before an earlier run is thrown away
     engine.seed_torch(settings.seed, "weights")
     try:
         engine.check_compile(settings.compile)
         model = fcdensenet.build(settings.net_label, dropout=settings.dropout)
-        if settings.file_weights and fresh:
-            name, weights, _ = weight_files.read(Path(settings.file_weights))
+        if settings.start_weights and fresh:
+            name, weights, _ = weight_files.read(Path(settings.start_weights))
             if name != settings.net_label:
-                raise BadRun(f"{settings.file_weights} holds {name}, not net_label={settings.net_label}.")
+                raise BadRun(f"{settings.start_weights} holds {name}, not net_label={settings.net_label}.")
             model.load_state_dict(weights)
     except ValueError as error:
         raise BadRun(str(error)) from error
     return model
 
 
-def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -> None:
-    """Train from `state`, or from the start where it is None, until epoch_max or early stop. Raises BadRun."""
+def train(fabric, settings, run: Path, state: dict | None, kept: dict, train_set, val_set) -> None:
+    """Train from `state`, or from the start where it is None, until epoch_max or early stop. Raises BadRun.
+
+    kept: what the checkpoint tells of the training beside its settings."""
     model = new_network(settings, fresh=state is None)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -139,7 +165,7 @@ def train(fabric, settings, run: Path, state: dict | None, train_set, val_set) -
         if better:
             state |= {"best": row["val_score"], "best_epoch": epoch}
         if fabric.is_global_zero:
-            held = state | {"settings": saved, "model": model.state_dict()}
+            held = state | kept | {"settings": saved, "model": model.state_dict()}
             weights = averaged.module.state_dict() if averaged else held["model"]
             last = held | runfolder.training_state(fabric, optimizer) | ({"averaged": weights} if averaged else {})
             runfolder.keep(run, row, held | {"model": weights} if better else None, last, plots.learning_curves)
@@ -198,13 +224,23 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
 
 
 def decide(fabric, settings, run: Path) -> None:
-    """Fit the factors of class_factors.py to the best weights and keep them in best.pt, if they are not there yet.
+    """Fit the factors of class_factors.py to the best weights and keep them in best.pt, if they are not there yet;
+    factors that are typed, or set in header.py before they are fitted, are kept instead.
 
     A finished run from before this setting existed stays as it is. Raises BadRun for a best.pt that cannot be read.
     """
     try:
         best = engine.load(run / "best.pt")
-        if "decision" in best or "decision" not in best["settings"]:
+        if "decision" not in best["settings"]:
+            return
+        if "decision" in settings._typed or ("decision" not in best and any(f != 1 for f in settings.decision)):
+            if best.get("decision") != list(settings.decision):
+                engine.save(best | {"decision": list(settings.decision)}, run / "best.pt")
+            fabric.print(
+                f"Kept with the weights as set, instead of chosen on validation: decision={settings.decision}."
+            )
+            return
+        if "decision" in best:
             return
         model = weight_files.open_network(run / "best.pt", settings)[0].to(fabric.device)
     except ValueError as error:

@@ -14,7 +14,7 @@ from cxr.run import checksum, engine
 from cxr.settings import config
 from segmentation import class_factors, fcdensenet
 
-_OF_TRAINING = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision")
+_OF_TRAINING = ("gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision", "split_seed")
 # The least that each makes sense with; five halvings leave one feature of 32 pixels
 _LEAST = {
     "resize_height": 32,
@@ -41,16 +41,8 @@ def check(settings) -> None:
 
 
 def find_weights(settings) -> tuple[Path, str]:
-    """The weights file to segment with, and a few words on which it is: the one named in the settings, else the best
-    of the user's own run, else the one that ships. Raises ValueError with the remedy if there is none."""
-    if settings.file_weights:
-        return Path(settings.file_weights), "named by file_weights"
-    own = Path(settings.dir_checkpoint) / settings.test_name / "best.pt"
-    if own.exists():
-        return own, f"the best of the run {settings.test_name}"
-    if SHIPPED.exists():
-        return SHIPPED, f"the weights that ship, since {own} does not exist"
-    raise ValueError(f"there are no weights: {own} does not exist; run segmentation/train.py, or give file_weights.")
+    """The weights file to segment with, and a few words on which it is, as engine.find_weights() chooses it."""
+    return engine.find_weights(settings, SHIPPED, "segmentation/train.py")
 
 
 def read(path: Path) -> tuple[str, dict, dict]:

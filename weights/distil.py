@@ -46,7 +46,7 @@ TAKEN = {
 def distil(options) -> None:
     """Teach a random network (net_label, by default ResNet-18) on random patches of all pairs but those of validation
     and test, their patients and near-duplicates. Writes RUN/last.pt every 100 steps and at the end
-    RUN/student.safetensors, which classification/train.py takes as file_weights."""
+    RUN/student.safetensors, which classification/train.py takes as start_weights."""
     settings = read_settings(options)
     fabric = engine.launch(settings.device, settings.precision)
     if fabric.world_size > 1:
@@ -168,7 +168,7 @@ def write_student(options, settings, network, spoken: list) -> None:
         state = {key: value for key, value in state.items() if key not in drop}
     path = options.run / "student.safetensors"
     checksum.save(state, path, metadata(settings.net_label, told))
-    print(f"Wrote {path}. Next: python classification/train.py file_weights={path}")
+    print(f"Wrote {path}. Next: python classification/train.py start_weights={path}")
 
 
 def metadata(network: str, told: dict) -> dict[str, str]:

@@ -123,7 +123,7 @@ def plan(options) -> list[Step]:
         f"epoch_max={wide}",
         f"learning_rate={rate / 2:g}",
         'train_sets=["jsrt","montgomery"]',
-        f"file_weights={one / 'jsrt' / 'best.pt'}",
+        f"start_weights={one / 'jsrt' / 'best.pt'}",
         *recipe,
     ]
     steps = [
@@ -166,7 +166,7 @@ def plan(options) -> list[Step]:
                 "classification/train.py",
                 "test_name=teacher",
                 "net_label=efficientnet_lite2",
-                f"file_weights={imagenet_weights()}",
+                f"start_weights={imagenet_weights()}",
                 f"epoch_max={epochs2}",
                 *tuned,
             ],
@@ -197,7 +197,7 @@ def plan(options) -> list[Step]:
                 "classification/train.py",
                 "test_name=student",
                 "net_label=resnet18",
-                f"file_weights={student}",
+                f"start_weights={student}",
                 f"epoch_max={2 * epochs2}",
                 *tuned,
             ],

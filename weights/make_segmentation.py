@@ -16,7 +16,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch
 
 from cxr import version
-from cxr.run import checksum, opening
+from cxr.run import caselist, checksum, opening
+from cxr.settings import config
 from segmentation import weights
 
 
@@ -33,11 +34,14 @@ def main() -> None:
     try:
         name, state, settings = weights.read(options.checkpoint)
         half = halve(state)
+        listed = caselist.read(options.checkpoint)
     except ValueError as error:
         sys.exit(f"weights/make_segmentation.py: {error}")
-    settings = {key: value for key, value in settings.items() if not key.startswith(("dir_", "file_"))}
+    settings = {key: value for key, value in settings.items() if not config.is_path(key)}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     about = {"settings": json.dumps(settings), "project": json.dumps(version.about())}
+    if listed:
+        about[caselist.NAME] = json.dumps(caselist.nameless(listed))
     checksum.save(half, options.output, {"format": "pt", "network": name} | about)
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")

@@ -101,6 +101,11 @@ def find_classes(roots: Sequence, classes: Sequence[str]) -> tuple[list[Found], 
     )
 
 
+def about(case: Case) -> tuple[str, str, Path]:
+    """Name, folder and image file of a case."""
+    return case.case, case.folder, case.place / f"{case.case}{pairs.IMAGE}"
+
+
 def in_order(cases: Iterable[Case]) -> list[Case]:
     """The cases sorted by folder and name."""
     return sorted(cases, key=lambda case: (case.folder, case.case))

@@ -8,6 +8,7 @@ import pandas as pd
 from classification.map_scores.nullmaps import NULLS
 from cxr import writing
 from cxr.figures import plots
+from cxr.run import caselist
 from cxr.stats import bootstrap
 
 FOCAL = 0.25  # of the lung: a class whose median lesion is smaller is focal
@@ -30,10 +31,10 @@ LAYERS = (
 COLOURS = dict(zip(NULLS, (plots.BLUE, plots.GREEN, plots.ORANGE, plots.VERMILLION), strict=True))
 
 
-def write(rows: pd.DataFrame, names: list[str], counts: dict, output: Path, seed: int) -> list[str]:
+def write(rows: pd.DataFrame, names: list[str], counts: dict, output: Path, seed: int, seen=()) -> list[str]:
     """Write scorecard.json and, where anything was scored, scorecard.png, and print the main lines; returns the names
-    of the files. rows: those of scorecard.csv."""
-    found = summarise(rows, names, seed) | {"counts": counts, "resamples": bootstrap.RESAMPLES, "seed": seed}
+    of the files. rows: those of scorecard.csv; seen: (folder, case) of those that the weights were trained on."""
+    found = summarise(rows, names, seed, seen) | {"counts": counts, "resamples": bootstrap.RESAMPLES, "seed": seed}
     writing.json(output / "scorecard.json", found)
     (output / "scorecard.png").unlink(missing_ok=True)
     if not found["groups"]:
@@ -53,9 +54,9 @@ def write(rows: pd.DataFrame, names: list[str], counts: dict, output: Path, seed
     return ["scorecard.json", "scorecard.png"]
 
 
-def summarise(rows: pd.DataFrame, names: list[str], seed: int) -> dict:
+def summarise(rows: pd.DataFrame, names: list[str], seed: int, seen=()) -> dict:
     """{"focal": names of classes, "groups": {group: ...}}; the groups are all cases, those of focal and of diffuse
-    classes, and of each class, of which there are any. A group holds
+    classes, of each class, and, if some are `seen`, those not trained on, of which there are any. A group holds
 
         cases, patients   how many were scored
         compared          {score: {mean, better_than: {null: {value, low, high, cases}}}}: the mean difference to each
@@ -71,6 +72,8 @@ def summarise(rows: pd.DataFrame, names: list[str], seed: int) -> dict:
     rows = rows[rows.status == "ok"]
     groups = {"all": rows, "focal": rows[rows.known.isin(focal)], "diffuse": rows[rows.known.isin(diffuse)]}
     groups |= {f"class {name}": rows[rows.known == name] for name in names}
+    if seen:
+        groups[caselist.REST] = rows[[key not in seen for key in zip(rows.folder, rows.case, strict=True)]]
     return {
         "focal": focal,
         "median_lesion_fraction": {name: round(float(typical[name]), 4) for name in typical.index},

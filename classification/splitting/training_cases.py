@@ -9,6 +9,7 @@ from classification.cases import finder
 from classification.cases.finder import Case
 from classification.patches import epochs
 from cxr.errors import BadData
+from cxr.run import caselist
 
 
 class Data(NamedTuple):
@@ -42,6 +43,11 @@ def find(settings) -> Data:
         example = halves[0].place / halves[0].case
         notes.append(f"{len(halves)} pairs are left out, since one of their two files is missing, as {example}")
     return Data(names, folders, epochs.choose(train.cases, settings.num_train, settings.seed), val.cases, notes)
+
+
+def listed(data: Data) -> list[list[str]]:
+    """The cases to train and to validate on, as a checkpoint keeps them."""
+    return caselist.listing({"train": map(finder.about, data.train), "val": map(finder.about, data.val)})
 
 
 def digest(data: Data) -> str:

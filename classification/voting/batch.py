@@ -2,6 +2,7 @@
 of one kind, cases read ahead."""
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from classification.model import backbone
 from classification.model.weightfile import find_weights
 from classification.voting import predict
 from cxr import digest, pairs
-from cxr.run import engine, journal, lock, runreport
+from cxr.run import caselist, engine, journal, lock, runreport
 from cxr.settings import config
 
 # What only patches drawn from an image, or several answers to it, give a meaning
@@ -43,6 +44,8 @@ DECISIVE = (
     "sampling",
     "seed",
 )
+# Which weights and cases a run takes
+NAMED = ("file_weights", "dir_checkpoint", "test_name", "dir_split", "dir_save", "file_metadata", "device")
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")
 
 
@@ -83,13 +86,21 @@ class Batch:
     names: list[str]  # of the classes
     cases: list[Case]
     notes: list[str]
+    seen: dict[tuple[str, str], str]  # the cases that the weights were trained on, by folder and name: train or val
     made: str = ""  # what weights and settings made them
     changed: bool = False  # whether the output holds rows that were made otherwise
+    given: bool = False  # whether -i named the inputs
+    root: Path | None = None  # where -o puts what is in dir_save/test_name else; None without -o
+    earlier: Sequence[str] = ()  # the inputs of runs before, whose rows the output keeps
     start: float = 0.0  # time.perf_counter() at its start
 
     @property
     def table(self) -> Path:
         return self.output / self.kind.table
+
+    @property
+    def places(self) -> list[str]:
+        return [os.path.abspath(given) for given in self.inputs]
 
     @property
     def keys(self) -> set[tuple[str, str]]:
@@ -120,6 +131,8 @@ class Batch:
         if self.fabric.is_global_zero:
             if self.changed:  # rows made otherwise must not stand beside new ones
                 journal.clear(self.table)
+            else:
+                self.earlier = runreport.inputs(self.output / "report.json")
             # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
             journal.merge(self.table, self.kind.text, self.keys if self.overwrite else self._outdated())
             self._report()
@@ -171,9 +184,20 @@ class Batch:
         """Write report.json of a run that is through."""
         self._report(counts, time.perf_counter() - self.start)
 
+    def command(self, script: str, folder: str = "") -> str:
+        """The command that runs another script on these cases with these weights and settings, and writes to `folder`
+        of this run's output where that was typed."""
+        names = dict.fromkeys((*NAMED, *self.kind.decisive))
+        words = ["-i", *self.places] if self.given else []
+        words += ["-o", str(self.root / folder)] if self.root else []
+        method = getattr(self.settings, "method", "gradcam")
+        words += ["--method", method] if method != "gradcam" else []
+        return config.command(script, self.settings, [name for name in names if hasattr(self.settings, name)], *words)
+
     def _report(self, *result) -> None:
         file = self.output / "report.json"
-        runreport.write(file, self.settings, self.fabric, self.weights, self.kind.packages, *result)
+        about = file, self.settings, self.fabric, self.weights, self.kind.packages
+        runreport.write(*about, *result, inputs=list(dict.fromkeys([*self.earlier, *self.places])))
 
 
 def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) -> Batch:
@@ -194,8 +218,11 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
     if strange:
         notes.append(f"these weights know no folder {finder.some(strange)}: its cases have no label")
     notes += idle(settings, kind.decisive, kind.always) + found.notes
-    known = weights, which, model, names, cases, notes
-    return Batch(kind, fabric, settings, inputs, output, options.overwrite, *known, start=start)
+    seen, told = caselist.seen(weights, map(finder.about, cases))
+    known = weights, which, model, names, cases, notes + told, seen
+    root = (output.parent if kind.folder else output) if options.output else None
+    about = {"given": bool(options.input), "root": root, "start": start}
+    return Batch(kind, fabric, settings, inputs, output, options.overwrite, *known, **about)
 
 
 def decisive(settings, names, always=()) -> list[str]:

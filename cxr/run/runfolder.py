@@ -5,7 +5,7 @@ best.pt, last.pt, log.jsonl, header.json, curves.png and TensorBoard's events.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -14,7 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cxr import version, writing
 from cxr.errors import BadRun
-from cxr.run import engine, lock
+from cxr.run import engine, lock, runreport
+from cxr.settings import config
 
 # What may differ between a run and its continuation: how far, where, and on what it runs.
 _FREE = {
@@ -33,9 +34,9 @@ _FREE = {
 }
 
 
-def differences(old: dict, new: dict) -> list[str]:
-    """Settings that a continued run may not change, as 'name: old -> new'."""
-    names = [n for n in {**old, **new} if n not in _FREE and not n.startswith(("dir_", "file_"))]
+def differences(old: dict, new: dict, unread: Sequence[str] = ()) -> list[str]:
+    """Settings that a continued run may not change, as 'name: old -> new'; `unread` ones it never reads."""
+    names = [n for n in {**old, **new} if n not in {*_FREE, *unread} and not config.is_path(n)]
     return [f"{n}: {old.get(n)!r} -> {new.get(n)!r}" for n in names if old.get(n) != new.get(n)]
 
 
@@ -55,10 +56,10 @@ def write_log(path: Path, rows: list[dict]) -> None:
     writing.text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def open_state(folder: Path, settings: dict) -> dict | None:
+def open_state(folder: Path, settings: dict, unread: Sequence[str] = ()) -> dict | None:
     """The state a run was left in, or None for a new one. Raises BadRun if the settings are other ones now.
 
-    log.jsonl is cut back to the checkpoint's epoch, since the epochs after it will be run again.
+    unread: settings that this stage's training never reads, and which may be others.
     """
     last = folder / "last.pt"
     if settings["restart"] or not last.exists():
@@ -67,13 +68,48 @@ def open_state(folder: Path, settings: dict) -> dict | None:
         state = engine.load(last)
     except ValueError as error:
         raise BadRun(f"{error} Give another test_name, or restart=True to throw the old run away.") from error
-    changed = differences(state["settings"], settings)
+    changed = differences(state["settings"], settings, unread)
     if changed:
         raise BadRun(
             f"{folder} was trained with other settings ({'; '.join(changed)}): give the old ones, another test_name "
             f"(test_name={folder.name}-2), or restart=True to throw the old run away."
         )
     return state
+
+
+def start_of(settings: config.Settings, state: dict | None) -> dict | None:
+    """The weights file that a run started from, with its sha256, or None where it started from none; `state` is where
+    it goes on, None for a new one. Raises BadRun for file_weights typed, and for another start than a run had."""
+    if settings.file_weights and "file_weights" in settings._typed:
+        raise BadRun("file_weights names what predicts; a training starts from start_weights: type start_weights=FILE.")
+    path = settings.start_weights and Path(settings.start_weights)
+    if path and not path.is_file():
+        if state:  # what a run began with may be gone when it goes on
+            return state.get("start")
+        raise BadRun(f"{path} does not exist.")
+    start = {"file": config.as_dict(settings)["start_weights"], "sha256": runreport.digest(path)} if path else None
+    if state and "start" in state:
+        one, other = (held and held["sha256"] for held in (state["start"], start))
+        if one != other and (other or "start_weights" in settings._typed):
+            raise BadRun(
+                f"this run started from {(state['start'] or {}).get('file', 'no weights file')}, not from "
+                f"{settings.start_weights}: leave start_weights out, give another test_name, or restart=True."
+            )
+        return state["start"]
+    return start
+
+
+def notes(run: Path, settings: config.Settings, state: dict | None) -> list[str]:
+    """What to tell the user at the start of a training."""
+    found = []
+    if state:
+        found.append(f"Goes on with {run} after epoch {state['epoch']} of {settings.epoch_max}.")
+    if settings.file_weights:
+        found.append(
+            "Note: file_weights in header.py names what predicts, and starts no training: to predict with what this "
+            "run learns, set it to None; to train from that file, name it as start_weights."
+        )
+    return found
 
 
 def clear_run(folder: Path) -> None:

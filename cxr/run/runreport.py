@@ -43,6 +43,14 @@ def check(path: Path, settings: config.Settings, weights: Path, decisive: Sequen
         )
 
 
+def inputs(path: Path) -> list[str]:
+    """The folders that the report of an earlier run names, none where there is no such report."""
+    try:
+        return [str(given) for given in json.loads(path.read_text())["input"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def made_with(settings: config.Settings, weights: Path, decisive: Sequence[str]) -> str:
     """16 hexadecimal digits of the weights and of the settings that decide a case's result, for its row."""
     values = config.as_dict(settings)
@@ -79,9 +87,10 @@ def write(
     packages: Sequence[str],
     counts: dict | None = None,
     seconds: float | None = None,
+    inputs: Sequence[str] | None = None,
 ) -> None:
-    """Write report.json: versions of `packages`, device, settings, weights and their sha256; counts and seconds when
-    all is done."""
+    """Write report.json: versions of `packages`, device, settings, weights and their sha256; the folders that the cases
+    came from, if given; counts and seconds when all is done."""
     report = {
         "command": " ".join(sys.argv),
         "project": project.about(),
@@ -94,4 +103,6 @@ def write(
         "versions": {"python": platform.python_version()} | versions(packages),
         "settings": config.as_dict(settings),
     }
+    if inputs is not None:
+        report["input"] = list(inputs)
     writing.json(path, report)

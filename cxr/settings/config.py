@@ -1,13 +1,14 @@
 """Settings: header.py and NAME=VALUE arguments make one frozen namespace, header.py's comments its --help.
 
-headerfile.py reads the defaults; here they become the values of one run. Settings named dir_* or file_* are paths:
-absolute in Settings, whatever folder the script runs from.
+headerfile.py reads the defaults; here they become the values of one run. Settings named dir_*
+or file_*, and start_weights, are paths: absolute in Settings, whatever folder the script runs from.
 """
 
 import argparse
 import difflib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from cxr import version
 from cxr.settings.headerfile import ROOT, listing, read, where
 from cxr.settings.literals import REFUSALS, absolute, convert, convert_path, kind, plain, relative
 
+# Settings that may be None, whatever header.py sets them to
+OPTIONAL = ("dir_images", "dir_masks", "start_weights", "file_weights", "compile")
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 
@@ -106,8 +109,27 @@ def describe(settings: Settings) -> str:
     )
 
 
+def command(script: str, settings: Settings, names: Iterable[str], *more: str) -> str:
+    """The command that runs a script with those of the settings `names` that were typed, as a shell takes it; `more`
+    are further words. Paths are absolute, so that it works from the folder of the repository."""
+    typed = [f"{name}={_word(getattr(settings, name))}" for name in names if name in settings._typed]
+    return shlex.join(["python", script, *map(str, more), *typed])
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    plainly = value and all(isinstance(item, str) and not set(item) & set(",[]()'\"") for item in value)
+    return ",".join(value) if plainly else repr(plain(value)).replace(", ", ",")
+
+
+def is_path(name: str) -> bool:
+    """Whether a setting of this name is a path or a list of paths."""
+    return name.startswith(("dir_", "file_")) or name == "start_weights"
+
+
 def _saved(name: str, value: Any) -> Any:
-    return relative(value, ROOT) if _is_path(name) else plain(value)
+    return relative(value, ROOT) if is_path(name) else plain(value)
 
 
 def _values(settings: Settings) -> dict[str, Any]:
@@ -136,18 +158,19 @@ def _refuse(strays: list[str], rows: list[tuple]) -> None:
 
 def _resolve(rows: list[tuple], overrides: list[tuple[str, str]], header: ModuleType) -> Settings:
     defaults = {name: default for _, name, default, _ in rows}
-    values = {name: absolute(value, ROOT) if _is_path(name) else value for name, value in defaults.items()}
+    values = {name: absolute(value, ROOT) if is_path(name) else value for name, value in defaults.items()}
     changed = {}
     for name, text in overrides:
         if name not in values:
             nearest = difflib.get_close_matches(name, values, n=1, cutoff=0.0)[0]
             raise ValueError(f"{where(header)} has no setting {name!r}; the nearest is {nearest!r}, --help lists all")
+        default = None if name in OPTIONAL and text == "None" else defaults[name]
         try:
-            value = convert_path(text, defaults[name]) if _is_path(name) else convert(text, defaults[name])
+            value = convert_path(text, default) if is_path(name) else convert(text, default)
         except REFUSALS:
-            wanted = f"{kind(defaults[name])} as path" if _is_path(name) else kind(defaults[name])
+            wanted = f"{kind(defaults[name])} as path" if is_path(name) else kind(defaults[name])
             raise ValueError(f"{name} takes {wanted}, not {text!r}; its default is {defaults[name]!r}") from None
-        value = absolute(value, Path.cwd()) if _is_path(name) else value
+        value = absolute(value, Path.cwd()) if is_path(name) else value
         changed.setdefault(name, values[name])
         values[name] = value
     for name, value in values.items():
@@ -155,7 +178,3 @@ def _resolve(rows: list[tuple], overrides: list[tuple[str, str]], header: Module
             raise ValueError(f"{name} takes a whole number from 0 on, not {value}")
     typed = {name for name, _ in overrides}
     return Settings(values, {name: value for name, value in changed.items() if value != values[name]}, typed)
-
-
-def _is_path(name: str) -> bool:
-    return name.startswith(("dir_", "file_"))

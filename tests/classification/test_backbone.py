@@ -152,7 +152,7 @@ def test_an_official_squeezenet_is_that_of_the_first_paper(networks, tmp_path):
     x = torch.rand(2, 3, 64, 64) * 255
     with torch.inference_mode():
         assert torch.equal(opened(x), model.eval()(x))
-    words = f"file_weights={tmp_path / 'model.pth'}", "net_label=squeezenet1_0"
+    words = f"start_weights={tmp_path / 'model.pth'}", "net_label=squeezenet1_0"
     started, scaling, note = backbone.start(chosen(*words), 3)
     assert len(started.classifier[1].weight) == 3 and scaling == "raw" and "drawn anew" in note
     assert torch.equal(started.features[0].weight, model.features[0].weight)
@@ -221,13 +221,13 @@ def test_what_is_no_classifier_is_told_in_a_sentence(networks, tmp_path):
     torch.save({key: value for key, value in state.items() if not key.startswith("fc.")}, bad)
     with pytest.raises(ValueError, match="without its last layer"):
         backbone.open_classifier(bad, chosen("classes=['a','b']"))
-    assert "random" not in backbone.start(chosen(f"file_weights={bad}"), 2)[2]  # but a training starts from it
+    assert "random" not in backbone.start(chosen(f"start_weights={bad}"), 2)[2]  # but a training starts from it
 
 
 def test_training_starts_from_a_file_and_keeps_the_last_layer_where_classes_agree(networks, tmp_path):
     file = tmp_path / "best.pt"
     torch.save(ours(networks["resnet18"]), file)
-    settings = chosen(f"file_weights={file}")
+    settings = chosen(f"start_weights={file}")
     model, scaling, note = backbone.start(settings, 2, CLASSES)
     assert same(model.state_dict(), networks["resnet18"].state_dict()) and scaling == "lite" and "anew" not in note
     for number, names in ((3, None), (2, ["ill", "sound"])):
@@ -237,8 +237,8 @@ def test_training_starts_from_a_file_and_keeps_the_last_layer_where_classes_agre
         assert torch.equal(model.fc.weight, backbone.start(settings, number, names)[0].fc.weight)  # seeded
     assert not torch.equal(model.fc.weight, networks["resnet18"].fc.weight)
     with pytest.raises(ValueError, match="give net_label=resnet18"):
-        backbone.start(chosen(f"file_weights={file}", "net_label=resnet50"), 2)
-    _, scaling, note = backbone.start(chosen(f"file_weights={file}", "input_scaling=raw"), 2)
+        backbone.start(chosen(f"start_weights={file}", "net_label=resnet50"), 2)
+    _, scaling, note = backbone.start(chosen(f"start_weights={file}", "input_scaling=raw"), 2)
     assert scaling == "raw" and "expect input_scaling=lite" in note
 
 
@@ -316,4 +316,8 @@ def test_the_weights_to_predict_with(tmp_path, monkeypatch):
     own.touch()
     assert weights.find_weights(settings)[0] == own
     named = chosen(f"dir_checkpoint={tmp_path}", f"file_weights={tmp_path / 'x.pt'}")
-    assert weights.find_weights(named)[0] == tmp_path / "x.pt"
+    assert weights.find_weights(named) == (tmp_path / "x.pt", "named by file_weights")
+    started = chosen(f"dir_checkpoint={tmp_path}", f"start_weights={tmp_path / 'x.pt'}")
+    assert weights.find_weights(started)[0] == own  # what a training starts from predicts nothing
+    set_there = config.replace(settings, file_weights=str(tmp_path / "x.pt"))
+    assert "in header.py, and not the best of the run" in weights.find_weights(set_there)[1]

@@ -22,7 +22,7 @@ from classification.model import backbone
 from classification.model import weightfile as weights_module
 from classification.patches import patch
 from cxr import pairs
-from cxr.run import engine
+from cxr.run import caselist, engine
 from cxr.run.journal import MARKS
 from cxr.settings import config
 
@@ -102,6 +102,24 @@ def weights(split_pairs, tmp_path_factory):
         path,
     )
     return path
+
+
+def test_cases_trained_on_are_told_and_the_others_measured_apart(split_pairs, weights, tmp_path, call):
+    """What a checkpoint was chosen with is what predicts, and what it has seen is told by the image, not its name."""
+    known = finder.find([split_pairs / "test" / "virus"]).cases[:2]
+    listed = caselist.listing({"train": [("x", "y", finder.about(known[0])[2])], "val": [finder.about(known[1])]})
+    saved = engine.load(weights)
+    saved |= {caselist.NAME: listed, "settings": saved["settings"] | {"vote": "mean", "sampling": "grid"}}
+    engine.save(saved, tmp_path / "a.pt")
+    words = [*CLASSIFYING, f"file_weights={tmp_path / 'a.pt'}", "repeat=2", "-o", tmp_path / "out"]
+    done = call(INFER, "-i", split_pairs / "test" / "virus", split_pairs / "test" / "normal", *words)
+    assert done.code == 0 and "Note: 2 of 6 were trained on (1 to train, 1 to choose the epoch)" in done.out, done.err
+    assert "vote='mean' as in the training of these weights, not 'majority'" in done.out
+    told = json.loads((tmp_path / "out" / "report.json").read_text())["settings"]
+    assert (told["vote"], told["sampling"]) == ("mean", "grid")
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert found["trained_on"] == {"train": 1, "val": 1}
+    assert (found["cases"], found["not trained on"]["cases"]) == (6, 4)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 """Training of the classifier: goes on after a kill with the same weights bit for bit; refuses in a sentence."""
 
+import hashlib
 import json
 import random
+import shlex
 import shutil
 import signal
 
@@ -88,8 +90,40 @@ def test_what_a_run_leaves(classified):
     assert b"val_f1_viral" in b"".join(path.read_bytes() for path in events)
     out = classified.done.stdout
     assert "To train on: 6 normal, 6 bacterial, 12 viral." in out and "To validate on: 2 normal, 2" in out
-    own = f"dir_checkpoint={classified.run.parent} dir_split={classified.split} test_name=whole"
+    own = f"dir_checkpoint={classified.run.parent} dir_split={classified.split} test_name=whole device=cpu repeat=9"
     assert out.splitlines()[-1] == f"Wrote {classified.run}. Next: python classification/inference.py {own}"
+
+
+def test_the_next_command_predicts_with_this_run(classified, tmp_path, call):
+    """What each script prints last runs as printed, on the same cases by the same weights."""
+    digest = hashlib.sha256((classified.run / "best.pt").read_bytes()).hexdigest()
+    words = shlex.split(classified.done.stdout.splitlines()[-1].split("Next: python ")[1])
+    done = call(*words, f"dir_save={tmp_path}")
+    assert done.code == 0 and "trained on" not in done.out, done.err
+    words = shlex.split(done.out.splitlines()[-1].split("then python ")[1])
+    done = call(*words)
+    assert done.code == 0, done.err
+    for folder in (tmp_path / "whole", tmp_path / "whole" / "cams"):
+        told = json.loads((folder / "report.json").read_text())
+        assert told["weights"]["sha256"] == digest and told["settings"]["repeat"] == 9
+        assert told["input"] == [str(classified.split / "test")] and told["counts"]["ok"] == 12
+    words = shlex.split(done.out.splitlines()[-1].split("worth: python ")[1])
+    assert {"classification/scorecard.py", "test_name=whole", "repeat=9", f"dir_save={tmp_path}"} <= set(words)
+
+
+def test_what_training_never_reads_may_change(classified, tmp_path, call):
+    shutil.copytree(classified.run, tmp_path / "whole")
+    words = [*classified.words, f"dir_checkpoint={tmp_path}", "test_name=whole"]
+    done = call(TRAIN, *words, "folds=3", "repeat=3", "duplicate_distance=5", "split_seed=1", "split_by=image")
+    assert done.code == 0 and "is finished" in done.out, done.err
+    done = call(TRAIN, *words, f"start_weights={classified.run / 'best.pt'}")
+    assert done.code == 1 and "this run started from no weights file, not from" in done.err
+
+
+def test_what_predicts_starts_no_training(classified, tmp_path, call):
+    words = [*classified.words, f"dir_checkpoint={tmp_path}", "test_name=a"]
+    done = call(TRAIN, *words, f"file_weights={classified.run / 'best.pt'}")
+    assert done.code == 1 and "type start_weights=FILE" in done.err and not (tmp_path / "a").exists()
 
 
 def test_checkpoints_hold_what_prediction_needs_in_plain_types(classified):
@@ -239,7 +273,7 @@ def test_a_loss_that_is_no_number_stops(classified, tmp_path, call, patches, tol
     [
         (["dir_split=nowhere"], "nowhere has no folder train; make it with `python classification/split.py`"),
         (["net_label=unet"], "net_label='unet' is unknown"),
-        (["file_weights=missing.pt"], "missing.pt does not exist"),
+        (["start_weights=missing.pt"], "missing.pt does not exist"),
         (["classes=['normal','bacterial=bacteria']"], "no class takes the folders COVID-19, virus"),
         (["classes=['normal','bacterial=bacteria','viral=virus+COVID-19','TB']"], "holds no case of TB"),
         (["classes=['all=normal+bacteria+virus+COVID-19']"], "holds one class only"),
@@ -275,7 +309,7 @@ def test_weights_of_another_run_start_one(classified, tmp_path, call):
     words = [
         *classified.words,
         f"dir_checkpoint={tmp_path}",
-        f"file_weights={classified.run / 'best.pt'}",
+        f"start_weights={classified.run / 'best.pt'}",
         "epoch_max=1",
         "learning_rate=1e-12",
         "num_train=6",

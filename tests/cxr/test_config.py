@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import multiprocessing
 import pickle
+import shlex
 import types
 
 import pytest
@@ -50,6 +51,21 @@ def make_header(folder, text=HEADER, name="header"):
 @pytest.fixture
 def header(tmp_path):
     return make_header(tmp_path)
+
+
+def test_none_can_be_typed_whatever_the_header_names(tmp_path):
+    header = make_header(tmp_path, HEADER.replace("file_weights = None          #", 'file_weights = "a.pt"  #'))
+    assert config.load(header, [])[0].file_weights.endswith("a.pt")
+    assert config.load(header, ["file_weights=None"])[0].file_weights is None
+
+
+def test_a_command_carries_what_was_typed(tmp_path):
+    words = ["net_label=a b", "dir_images=x,y", "milestones=[1,2]"]
+    settings = config.load(make_header(tmp_path), words)[0]
+    names = ("milestones", "net_label", "dropout", "dir_images")
+    told = shlex.split(config.command("train.py", settings, names, "-i", "some folder"))
+    assert told[:6] == ["python", "train.py", "-i", "some folder", "milestones=[1,2]", "net_label=a b"]
+    assert config.load(make_header(tmp_path), told[4:])[0] == settings
 
 
 def refusal(capsys, header, *argv):

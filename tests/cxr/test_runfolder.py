@@ -7,6 +7,8 @@ from lightning_fabric.plugins.precision import MixedPrecision
 
 from cxr.figures import plots
 from cxr.run import engine, runfolder
+from cxr.settings import config
+from segmentation import header
 
 ROW = {
     "epoch": 1,
@@ -52,6 +54,15 @@ def test_the_scale_is_kept_and_goes_on(last):
     fabric, model, optimizer = half()  # a new one begins with 65536, and grows after 2000 steps
     runfolder.resume(fabric, last, optimizer)
     assert [step(fabric, model, optimizer) for _ in range(3)] == [64.0, 64.0, 128.0]
+
+
+def test_a_training_that_goes_on_says_so(tmp_path):
+    settings = config.load(header, [])[0]
+    assert runfolder.notes(tmp_path, settings, None) == []
+    (told,) = runfolder.notes(tmp_path, settings, {"epoch": 7})
+    assert told == f"Goes on with {tmp_path} after epoch 7 of 100."
+    there = config.replace(settings, file_weights="a.pt")
+    assert "file_weights in header.py names what predicts" in runfolder.notes(tmp_path, there, None)[0]
 
 
 @pytest.mark.parametrize("held", [{}, {"precision": {}}])

@@ -104,6 +104,28 @@ def test_one_file_that_holds_everything(whole, read):
         assert text in found.shown
 
 
+def test_the_page_is_titled_by_the_network_and_tells_what_it_has_seen(copy, read):
+    for file, more in (
+        ("report.json", {"weights": {"file": "checkpoint/classification/tuned/best.pt", "sha256": SHA}}),
+        ("metrics.json", {"trained_on": {"train": 3, "val": 1}}),
+    ):
+        held = json.loads((copy / "run" / file).read_text())
+        (copy / "run" / file).write_text(json.dumps(held | more))
+    done, found = read(copy / "run")
+    assert done.code == 0 and "4 of 19 measured cases were trained on" in done.out
+    assert "tuned (resnet18): radiographs classified" in found.shown
+
+
+def test_pairs_are_found_where_the_predictions_came_from(copy, read):
+    """Also without metrics.json, which unlabelled cases do not have."""
+    (copy / "run" / "metrics.json").unlink()
+    shutil.move(copy / "pairs", copy / "elsewhere")
+    told = json.loads((copy / "run" / "report.json").read_text())
+    (copy / "run" / "report.json").write_text(json.dumps(told | {"input": [str(copy / "elsewhere")]}))
+    done, _ = read(copy / "run")
+    assert done.code == 0 and "have no radiograph to show" not in done.out
+
+
 def test_nothing_runs_but_the_script_and_nothing_is_fetched(whole, read):
     _, found = read(whole.root / "run")
     policy = next(a["content"] for tag, a in found.elements if a.get("http-equiv"))

@@ -1,5 +1,7 @@
 """evaluate.py on the synthetic set: tables, groups, box plots, and distances in pixels at 1024 and in mm."""
 
+import hashlib
+import json
 import shutil
 
 import cv2
@@ -7,11 +9,13 @@ import dicom_files
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import TINY
 from lightning_fabric import Fabric
 from PIL import Image
 
 from cxr.reading import radiograph
+from cxr.run import engine
 from cxr.settings import config
 from segmentation import dataset, evaluate, header, transforms
 from segmentation import weights as weight_files
@@ -47,6 +51,10 @@ def test_the_synthetic_set(trained, films, tmp_path, call):
     np.testing.assert_allclose(rows.jaccard_lungs_mean, (rows.jaccard_left + rows.jaccard_right) / 2)
     assert rows.jaccard_lungs_union.max() > 0.2  # a network of seconds, yet it has learnt
 
+    assert list(rows.trained_on.fillna("")) == ["val", "val", ""]
+    assert "2 of 3 were trained on (0 to train, 2 to choose the epoch)" in done.out
+    told = json.loads((tmp_path / "report.json").read_text())["weights"]
+    assert told["sha256"] == hashlib.sha256((trained.run / "best.pt").read_bytes()).hexdigest()
     summary = pd.read_csv(tmp_path / "summary.csv")
     assert list(summary.columns) == ["group", "metric", "n", "mean", "sd", "low", "high", "median"]
     summary = summary.set_index(["group", "metric"])
@@ -59,10 +67,22 @@ def test_the_synthetic_set(trained, films, tmp_path, call):
     assert whole["sd"] == pytest.approx(rows.jaccard_lungs_union.std())
     assert whole["low"] <= whole["mean"] <= whole["high"]
     clean = summary.loc[("clean test", "jaccard_left"), "mean"]
+    assert clean == summary.loc[("not trained on", "jaccard_left"), "mean"]
     assert clean == pytest.approx(rows.set_index("case").jaccard_left[cases[11]])
     plots = {path.name for path in tmp_path.glob("*.png")}
     assert {"jaccard_clean_test.png", "jaccard_authors__test.png"} <= plots
     assert f"Wrote {tmp_path}" in done.out.splitlines()[-1]
+
+
+def test_the_split_is_that_of_the_weights(trained, films, tmp_path, call):
+    saved = engine.load(trained.run / "best.pt")
+    torch.save(saved | {"settings": saved["settings"] | {"split_seed": 1}}, tmp_path / "other.pt")
+    words = [*TINY, f"dir_data_root={films}", "-o", tmp_path, f"file_weights={tmp_path / 'other.pt'}"]
+    done = call(EVALUATE, *words)
+    assert done.code == 0 and "split_seed=1 as in the training of these weights, not 407" in done.out
+    parts = dataset.official_split(dataset.jsrt(films), 1)
+    assert list(pd.read_csv(tmp_path / "metrics.csv").case) == [case.name for case in parts["val"] + parts["test"]]
+    assert f"Next: python segmentation/inference.py file_weights={tmp_path / 'other.pt'} -i" in done.out
 
 
 def test_chosen_cases_and_the_default_folder(trained, films, tmp_path, call):
@@ -75,7 +95,7 @@ def test_chosen_cases_and_the_default_folder(trained, films, tmp_path, call):
     assert done.code == 0 and "2 cases" in done.out and "the best of the run whole" in done.out
     out = tmp_path / "whole" / "evaluation" / "jsrt"
     assert set(pd.read_csv(out / "metrics.csv").case) == wanted
-    assert set(pd.read_csv(out / "summary.csv").group) == {"two"}
+    assert set(pd.read_csv(out / "summary.csv").group) == {"two", "not trained on"}
 
     (tmp_path / "two.txt").write_text(f"{wanted.pop()}\nJPCLN999\n")
     done = call(EVALUATE, *words, "--cases", tmp_path / "two.txt")

@@ -38,7 +38,7 @@ torch.save({"gradients": gradients, "loss": loss}, folder / f"process{fabric.glo
 """
 
 
-def test_what_a_run_leaves(trained):
+def test_what_a_run_leaves(trained, films):
     assert {p.name for p in trained.run.iterdir()} == {
         "best.pt",
         "last.pt",
@@ -67,7 +67,11 @@ def test_what_a_run_leaves(trained):
     events = (trained.run / "tensorboard").glob("events.out.tfevents.*")
     assert b"val_score" in b"".join(path.read_bytes() for path in events)
     last_line = trained.done.stdout.splitlines()[-1]
-    assert last_line.startswith(f"Wrote {trained.run}. Next: python segmentation/")
+    named = f"dir_checkpoint={trained.run.parent} test_name=whole device=cpu"
+    evaluate = f"python segmentation/evaluate.py dir_data_root={films} {named}"
+    assert (
+        last_line == f"Wrote {trained.run}. Next: {evaluate}, then python segmentation/inference.py {named} -i FOLDER"
+    )
 
 
 def test_checkpoints_hold_tensors_and_plain_types_only(trained):
@@ -181,7 +185,8 @@ def test_patience_stops_early_and_for_good(trained, tmp_path, call):
     [
         (["dir_data_root=nowhere"], "make_phantom.py"),
         (["net_label=unet"], "no network 'unet'"),
-        (["file_weights=missing.pt"], "missing.pt does not exist"),
+        (["start_weights=missing.pt"], "missing.pt does not exist"),
+        (["file_weights=missing.pt"], "type start_weights=FILE"),
         (["dir_images=nowhere"], "needs dir_masks"),
         (["dir_images=nowhere", "dir_masks=nowhere"], "nowhere does not exist"),
         (["schedule=cosine"], "schedule='cosine' is unknown"),
@@ -193,6 +198,24 @@ def test_what_cannot_start_says_why(films, tmp_path, call, words, told):
     assert done.code == 1 and told in done.err and "Traceback" not in done.err
 
 
+def test_factors_that_are_typed_are_kept(trained, tmp_path, call):
+    shutil.copytree(trained.run, tmp_path / "whole")
+    done = call(TRAIN, *trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole", "decision=2,0.5,1,1")
+    assert done.code == 0 and "Kept with the weights as set" in done.out
+    assert load(tmp_path / "whole" / "best.pt")["decision"] == [2.0, 0.5, 1.0, 1.0]
+
+
+def test_other_radiographs_are_another_training(trained, films, tmp_path, call):
+    shutil.copytree(trained.run, tmp_path / "whole")
+    shutil.copytree(films, tmp_path / "films")
+    (one, *_), (other, *_) = load(trained.run / "best.pt")["trained_on"][:2]
+    places = [next((tmp_path / "films" / "JSRT").glob(f"{name}.*")) for name in (one, other)]
+    shutil.copy(*places)  # another image under the same name
+    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole", f"epoch_max={EPOCHS + 1}"]
+    done = call(TRAIN, *words, f"dir_data_root={tmp_path / 'films'}")
+    assert done.code == 1 and "was trained on other radiographs than there are now" in done.err
+
+
 def test_a_damaged_checkpoint_says_what_to_do(trained, tmp_path, call):
     (tmp_path / "whole").mkdir()
     (tmp_path / "whole" / "last.pt").write_bytes((trained.run / "last.pt").read_bytes()[:-90_000])
@@ -201,7 +224,7 @@ def test_a_damaged_checkpoint_says_what_to_do(trained, tmp_path, call):
 
 
 def test_weights_of_another_run_start_one(trained, tmp_path, call):
-    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=next", f"file_weights={trained.run / 'best.pt'}"]
+    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=next", f"start_weights={trained.run / 'best.pt'}"]
     done = call(TRAIN, *words, "net_label=fcdensenet67")
     assert done.code == 1 and "best.pt holds fcdensenet56, not net_label=fcdensenet67" in done.err
     assert call(TRAIN, *words, "epoch_max=1", "learning_rate=1e-12", "average=0").code == 0

@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(cohort, tmp_path, call, monkey
     start = SimpleNamespace(
         seed=1,
         net_label="resnet18",
-        file_weights=tmp_path / "whole" / "student.safetensors",
+        start_weights=tmp_path / "whole" / "student.safetensors",
         pretrained="none",
         input_scaling="auto",
     )

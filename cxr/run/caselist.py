@@ -1,0 +1,86 @@
+"""Which cases a network was trained on, as its checkpoint keeps them, and which of those it is now used on."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from cxr.run import engine
+
+NAME = "trained_on"  # where a weights file keeps the list
+REST = "not trained on"  # the group of cases that the training has not seen
+_BLOCK = 1 << 16
+
+
+def fingerprint(file: Path) -> str:
+    """Size and three blocks of a file, hashed: tells images apart without reading all of them. Raises OSError."""
+    size = file.stat().st_size
+    told = hashlib.sha256(str(size).encode())
+    with open(file, "rb") as held:
+        for place in (0, max(0, size // 2 - _BLOCK // 2), max(0, size - _BLOCK)):
+            held.seek(place)
+            told.update(held.read(_BLOCK))
+    return told.hexdigest()[:32]
+
+
+def listing(parts: Mapping[str, Iterable[tuple[str, str, Path]]]) -> list[list[str]]:
+    """What a checkpoint keeps: [name, folder, part, fingerprint] of each (name, folder, file) in the parts train and
+    val. Raises OSError."""
+    return [[name, folder, part, fingerprint(file)] for part, cases in parts.items() for name, folder, file in cases]
+
+
+def nameless(listed: list[list[str]]) -> list[list[str]]:
+    """The list without the names of cases, for weights that are given away."""
+    return [["", "", part, told] for _, _, part, told in listed]
+
+
+def same(one: list[list[str]], other: list[list[str]]) -> bool:
+    """Whether two lists hold the same images in the same parts, wherever they lie."""
+    return [[name, *rest] for name, _, *rest in one] == [[name, *rest] for name, _, *rest in other]
+
+
+def read(weights: Path) -> list[list[str]] | None:
+    """The list in a weights file, None where it keeps none. Raises ValueError for a file that cannot be read."""
+    if weights.suffix != ".safetensors":
+        held = engine.load(weights)
+        return held.get(NAME) if isinstance(held, dict) else None
+    try:
+        with safe_open(weights, "pt") as file:
+            return json.loads((file.metadata() or {}).get(NAME, "null"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ValueError(f"{weights} cannot be read as safetensors: {error}.") from error
+
+
+def seen(weights: Path, cases: Iterable[tuple[str, str, Path]]) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """Which of the cases (name, folder, file) the weights were trained on: {(folder, name): train or val}, and
+    sentences for the user. The image decides, not its name. Raises ValueError."""
+    listed, cases = read(weights), list(cases)
+    if not listed:
+        return {}, []
+    parts = {told: part for _, _, part, told in listed}
+    names = {(folder, name) for name, folder, _, _ in listed}
+    found, alike = {}, 0
+    for name, folder, file in cases:
+        try:
+            part = parts.get(fingerprint(file))
+        except OSError:  # whoever reads it says so
+            continue
+        if part:
+            found[folder, name] = part
+        alike += not part and (folder, name) in names
+    notes = []
+    if found:
+        counts = Counter(found.values())
+        notes.append(
+            f"{len(found)} of {len(cases)} were trained on ({counts['train']} to train, {counts['val']} to choose the "
+            "epoch): the network knows them, so results look better than they are"
+        )
+    if alike:
+        notes.append(
+            f"{alike} of {len(cases)} have the folder and name of a case trained on, but another image file; if it was "
+            "made again from the same radiograph, the network knows it"
+        )
+    return found, notes
