@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -110,7 +111,8 @@ def test_the_script_measures_compares_and_draws(biomarkers, cohort, tmp_path):
     assert len(list((out / "pictures").rglob("*.widths.png"))) == 30
     assert Image.open(out / "biomarkers.png").size[0] > 1000
     assert "2 cases have a flagged mask and are compared all the same" in done.out
-    assert done.out.splitlines()[-1].endswith("python classification/split.py")
+    told = shlex.split(done.out.splitlines()[-1].split("then ")[1])
+    assert told[:2] == ["python", "classification/split.py"] and any(word.startswith("dir_pairs=") for word in told)
 
 
 def test_flagged_masks_are_left_out_on_request(biomarkers, cohort, tmp_path):
