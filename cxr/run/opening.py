@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cxr.errors import BadData, BadInput, BadRun
 from cxr.run import lock
 from cxr.version import ROOT
 
+_SHORT = re.compile(r"\d+ requested and \d+ written|PytorchStreamWriter failed writing")  # numpy and torch, full disk
 INTERRUPTED = 130  # as shells count a program that Ctrl-C ended
 _HOME = re.compile(r"^(--?[\w-]+=|)(~(?=/|$))")
 _FULL = {
@@ -35,6 +37,7 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
         sys.argv[1:] = [
             _HOME.sub(lambda found: found[1] + str(Path(found[2]).expanduser()), word) for word in sys.argv[1:]
         ]
+        threading.excepthook = _thread_fault
         try:
             main()
         except KeyboardInterrupt:
@@ -53,9 +56,17 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
     return opened
 
 
+def _thread_fault(fault: threading.ExceptHookArgs) -> None:
+    """A thread of TensorBoard's meets the full disk beside main(), which tells of it."""
+    if disk_fault(fault.exc_value) is None:
+        threading.__excepthook__(fault)
+
+
 def disk_fault(error: BaseException | None) -> str | None:
     """What is wrong with the disk, if that is what an error came from; torch and others wrap it in errors of theirs."""
     while error is not None:
+        if _SHORT.search(str(error)):
+            return _FULL[errno.ENOSPC]
         if isinstance(error, OSError) and error.errno in _FULL:
             place = f"{Path(os.fsdecode(error.filename)).parent}: " if error.filename else ""
             return place + _FULL[error.errno]

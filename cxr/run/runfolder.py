@@ -43,10 +43,10 @@ def differences(old: dict, new: dict, unread: Sequence[str] = ()) -> list[str]:
 def read_log(path: Path) -> list[dict]:
     """The lines of log.jsonl; a last line cut short by a kill is passed over."""
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
+        except ValueError:
             break
     return rows
 

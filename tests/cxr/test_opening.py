@@ -35,6 +35,9 @@ def test_a_full_disk_is_one_sentence():
         "tests/cxr/test_opening.py: /data/out: the disk is full; make room, then run the same command again: "
         "what was written stays."
     )
+    for told in ("1048576 requested and 784352 written", "PytorchStreamWriter failed writing file data/0"):
+        with pytest.raises(SystemExit, match="the disk is full; make room, then run"):
+            raising(OSError(told))()
     with pytest.raises(RuntimeError):  # any other fault stays one of the program
         raising(OSError(errno.ENOENT, "No such file"))()
 
