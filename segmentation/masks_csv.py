@@ -95,11 +95,13 @@ def outdated(output: Path, jobs: list[Job], made: str) -> set[tuple[str, str]]:
     """The cases of the jobs whose radiograph is another than the one they were made from, or whose weights or settings
     are. Raises BadInput where that one is a radiograph of another place, whose pair would be lost."""
     rows = journals.known(output / MASKS, _TEXT)
+    told = rows.reindex(columns=[*journals.KEY, "digest"]).fillna("")  # tables of before do not tell
+    telling = {(row.folder, row.case) for row in told.itertuples() if row.digest}
     files = {(row.folder, row.case): row.file for row in rows[rows.status != "failed"].itertuples()}
     again = [job for job in jobs if job.key in files]
     now = dict(zip([job.key for job in again], digest.of_files(job.file for job in again), strict=True))
     changed = journals.outdated(rows, {key: (content,) for key, content in now.items()})
-    others = [job for job in again if job.key in changed and not _is_file(job.file, files[job.key])]
+    others = [job for job in again if job.key in changed & telling and not _is_file(job.file, files[job.key])]
     if others:
         raise BadInput(
             f"{len(others)} outputs were made from other radiographs, for example {others[0].folder}/{others[0].case} "

@@ -77,6 +77,11 @@ def test_a_case_is_finished_only_for_the_radiograph_weights_and_settings_that_ma
     assert done.code == 1 and rows.status[2] == "failed"
     assert pairs.find(tmp_path / "out" / "in") == ["0001", "0002"]
 
+    # A table of before tells nothing of what made its rows.
+    rows.drop(columns=["digest", "made"]).assign(file="in/some.png").to_csv(tmp_path / "out" / "masks.csv", index=False)
+    done, rows = segment(words=["gamma=0.7"])
+    assert "2 cases are segmented again" in done.out and rows.made.nunique() == 1
+
 
 def test_two_files_that_differ_in_their_suffix_are_two_cases(segment, tmp_path):
     done, rows = segment(b"same.png", b"same.PNG", b"good.png")
