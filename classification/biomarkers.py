@@ -11,7 +11,6 @@ Cases that were measured before are skipped unless their pair or the settings ha
 """
 
 import argparse
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -27,14 +26,16 @@ from classification.cases import classes as class_names
 from classification.cases import finder
 from classification.measuring import contrasts, measures
 from classification.splitting import known
-from cxr import pairs, writing
-from cxr.run import engine, journal
+from cxr import digest, pairs, tables, writing
+from cxr.errors import BadData
+from cxr.run import engine, journal, lock, opening
 from cxr.settings import config
 
 ABOUT = ["case", "folder", "label", "patient", "source", "status", "reason"]
 DECISIVE = ["seed", "repeat", "sampling", "img_size", "patch_size"]  # settings that a measurement depends on
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", metavar="FOLDER", help="pairs, in class folders or not (default: dir_pairs)")
@@ -71,6 +72,7 @@ def main() -> None:
         notes.append("there is no masks.csv, so the quality of the masks and the pixel spacing are unknown")
     print(f"{len(cases)} cases in {root}")
 
+    lock.take(output / lock.NAME)
     file = output / "biomarkers.csv"
     pictures = output / "pictures" if options.pictures else None
     done = finished(file, cases, settings, options.overwrite, pictures)
@@ -118,25 +120,20 @@ def find_cases(root: Path, classes: list[str]) -> tuple[list[finder.Case], list[
 def finished(file: Path, cases: list[finder.Case], settings, overwrite: bool, pictures: Path | None) -> set:
     """(folder, case) of the cases that biomarkers.csv holds already, measured as now; the others lose their rows.
 
-    A case is measured again if it failed, if its pair is newer than the table, and, where pictures are wanted, if it
-    has none. All cases are if the settings differ from biomarkers.json, which is then replaced.
+    A case is measured again if it failed, if its pair is another than the one measured, and, where pictures are wanted,
+    if it has none. All cases are if the settings differ from biomarkers.json, which is then replaced.
     """
-    made = max(
-        (path.stat().st_mtime for path in [file, *file.parent.glob("biomarkers.*.jsonl")] if path.exists()), default=0
-    )
     told, now = file.with_suffix(".json"), {name: getattr(settings, name) for name in DECISIVE}
     try:
-        same = json.loads(told.read_text()) == now
-    except (FileNotFoundError, json.JSONDecodeError):
+        same = tables.json(told) == now
+    except (FileNotFoundError, BadData):
         same = False
-    old = set()
-    for case in cases if same and not overwrite else ():
-        files = [case.place / f"{case.case}{end}" for end in (pairs.IMAGE, pairs.MASK, pairs.LABELS)]
-        newer = any(path.stat().st_mtime > made for path in files if path.exists())
-        if not newer and (pictures is None or picture_file(pictures, case).exists()):
-            old.add((case.folder, case.case))
     rows = journal.merge(file, ABOUT)
-    done = {(f, c) for f, c, s in zip(rows.folder, rows.case, rows.status, strict=True) if s != "failed"} & old
+    done = {(f, c) for f, c, s in zip(rows.folder, rows.case, rows.status, strict=True) if s != "failed"}
+    old = [case for case in cases if (case.folder, case.case) in done] if same and not overwrite else []
+    old = [case for case in old if pictures is None or picture_file(pictures, case).exists()]
+    pair = {(c.folder, c.case): (content,) for c, content in zip(old, digest.of_pairs(old), strict=True)}
+    done = pair.keys() - journal.outdated(rows, pair)
     # Forget them first: if the run is killed, no row of an older pair must count as new.
     journal.merge(file, ABOUT, set(zip(rows.folder, rows.case, strict=True)) - done)
     writing.json(told, now)
@@ -146,6 +143,7 @@ def finished(file: Path, cases: list[finder.Case], settings, overwrite: bool, pi
 def measure(case: finder.Case, settings, pictures: Path | None) -> dict:
     """The numbers of one case, with status and reason if they cannot be had; and its picture, if wanted."""
     row = {"case": case.case, "folder": case.folder, "status": "ok", "reason": ""}
+    row["digest"] = digest.of_pair(case.place, case.case)
     try:
         image, mask = pairs.load(case.place, case.case)
         labels = pairs.load_labels(case.place, case.case)
@@ -177,7 +175,7 @@ def complete(rows: pd.DataFrame, cases, names, people, films) -> pd.DataFrame:
         }
     )
     rows = rows.drop(columns=["label", "patient", "source"], errors="ignore")
-    table = about.merge(rows, on=["folder", "case"]).reindex(columns=ABOUT + measures.COLUMNS)
+    table = about.merge(rows, on=["folder", "case"]).reindex(columns=[*ABOUT, *measures.COLUMNS, "digest"])
     found = table.to_dict("records")
     for row in found:
         film = films.get((row["folder"], row["case"]), {})

@@ -21,13 +21,14 @@ from classification.cases.finder import Case
 from classification.patches import patch
 from classification.voting import batch, predict, predictions
 from cxr import pairs, writing
-from cxr.run import caselist, journal
+from cxr.run import caselist, opening
 from cxr.settings import config
 
 KIND = batch.Kind(predictions.TABLE, predictions.TEXT)
 MEASURED = ("metrics.json", "confusion.png", "roc.png", "reliability.png")
 
 
+@opening.script
 def main() -> None:
     parser = batch.parser(__doc__, "where the table goes (default: dir_save/test_name)", "predict finished cases again")
     settings, options = config.load(header, parser=parser)
@@ -46,7 +47,7 @@ def main() -> None:
         for name in MEASURED:  # they belong to the cases of one run
             (output / name).unlink(missing_ok=True)
     done = run.finished()
-    with journal.writer(run.table, fabric.global_rank) as write:
+    with run.journal() as write:
         for case, result in results(fabric, run.model, run.mine(done), settings):
             write(predictions.row(case, patient_of[case.folder, case.case], names, result))
     fabric.barrier()

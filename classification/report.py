@@ -27,6 +27,7 @@ from classification import header
 from classification.page import contents, pictures, render
 from cxr import writing
 from cxr.errors import BadData
+from cxr.run import opening
 from cxr.settings import config
 
 EMBED = 500  # cases whose pictures the page itself holds
@@ -34,6 +35,7 @@ AT_ONCE = 16  # cases drawn at a time, so that few images are in memory
 _OURS = re.compile(r"\d{6}\.(film\.webp|thumb\.webp|map\d+\.png)")
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", metavar="FOLDER", help="predictions (default: dir_save/test_name)")

@@ -31,7 +31,7 @@ from classification import header
 from classification.map_scores import casescore, criteria, summary
 from classification.saliency import grad_cam
 from classification.voting import batch, predict, predictions
-from cxr.run import journal
+from cxr.run import journal, opening
 from cxr.settings import config
 
 TEXT = ("case", "folder", "patient", "label", "predicted", "status", "reason")
@@ -45,6 +45,7 @@ KIND = batch.Kind(
 )
 
 
+@opening.script
 def main() -> None:
     parser = batch.parser(__doc__, "default: scorecard in dir_save/test_name", "score finished cases again")
     parser.add_argument("-l", "--lesions", metavar="LESIONS", help="folder of the lesions' masks")
@@ -87,7 +88,7 @@ def main() -> None:
     networks = criteria.randomised(run.model, settings.seed) if mine and "layers" in options.scores else {}
     for network in (run.model, *networks.values()):
         predict.ready(network, fabric.device, settings.compile)
-    with journal.writer(run.table, fabric.global_rank) as write:
+    with run.journal() as write:
         for case, item in batch.read(mine, settings, fabric.is_global_zero):
             about = {"case": case.case, "folder": case.folder, "patient": patients[case.folder, case.case]}
             with fabric.autocast():

@@ -10,7 +10,6 @@ class stays, and the mean change of the probability of that class (shift_summary
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -23,9 +22,9 @@ from tqdm import tqdm
 from classification import header
 from classification.cases import dataset, finder
 from classification.voting import batch, predict, predictions
-from cxr import pairs, preprocess
+from cxr import pairs, preprocess, tables
 from cxr.reading import radiograph
-from cxr.run import engine, journal
+from cxr.run import engine, opening
 from cxr.settings import config
 from cxr.shifts import suite
 from cxr.stats import bootstrap
@@ -34,6 +33,7 @@ CLEAN = "none"
 KIND = batch.Kind("shift.csv", (), "shift")
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
@@ -90,11 +90,11 @@ def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
     it. Raises ValueError with the remedy."""
     if not table.is_file():
         raise ValueError(f"{table} does not exist, which says where the radiographs are; name it with --masks.")
-    rows = journal.read(table, ["case", "folder", "file", "status", "reason"])
+    rows = tables.read(table, ["case", "folder", "file"])
     try:
-        settings = json.loads((table.parent / "report.json").read_text())["settings"]
+        settings = tables.json(table.parent / "report.json")["settings"]
         grey = {name: settings[name] for name in ("gamma", "crop_border", "pixel_limit")}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{table.parent / 'report.json'} does not say how the pairs were preprocessed ({error}); "
             "segment the radiographs again."

@@ -23,12 +23,14 @@ from classification.cases import finder
 from classification.splitting import check, divide, parts, survey
 from cxr import cohort
 from cxr.errors import BadData
+from cxr.run import opening
 from cxr.settings import config
 
 # What decides a split, beside the pairs and their patients
 DECISIVE = ("classes", "split_by", "split_parts", "split_seed", "duplicate_distance", "folds")
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

@@ -29,7 +29,7 @@ from classification.splitting import leaks, training_cases
 from classification.voting import predict, validation
 from cxr import pairs
 from cxr.errors import BadData, BadRun
-from cxr.run import caselist, engine, runfolder, schedule
+from cxr.run import caselist, engine, opening, runfolder, schedule
 from cxr.settings import config
 
 # What a training never reads, so that it may go on with another value: settings of the split, and of what predicts
@@ -37,6 +37,7 @@ UNREAD = ("split_by", "split_parts", "split_seed", "duplicate_distance", "folds"
 NEXT = ("dir_checkpoint", "dir_split", "test_name", "file_metadata", "device", "repeat")  # what inference.py needs
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     settings, _ = config.load(header, parser=parser)

@@ -25,7 +25,7 @@ from classification import header
 from classification.cases.finder import Case
 from classification.saliency import grad_cam, maps
 from classification.voting import batch, predict
-from cxr.run import journal
+from cxr.run import journal, opening
 from cxr.settings import config
 
 KIND = batch.Kind(
@@ -38,6 +38,7 @@ KIND = batch.Kind(
 BEHIND = 2  # cases at most that the network is ahead of their files
 
 
+@opening.script
 def main() -> None:
     parser = batch.parser(__doc__, "default: cams in dir_save/test_name", "map finished cases again")
     parser.add_argument(
@@ -70,7 +71,7 @@ def main() -> None:
     predict.ready(run.model, run.fabric.device, run.settings.compile)
     run.begin()
     done = maps.finished(run.finished(), run.output, run.cases, run.names, options.target, options.coverage)
-    with journal.writer(run.table, run.fabric.global_rank) as write:
+    with run.journal() as write:
         draw(run, run.mine(done), options.coverage, write)
     run.fabric.barrier()
     if not run.fabric.is_global_zero:

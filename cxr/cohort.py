@@ -5,14 +5,16 @@ Cohen's collection has a column for it, the Kermany set tells it in file names (
 is a row number), Montgomery and JSRT have one radiograph a patient.
 """
 
-import csv
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
 import xlrd
 
+from cxr import tables
+from cxr.errors import BadData
 from cxr.reading.radiograph import case_of
 
 # How metadata.xls spells a class, and the folder its radiographs lie in; any other class is a folder's own name.
@@ -34,6 +36,7 @@ _SET_OF_SOURCE = {
     "montgomery": "NLM(MC)",
     "nlm(mc)": "NLM(MC)",
 }
+_NOBODY = {"nan", "na", "n/a", "none", "null", "unknown", "-", "--", "?"}  # how tables write an unknown patient
 _OTHER_NAMES = {"file": "filename", "patient_id": "patientid"}
 _KERMANY = re.compile(r"(person\d+)_|(NORMAL2-IM-\d+)(?!\d)|(IM-\d+)(?!\d)|((?:NORMAL|BACTERIA|VIRUS)-\d+)-\d+", re.I)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
@@ -51,7 +54,7 @@ def read(path: str | Path) -> pd.DataFrame:
     alike: `case`, `path` or `filename` (or `file`), one of them at least; `class`, `patient` or `patientid`, `source`,
     `offset`, `sex`, `age`, `finding`, `view`, `license`, where known; any others are passed over. Without `class` it is
     the folder in which `path` lies; a sheet without `source` is named after its source. Ids in `patient` are taken as
-    they are, those in `patientid` by the rule of the source.
+    they are, those in `patientid` by the rule of the source; nan, NA, none, unknown, - and ? are nobody's id.
 
     case is the radiograph's name without suffix; class the folder of its class; patient "<source>:<id>"; file what
     the table names: with a column `path` (attrs["paths"] is True) a path relative to the table's folder, "" for a
@@ -100,6 +103,16 @@ def kermany_patient(name: str) -> str | None:
     return match[0].split("_")[0].removesuffix("-") if match and not match[4] else match[4] if match else None
 
 
+def same_letters(name: str) -> str:
+    """A name as one compares it: accents composed (a Mac's are not), upper and lower case alike."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def is_unique(case: str) -> bool:
+    """Whether a case has a name that occurs once on earth."""
+    return bool(_UUID.fullmatch(case))
+
+
 def known_set(source: str) -> str | None:
     """The published cohort's name of a source, as "CoronaHack" for "kermany"; None for any other."""
     return _SET_OF_SOURCE.get(source.lower())
@@ -124,7 +137,8 @@ def _row(place: str, cells: dict[str, str], default_source: str) -> dict[str, st
             )
     if not row["case"]:
         raise BadTable(f"{place} names no radiograph; fill in its file name, or delete the row.")
-    row["patient"] = _whole(row["patient"]) or _patient(known_set(row["source"]), name, cells.get("patientid", ""))
+    told, numbered = (_somebody(cells.get(column, "")) for column in ("patient", "patientid"))
+    row["patient"] = told or _patient(known_set(row["source"]), name, numbered)
     return row
 
 
@@ -133,7 +147,13 @@ def _patient(known: str | None, name: str, patientid: str) -> str:
         return kermany_patient(name) or ""
     if known in ("JSRT", "NLM(MC)"):
         return case_of(name)
-    return _whole(patientid)
+    return patientid
+
+
+def _somebody(cell: str) -> str:
+    """The id in a cell, "" where the cell says that nobody knows it."""
+    cell = _whole(cell)
+    return "" if cell.lower() in _NOBODY else cell
 
 
 def _resolve_patients(path: Path, rows: list[dict[str, str]]) -> int:
@@ -159,7 +179,7 @@ def _join_films(path: Path, rows: list[dict[str, str]]) -> None:
         return patient
 
     for row in rows:
-        film = row["case"].lower() if _UUID.fullmatch(row["case"]) else (row["case"], row["class"])
+        film = row["case"].lower() if is_unique(row["case"]) else (row["case"], row["class"])
         other = films.setdefault(film, row)
         if other["source"] == row["source"] and other["patient"] != row["patient"]:
             raise BadTable(
@@ -185,12 +205,10 @@ def _check_names(place: str, names: list[str]) -> None:
 def _text(path: Path) -> list[tuple]:
     """A .csv as one part: (place, source, column names, (row number, cells))."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(file, strict=True)]
-    except (UnicodeDecodeError, csv.Error) as error:
+        names, rows, _ = tables.lines(path, path.read_bytes().decode("utf-8-sig"))
+    except (UnicodeDecodeError, BadData) as error:
         raise BadTable(f"{path} is not a table of text ({error}); save it as .csv in UTF-8.") from None
-    names = lines[0] if lines else []
-    rows = [(number, line) for number, line in enumerate(lines[1:], 2) if any(line)]
+    names, rows = [name.strip() for name in names], [(n, [cell.strip() for cell in line]) for n, line in rows]
     for number, line in rows:
         if len(line) > len(names):
             raise BadTable(

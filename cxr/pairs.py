@@ -96,9 +96,22 @@ def save(
             (folder / f"{case}{LABELS}").unlink(missing_ok=True)
 
 
+def remove(folder: str | Path, case: str) -> None:
+    """Remove a pair and its label map, as far as they are there; the image first, so that a kill leaves no whole
+    pair."""
+    for end in (IMAGE, MASK, LABELS):
+        (Path(folder) / f"{case}{end}").unlink(missing_ok=True)
+
+
 def is_complete(folder: str | Path, case: str) -> bool:
     """True when image and mask of the case are both there (written whole, by the order in which save() renames)."""
     return all((Path(folder) / f"{case}{end}").is_file() for end in (IMAGE, MASK))
+
+
+def changed(folder: str | Path, case: str) -> float:
+    """When a file of the pair was last written, seconds since 1970; 0 for a case without files."""
+    files = (Path(folder) / f"{case}{end}" for end in (IMAGE, MASK, LABELS))
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
 
 def find(folder: str | Path) -> list[str]:

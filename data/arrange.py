@@ -28,12 +28,14 @@ import pandas as pd  # noqa: E402
 
 from classification import header as classification  # noqa: E402
 from cxr import cohort, version, writing  # noqa: E402
+from cxr.run import opening  # noqa: E402
 from data import downloads  # noqa: E402
 from segmentation import header  # noqa: E402
 
 FAULTS = ("missing", "ambiguous", "conflict")
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", type=Path, default=[], metavar="FOLDER", help="downloaded sets")
@@ -119,9 +121,11 @@ def place(
         return "ambiguous", "these files differ: " + ", ".join(map(str, files)), ""
     if folder not in there:
         names = sorted(folder.iterdir()) if folder.is_dir() else []
-        there[folder] = {cohort.case_of(file.name).lower(): (file, None) for file in names}
-    old, row = there[folder].get(case["case"].lower(), (None, None))
-    if row and row["patient"] == case["patient"] and row["source"] != case["source"]:
+        there[folder] = {cohort.same_letters(cohort.case_of(file.name)): (file, None) for file in names}
+    key = cohort.same_letters(case["case"])
+    old, row = there[folder].get(key, (None, None))
+    one_film = cohort.is_unique(case["case"]) or (old and same(old, first))  # two sources may both count from 1
+    if row and row["patient"] == case["patient"] and row["source"] != case["source"] and one_film:
         return "same film", f"as {row['file']} of {row['source']}", str(first)
     if old and not same(old, first):
         reason = (
@@ -131,11 +135,11 @@ def place(
         )
         return "conflict", reason, str(first)
     if old:
-        there[folder][case["case"].lower()] = old, case
+        there[folder][key] = old, case
         return "present", "", str(first)
     target = folder / (case["case"] + first.name[len(cohort.case_of(first.name)) :])
     how = link(first, target, copy)
-    there[folder][case["case"].lower()] = target, case
+    there[folder][key] = target, case
     return how, "", str(first)
 
 

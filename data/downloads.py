@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from cxr import cohort
@@ -37,7 +38,7 @@ def index(folders: Sequence[str | Path]) -> dict[str, list[tuple[Path, str | Non
             owner = _owner(Path(here).relative_to(given.parent).parts)
             for name in sorted(names):
                 if not name.startswith("."):
-                    found.setdefault(cohort.case_of(name).lower(), []).append((Path(here, name), owner))
+                    found.setdefault(cohort.same_letters(cohort.case_of(name)), []).append((Path(here, name), owner))
     return found
 
 
@@ -50,17 +51,40 @@ def by_name(name: str, source: str, found: dict[str, list[tuple[Path, str | None
     known = cohort.known_set(source)
     candidates = [
         (file, owner)
-        for file, owner in found.get(cohort.case_of(name).lower(), [])
+        for file, owner in found.get(cohort.same_letters(cohort.case_of(name)), [])
         if owner in (known, None) or not source
     ]
     files = [file for file, owner in candidates if owner and owner == known] or [file for file, _ in candidates]
-    return [file for file in files if file.name.lower() == name.lower()] or files
+    return [file for file in files if cohort.same_letters(file.name) == cohort.same_letters(name)] or files
 
 
 def by_path(path: str, folders: Sequence[str | Path]) -> list[Path]:
-    """The files that a path of a table names, relative to one of the folders or absolute."""
-    files = (Path(os.path.abspath(Path(folder, path))) for folder in folders)
+    """The files that a path of a table names, relative to one of the folders or absolute; where there is none, those
+    whose names differ in upper and lower case or in how accents are written."""
+    asked = [Path(os.path.abspath(Path(folder, path))) for folder in folders]
+    files = [file for file in asked if file.is_file()] or [file for given in asked for file in _namesakes(given)]
     return [file for file in dict.fromkeys(files) if path and file.is_file()]
+
+
+def _namesakes(path: Path) -> list[Path]:
+    """The files whose path consists of the same letters."""
+    if path.exists() or path == path.parent:
+        return [path]
+    found = []
+    for folder in _namesakes(path.parent):
+        if folder.is_dir():
+            names = _names(folder, folder.stat().st_mtime_ns)
+            found += [folder / name for name in names.get(cohort.same_letters(path.name), [])]
+    return found
+
+
+@lru_cache(maxsize=64)
+def _names(folder: Path, _: int) -> dict[str, list[str]]:
+    """The names in a folder as it was at some time, by their letters."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        found.setdefault(cohort.same_letters(path.name), []).append(path.name)
+    return found
 
 
 def _owner(parts: Sequence[str]) -> str | None:

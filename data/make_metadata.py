@@ -18,11 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
 from cxr import cohort, version, writing  # noqa: E402
+from cxr.run import opening  # noqa: E402
 from data.thorax import formats  # noqa: E402
 
 NUMBERS = ("patientid", "offset", "age")
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path, metavar="COHORT.csv", help="the facts, one row per image")

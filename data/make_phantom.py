@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository r
 import cv2
 
 from cxr import version
+from cxr.run import opening
 from data.thorax import cases, formats
 
 MANIFEST = "phantom.json"
@@ -173,6 +174,7 @@ def make_phantom(args: argparse.Namespace) -> list[SimpleNamespace]:
     return todo
 
 
+@opening.script
 def main() -> None:
     args = parse_arguments()
     start = time.perf_counter()

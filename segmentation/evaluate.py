@@ -22,7 +22,7 @@ from cxr import writing
 from cxr.errors import BadData
 from cxr.figures import plots
 from cxr.reading import radiograph, turn
-from cxr.run import caselist, engine, runreport
+from cxr.run import caselist, engine, opening, runreport
 from cxr.settings import config
 from cxr.stats import metrics
 from segmentation import dataset, drawn_masks, fast_forward, header, segment, transforms
@@ -32,6 +32,7 @@ WEIGHTS = ("dir_checkpoint", "test_name", "file_weights")  # which name them
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "scipy", "lightning-fabric")  # what computes the tables
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
@@ -143,7 +144,7 @@ def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
             continue
         with fabric.autocast():
             small = segment.probabilities(model, [item], settings, fabric.device)[0]
-        _, labels, reasons = segment.label_map(small, item)
+        _, labels, reasons, _ = segment.label_map(small, item)
         turned += item.orientation != turn.UPRIGHT
         height, width = next(iter(truth.values())).shape
         if labels.shape != (height, width):

@@ -22,11 +22,11 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch
 from tqdm import tqdm
 
-from cxr import pairs, writing
+from cxr import digest, pairs, writing
 from cxr.figures import contours
 from cxr.labels import LEFT
 from cxr.reading import radiograph
-from cxr.run import caselist, engine, runreport
+from cxr.run import caselist, engine, lock, opening, runreport
 from cxr.settings import config
 from segmentation import fast_forward, header, masks, masks_csv, segment
 from segmentation import weights as weight_files
@@ -48,6 +48,7 @@ PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm"
 AT_ONCE = 4  # batches at most, each of which takes some hundred megabytes
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", metavar="PATH", help="files or folders of radiographs")
@@ -64,8 +65,13 @@ def main() -> None:
         model, settings, notes = weight_files.open_network(weights, settings)
         # not fabric.setup: processes with unequal work must not wait for each other
         model = fast_forward.prepare(model, settings, fabric.device)
+        made = runreport.made_with(settings, weights, DECISIVE)
+        forget = {job.key for job in jobs}
+        if fabric.is_global_zero:
+            lock.take(output / lock.NAME)
         if not options.overwrite:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
+            forget = masks_csv.outdated(output, jobs, made) if fabric.is_global_zero else set()
         notes += caselist.seen(weights, [(job.case, job.folder, job.file) for job in jobs])[1]
     except ValueError as error:
         sys.exit(f"segmentation/inference.py: {error}")
@@ -76,7 +82,9 @@ def main() -> None:
     fabric.barrier()
     if fabric.is_global_zero:
         # Forget them first: if an overwriting run is killed, old cases must not count as new.
-        masks_csv.merge(output, {job.key for job in jobs} if options.overwrite else frozenset())
+        if forget and not options.overwrite:
+            print(f"Note: {len(forget)} cases are segmented again: their radiographs or the weights have changed.")
+        masks_csv.merge(output, forget)
         runreport.write(output / "report.json", settings, fabric, weights, PACKAGES)
     fabric.barrier()
     done = set() if options.overwrite else masks_csv.finished(output)
@@ -84,7 +92,7 @@ def main() -> None:
     batches = [jobs[i : i + settings.num_batch_test] for i in range(0, len(jobs), settings.num_batch_test)]
     mine = [b for b in batches[fabric.global_rank :: fabric.world_size] if any(job.key not in done for job in b)]
     with masks_csv.journal(output, fabric.global_rank) as write:
-        run(fabric, model, mine, done, settings, write)
+        run(fabric, model, mine, done, settings, lambda row: write(row | {"made": made}))
     fabric.barrier()
     if not fabric.is_global_zero:
         return
@@ -142,14 +150,15 @@ def side_by_side(batches: int, cores: int) -> int:
 def segment_batch(fabric, model, batch, done: set, settings, gate, keep) -> None:
     """Read, segment and write some radiographs, and keep the row of masks.csv of each that is not done, at once. The
     network works within the gate."""
+    digests = [digest.of_file(job.file) for job in batch]  # before it is read: what changes meanwhile is made again
     items = [read(job, settings) for job in batch]
     good = [item for item in items if isinstance(item, segment.Prepared)]
     with gate, fabric.autocast():
         found = iter(segment.probabilities(model, good, settings, fabric.device) if good else ())
-    for job, item in zip(batch, items, strict=True):
+    for job, item, content in zip(batch, items, digests, strict=True):
         small = next(found) if isinstance(item, segment.Prepared) else None
         if job.key not in done:
-            keep(finish(job, item, small, settings))
+            keep(finish(job, item, small, settings) | {"digest": content})
 
 
 def read(job: masks_csv.Job, settings):
@@ -162,14 +171,17 @@ def read(job: masks_csv.Job, settings):
 
 
 def finish(job: masks_csv.Job, item, small, settings) -> dict:
-    """Write what belongs to one case and return its row of masks.csv."""
-    row = {"case": job.case, "folder": job.folder, "file": str(job.file)}
-    if isinstance(item, dict):
-        return row | item
-    if not small.isfinite().all():
+    """Write what belongs to one case and return its row of masks.csv. A case that fails leaves no older pair, which
+    other scripts would take for its result."""
+    row = {"case": job.case, "folder": job.folder, "file": str(job.file.absolute())}
+    if not isinstance(item, dict) and not small.isfinite().all():
         why = "the network returns NaN or Inf; try precision=32-true"
-        return row | {"status": "failed", "reason": f"{job.file}: {why}."}
+        item = {"status": "failed", "reason": f"{job.file}: {why}."}
     try:
+        if isinstance(item, dict):
+            pairs.remove(job.place, job.case)
+            (job.place / f"{job.case}{masks_csv.OVERLAY}").unlink(missing_ok=True)
+            return row | item
         return row | write_case(job, item, small, settings)
     except OSError as error:  # of one file: a full disk, or a folder that cannot be written, is every file's
         if error.errno != errno.ENAMETOOLONG:
@@ -180,11 +192,11 @@ def finish(job: masks_csv.Job, item, small, settings) -> dict:
 
 def write_case(job: masks_csv.Job, item: segment.Prepared, small, settings) -> dict:
     """Write the pair, the label map and the overlay of one case; what its row tells of them. Raises OSError."""
-    before, labels, reasons = segment.label_map(small, item)
+    _, labels, reasons, margin = segment.label_map(small, item)
     row = {"status": "flagged" if reasons else "ok", "reason": "; ".join(reasons)}
     row |= {"view": item.view, "height": item.image.shape[0], "width": item.image.shape[1]}
     row |= dict(zip(("spacing_row_mm", "spacing_column_mm"), item.spacing_mm or (None, None), strict=True))
-    row |= masks.measures(labels, item.spacing_mm)
+    row |= {"margin": round(margin, 4)} | masks.measures(labels, item.spacing_mm)
     mask = (labels >= LEFT).astype("uint8")
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
     if settings.overlays:

@@ -2,12 +2,13 @@
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from cxr import pairs
+from cxr import digest, pairs
 from cxr.errors import BadInput
 from cxr.reading import radiograph
 from cxr.run import journal as journals
@@ -32,8 +33,9 @@ class Job:
 
 
 def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
-    """The jobs of some files and folders, sorted, and the files passed over. Raises BadInput if there are none, or if
-    two would write the same output."""
+    """The jobs of some files and folders, sorted, and the files passed over. Of files that differ in their suffix alone
+    the suffix stays in the name of the case. Raises BadInput if there are none, or if two would write the same output
+    all the same."""
     jobs, passed_over = {}, []
     for given in map(Path, inputs):
         try:
@@ -45,20 +47,35 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             if _is_overlay(file):  # the output may lie among the input
                 passed_over.append(file)
                 continue
-            folder, case = _folder(file, given), radiograph.case_of(file.name)
+            folder, case = radiograph.legible(_folder(file, given)), radiograph.case_of(file.name)
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
-    places = defaultdict(list)
-    for job in jobs.values():
-        places[job.place / job.case].append(str(job.file))
-    twice = [files for files in places.values() if len(files) > 1]
+    found = _told_apart(jobs.values())
+    twice = [[str(job.file) for job in alike] for alike in _alike(found) if len(alike) > 1]
     if twice:
         raise BadInput(
             f"{len(twice)} outputs would be written by more than one input, for example {' and '.join(twice[0][:3])}: "
             "rename one, or segment them into different folders with -o. Nothing was written."
         )
-    return sorted(jobs.values(), key=lambda job: (job.folder, job.case)), passed_over
+    return sorted(found, key=lambda job: (job.folder, job.case)), passed_over
+
+
+def _told_apart(jobs: Iterable[Job]) -> list[Job]:
+    """The jobs; those of files that differ in their suffix alone are called by their whole name, as case.png."""
+    return [
+        replace(job, case=radiograph.legible(job.file.name)) if len(alike) > 1 else job
+        for alike in _alike(jobs)
+        for job in alike
+    ]
+
+
+def _alike(jobs: Iterable[Job]) -> list[list[Job]]:
+    """The jobs by what they would write."""
+    places = defaultdict(list)
+    for job in jobs:
+        places[job.place / job.case].append(job)
+    return list(places.values())
 
 
 def _is_overlay(file: Path) -> bool:
@@ -72,6 +89,28 @@ def _folder(file: Path, given: Path) -> str:
         return "."
     below = file.parent.relative_to(given)
     return str(below) if below.parts else Path(os.path.abspath(given)).name  # abspath, or `..` would be a name
+
+
+def outdated(output: Path, jobs: list[Job], made: str) -> set[tuple[str, str]]:
+    """The cases of the jobs whose radiograph is another than the one they were made from, or whose weights or settings
+    are. Raises BadInput where that one is a radiograph of another place, whose pair would be lost."""
+    rows = journals.known(output / MASKS, _TEXT)
+    files = {(row.folder, row.case): row.file for row in rows[rows.status != "failed"].itertuples()}
+    again = [job for job in jobs if job.key in files]
+    now = dict(zip([job.key for job in again], digest.of_files(job.file for job in again), strict=True))
+    changed = journals.outdated(rows, {key: (content,) for key, content in now.items()})
+    others = [job for job in again if job.key in changed and not _is_file(job.file, files[job.key])]
+    if others:
+        raise BadInput(
+            f"{len(others)} outputs were made from other radiographs, for example {others[0].folder}/{others[0].case} "
+            f"from {files[others[0].key]} and not {others[0].file}: give another folder with -o, or --overwrite to "
+            "lose the old ones. Nothing was written."
+        )
+    return changed | journals.outdated(rows, {key: (content, made) for key, content in now.items()})
+
+
+def _is_file(file: Path, noted: str) -> bool:
+    return noted == radiograph.legible(str(file.absolute()))
 
 
 def finished(output: Path) -> set[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -46,17 +47,26 @@ def probabilities(model, batch: list[Prepared], settings, device) -> torch.Tenso
     return weights.probabilities(model, images, settings.mirror, settings.decision).cpu()
 
 
-def label_map(small: torch.Tensor, item: Prepared) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Probabilities (4, h, w) of one radiograph -> label map (H, W) uint8 on its own grid, the same cleaned, and the
-    reasons to distrust it. Probabilities are made larger, not labels: contours come out smooth."""
+class Segmented(NamedTuple):
+    """What the network made of a radiograph, on the radiograph's own grid."""
+
+    before: np.ndarray  # label map (H, W) uint8 as it came
+    labels: np.ndarray  # the same, cleaned
+    reasons: list[str]  # to distrust it
+    margin: float  # mean over the organs' pixels of the first class's probability minus the second's; NaN without any
+
+
+def label_map(small: torch.Tensor, item: Prepared) -> Segmented:
+    """Probabilities (4, h, w) of one radiograph -> its label map. Probabilities are made larger, not labels: contours
+    come out smooth."""
     top, bottom, left, right = item.box
-    size = (right - left, bottom - top)
-    before, margin = np.zeros(item.image.shape, np.uint8), np.zeros(item.image.shape, np.float32)
-    before[top:bottom, left:right] = largest(small.numpy(), size)
+    before = np.zeros(item.image.shape, np.uint8)
+    before[top:bottom, left:right] = largest(small.numpy(), (right - left, bottom - top))
     first, second = small.topk(2, dim=0).values
-    margin[top:bottom, left:right] = cv2.resize((first - second).numpy(), size)
+    organs = small.argmax(0) > 0
+    margin = float((first - second)[organs].mean()) if organs.any() else float("nan")
     labels = masks.clean(before)
-    return before, labels, masks.quality(before, labels, margin)
+    return Segmented(before, labels, masks.quality(before, labels, margin), margin)
 
 
 def largest(p: np.ndarray, size: tuple[int, int]) -> np.ndarray:

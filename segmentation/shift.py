@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from cxr.errors import BadData
 from cxr.reading import radiograph
-from cxr.run import engine, runreport
+from cxr.run import engine, opening, runreport
 from cxr.settings import config
 from cxr.shifts import suite
 from cxr.stats import bootstrap, metrics
@@ -32,6 +32,7 @@ CLEAN = "none"
 SHOWN = ("jaccard_lungs_union", "jaccard_heart", "hausdorff95_lungs_union", "flagged")
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     evaluate.add_options(parser)

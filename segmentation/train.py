@@ -23,12 +23,13 @@ from tqdm import tqdm
 
 from cxr.errors import BadData, BadRun
 from cxr.figures import plots
-from cxr.run import caselist, engine, runfolder, schedule
+from cxr.run import caselist, engine, opening, runfolder, schedule
 from cxr.settings import config
 from segmentation import class_factors, dataset, fcdensenet, header, validation
 from segmentation import weights as weight_files
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     settings, _ = config.load(header, parser=parser)

@@ -10,7 +10,7 @@ from torch import nn
 from cxr import pairs
 from cxr.errors import BadRun
 from cxr.labels import HEART, LEFT, RIGHT
-from cxr.run import engine
+from cxr.run import checksum, engine
 from cxr.settings import config
 from segmentation import class_factors, fcdensenet
 
@@ -56,8 +56,10 @@ def read(path: Path) -> tuple[str, dict, dict]:
         try:
             with safe_open(path, "pt") as file:
                 state = {key: file.get_tensor(key) for key in file.keys()}
-                trained = json.loads((file.metadata() or {}).get("settings", "{}"))
-        except (OSError, SafetensorError) as error:
+                told = file.metadata() or {}
+            checksum.check(path, state, told)
+            trained = json.loads(told.get("settings", "{}"))
+        except (OSError, SafetensorError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
     else:
         saved = engine.load(path)

@@ -19,6 +19,7 @@ import pandas as pd
 from safetensors import safe_open
 
 from cxr import version
+from cxr.run import opening
 
 HERE = Path(__file__).resolve().parent
 # Settings worth a line: what the weights expect, and how they were trained
@@ -37,6 +38,7 @@ METRICS = {
 }
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figures", type=Path, help="folder with a folder of figures for each weights file")

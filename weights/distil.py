@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from classification import header
@@ -19,7 +18,7 @@ from classification.patches import epochs, patch
 from classification.voting import predict
 from cxr import version
 from cxr.errors import BadRun
-from cxr.run import engine, runfolder
+from cxr.run import checksum, engine, runfolder
 from cxr.settings import config
 from weights import teach
 
@@ -168,7 +167,7 @@ def write_student(options, settings, network, spoken: list) -> None:
         drop = {key for key, value in network.state_dict(keep_vars=True).items() if id(value) in last}
         state = {key: value for key, value in state.items() if key not in drop}
     path = options.run / "student.safetensors"
-    save_file(state, path, metadata(settings.net_label, told))
+    checksum.save(state, path, metadata(settings.net_label, told))
     print(f"Wrote {path}. Next: python classification/train.py start_weights={path}")
 
 

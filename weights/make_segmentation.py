@@ -14,14 +14,14 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
-from safetensors.torch import save_file
 
 from cxr import version
-from cxr.run import caselist
+from cxr.run import caselist, checksum, opening
 from cxr.settings import config
 from segmentation import weights
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.pt of a training of stage 1")
@@ -42,7 +42,7 @@ def main() -> None:
     about = {"settings": json.dumps(settings), "project": json.dumps(version.about())}
     if listed:
         about[caselist.NAME] = json.dumps(caselist.nameless(listed))
-    save_file(half, options.output, {"format": "pt", "network": name} | about)
+    checksum.save(half, options.output, {"format": "pt", "network": name} | about)
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print("Next: python segmentation/evaluate.py file_weights=" + str(options.output))

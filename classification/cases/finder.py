@@ -14,6 +14,7 @@ from typing import NamedTuple
 from classification.cases.classes import class_map
 from cxr import pairs
 from cxr.errors import BadData
+from cxr.reading.radiograph import legible
 
 PARTS = ("train", "val", "test")  # the folders of a split
 MASKS = "masks.csv"  # lies in the output folder of a segmentation
@@ -46,7 +47,7 @@ def find(inputs: Iterable, folders: Mapping[str, int] | None = None) -> Found:
     if two pairs would have one name, or if a folder given is a whole split, whose folders are no classes.
     """
     inputs = [Path(given) for given in inputs]
-    whole, half, passed_over, hidden = {}, {}, [], []
+    whole, half, passed_over, hidden, odd = {}, {}, [], [], []
     for given in inputs:
         if not given.is_dir():
             raise BadData(f"there is no folder {given}; give one of pairs, as segmentation/inference.py writes them.")
@@ -57,6 +58,9 @@ def find(inputs: Iterable, folders: Mapping[str, int] | None = None) -> Found:
             folder = os.path.basename(os.path.abspath(given)) if below == "." else below
             for kept, names in ((whole, pairs.find(place)), (half, pairs.halves(place))):
                 for name in names:
+                    if legible(folder + name) != folder + name:
+                        odd.append(legible(f"{place / name}"))
+                        continue
                     kept.setdefault(os.path.realpath(place / name), Case(name, folder, place, None))
     asked = {os.path.realpath(given) for given in inputs}
     passed_over = [str(place) for place in passed_over if os.path.realpath(place) not in asked]
@@ -69,6 +73,7 @@ def find(inputs: Iterable, folders: Mapping[str, int] | None = None) -> Found:
     told = "skipped {}, which hold results of other runs; to use one, give it by itself"
     notes = [told.format(some(passed_over))] if passed_over else []
     notes += [f"skipped {some(hidden)}, hidden folders that hold pairs"] if hidden else []
+    notes += [f"skipped {some(odd)}, names that are not UTF-8; rename these pairs"] if odd else []
     cases, halves = (in_order(labelled(kept.values(), folders or {})) for kept in (whole, half))
     return Found(cases, halves, notes)
 

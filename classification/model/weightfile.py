@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from classification.model import lite
-from cxr.run import engine
+from cxr.run import checksum, engine
 
 _TOLD = ("settings", "classes", "folders", "input_scaling")  # what our files tell of their training
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "classification.safetensors"
@@ -71,11 +71,13 @@ def _safetensors(path: Path) -> dict:
         with safe_open(path, "pt") as file:
             texts = file.metadata() or {}
             told = {key: json.loads(texts[key]) for key in _TOLD if key in texts}
-            return told | {"model": {key: file.get_tensor(key) for key in file.keys()}}
+            state = {key: file.get_tensor(key) for key in file.keys()}
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
+    checksum.check(path, state, texts)
+    return told | {"model": state}
 
 
 def _renamed(state: dict, path: Path) -> dict:

@@ -1,6 +1,5 @@
 """What is known of the cases of a run: predictions, pairs, quality of the masks, biomarkers, and where the maps lie."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from classification.measuring import measures
 from classification.saliency import maps
 from classification.splitting import known
 from classification.voting import predictions
+from cxr import tables
 from cxr.errors import BadData
 from cxr.run import journal
 
@@ -45,14 +45,9 @@ def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
 def read_json(file: Path) -> dict | None:
     """A JSON file that holds an object, or None where there is no such file. Raises BadData for a damaged one."""
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        return tables.json(file)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise BadData(f"{file} cannot be read ({error}); make it again, or take it away.") from error
-    if not isinstance(held, dict):
-        raise BadData(f"{file} holds no object; make it again, or take it away.")
-    return held
 
 
 def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, settings) -> tuple[dict, list[Path]]:
@@ -175,10 +170,7 @@ def finite(value) -> float | None:
 def _table(file: Path, text: Sequence[str], needed: Sequence[str], script: str) -> pd.DataFrame:
     if not file.is_file():
         raise BadData(f"there is no {file}; make it with {script}, or name another place (--help).")
-    try:
-        rows = journal.read(file, text)
-    except (OSError, ValueError) as error:
-        raise BadData(f"{file} cannot be read ({error}); make it again with {script}.") from error
+    rows = journal.read(file, text)
     missing = [name for name in needed if name not in rows]
     if missing:
         raise BadData(f"{file} has no column {', '.join(missing)}; write it again with {script}.")

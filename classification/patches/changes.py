@@ -4,18 +4,17 @@ import numpy as np
 
 from cxr.shifts import copies, exposure
 
-# Each with the range that its strength is drawn from, and the power of the patch's share of the image by which that
-# range grows: sides shrink with the patch, blurs are measured by its side. JPEG is coarser than anyone stores, since
-# equalisation has stretched the grey levels by the time it is applied here.
+# Each with the range that its strength is drawn from. They come after equalisation here, which stretches the grey
+# levels of the lung about threefold: noise and JPEG are stronger than a radiograph ever sees.
 _COPIES = (
-    (copies.resample, 250, 900, 1),
-    (copies.jpeg, 5, 60, 0),
-    (copies.unsharp, 0.3, 4, 0),
-    (copies.enhance_edges, 0.3, 4, 0),
-    (copies.blur, 0.0005, 0.004, -1),
-    (copies.noise, 0.005, 0.07, 0),
-    (exposure.local_contrast, 1, 6, 0),
+    (copies.resample, 250, 900),
+    (copies.jpeg, 3, 60),
+    (copies.unsharp, 0.3, 5),
+    (copies.enhance_edges, 0.3, 5),
+    (copies.blur, 0.0005, 0.004),
+    (copies.noise, 0.01, 0.25),
 )
+_EXPOSURES = ((exposure.local_contrast, 1, 8), (exposure.narrow_window, 0.01, 0.2), (exposure.burn_out, 0.02, 0.3))
 
 
 def change(image: np.ndarray, settings, rng: np.random.Generator) -> np.ndarray:
@@ -24,10 +23,14 @@ def change(image: np.ndarray, settings, rng: np.random.Generator) -> np.ndarray:
         return image
     grey = image.astype(np.float32) / 255
     if rng.random() < settings.copies:
-        share = len(image) / settings.img_size
         for i in rng.choice(len(_COPIES), 2 if rng.random() < 0.3 else 1, replace=False):
-            function, low, high, power = _COPIES[i]
-            grey = function(grey, rng.uniform(low, high) * share**power, rng)
+            function, low, high = _COPIES[i]
+            grey = function(grey, rng.uniform(low, high), rng, settings.img_size)
+        if settings.resolution:  # to which a copy is brought after it was made
+            grey = copies.resample(grey, settings.resolution, rng, settings.img_size)
+    if rng.random() < settings.copies / 3:
+        function, low, high = _EXPOSURES[rng.integers(len(_EXPOSURES))]
+        grey = function(grey, rng.uniform(low, high))
     grey = np.clip(grey, 0, 1) ** np.exp(rng.uniform(-1, 1) * np.log1p(settings.contrast))
     grey = np.clip(grey + rng.uniform(-1, 1) * settings.contrast / 5, 0, 1)
     return (grey * 255).round().astype(np.uint8)

@@ -1,6 +1,5 @@
 """The folders of a split: {train,val,test}/<folder>/<case>.*.npy as hard links, and split.csv, which records it."""
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -9,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from classification.cases.finder import roots
-from cxr import pairs, writing
-from cxr.errors import BadData
+from cxr import pairs, tables, writing
 
 RECORD, SETTINGS, LEFT_OUT = "split.csv", "split.json", "left_out.csv"
 COLUMNS = ["case", "folder", "patient", "source", "part", "group"]
@@ -29,11 +27,7 @@ def state(root: Path) -> str:
 
 def read(root: Path) -> pd.DataFrame:
     """split.csv of one folder of parts, all columns text. Raises BadData."""
-    path = Path(root) / RECORD
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)[COLUMNS]
-    except (ValueError, KeyError, OSError) as error:
-        raise BadData(f"{path} cannot be read ({error}); make the split again in another dir_split.") from None
+    return tables.read(Path(root) / RECORD, COLUMNS)[COLUMNS]
 
 
 def write(root: Path, splits: Mapping[str, pd.DataFrame], made_with: dict, left_out: pd.DataFrame) -> int:
@@ -69,7 +63,7 @@ def write(root: Path, splits: Mapping[str, pd.DataFrame], made_with: dict, left_
 def differences(root: Path, splits: Mapping[str, pd.DataFrame], made_with: dict) -> list[str]:
     """In what the split in root differs from the one that write() would make there; nothing if it is the same."""
     try:
-        earlier = json.loads((root / SETTINGS).read_text())
+        earlier = tables.json(root / SETTINGS)
         changed = [
             f"{name} {earlier.get(name)!r} -> {made_with[name]!r}"
             for name in made_with

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from classification.cases.finder import MASKS, Case
 from classification.splitting import duplicates
-from cxr import pairs
+from cxr import cohort, pairs, tables
 from cxr.errors import BadData
 from cxr.reading import radiograph
 
@@ -59,23 +59,39 @@ def survey(
 def find_patients(folders: Sequence[str], cases: Sequence[str], table: pd.DataFrame) -> np.ndarray:
     """(N, 2) patient and source of each case: those of the row with its class and name, else of its name alone.
 
-    The class is the first part of a case's folder, so that a folder for each patient below it changes nothing.
+    The class is the first part of a case's folder, so that a folder for each patient below it changes nothing. Names
+    may differ in upper and lower case and in how accents are written, if that leaves one patient. A row whose class is
+    another one of these folders tells of the file there, and nothing of a namesake here.
 
     A case without a row, or whose name stands for several patients in other classes, is a patient of its own, and
     of no known source. Pairs of the authors' own code keep the suffix of their radiograph, JPCLN003.jpg; tables do not.
     """
-    exact, loose = {}, defaultdict(set)
+    here = {_class(folder) for folder in folders}
+    known, taken = defaultdict(set), set()
     for case, folder, patient, source in table[["case", "class", "patient", "source"]].itertuples(index=False):
-        exact.setdefault((folder.casefold(), case), (patient, source))
-        loose[case].add((patient, source))
+        kind = cohort.same_letters(folder)
+        for name in _ways(case):
+            known[kind, name].add((patient, source))
+            known[None, name].add((patient, source))
+            if kind in here:
+                taken.add((None, name))
     found = np.empty((len(cases), 2), object)
     for i, (folder, case) in enumerate(zip(folders, cases, strict=True)):
-        name = radiograph.case_of(case)
-        rows = loose.get(name, set())
+        names = _ways(radiograph.case_of(case))
+        choices = [(kind, name) for kind in (_class(folder), None) for name in names]
+        rows = next((known[key] for key in choices if key in known and key not in taken), set())
         same = len({patient for patient, _ in rows}) == 1
-        own = min(rows) if same else (f"{UNKNOWN}{folder}/{case}", "")
-        found[i] = exact.get((folder.split(os.sep)[0].casefold(), name), own)
+        found[i] = min(rows) if same else (f"{UNKNOWN}{folder}/{case}", "")
     return found
+
+
+def _ways(name: str) -> tuple[tuple[str, str], ...]:
+    """A name as it stands, and by its letters alone."""
+    return ("exact", name), ("letters", cohort.same_letters(name))
+
+
+def _class(folder: str) -> str:
+    return cohort.same_letters(folder.split(os.sep)[0])
 
 
 def masks_table(root: Path) -> pd.DataFrame:
@@ -83,8 +99,5 @@ def masks_table(root: Path) -> pd.DataFrame:
     path = Path(root) / MASKS
     if not path.is_file():
         return pd.DataFrame(columns=["case", "folder", "status", "reason"], dtype=str)
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)  # a case may be called NA or 007
-        return rows[["case", "folder", "status", "reason"]]
-    except (ValueError, KeyError) as error:
-        raise BadData(f"{path} is damaged ({error}); segment again with --overwrite, or take it away.") from None
+    columns = ["case", "folder", "status", "reason"]
+    return tables.read(path, columns)[columns]

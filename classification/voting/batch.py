@@ -4,7 +4,8 @@ of one kind, cases read ahead."""
 import argparse
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,8 @@ from classification.cases.finder import Case
 from classification.model import backbone
 from classification.model.weightfile import find_weights
 from classification.voting import predict
-from cxr.run import caselist, engine, journal, runreport
+from cxr import digest, pairs
+from cxr.run import caselist, engine, journal, lock, runreport
 from cxr.settings import config
 
 # What only patches drawn from an image, or several answers to it, give a meaning
@@ -85,6 +87,7 @@ class Batch:
     cases: list[Case]
     notes: list[str]
     seen: dict[tuple[str, str], str]  # the cases that the weights were trained on, by folder and name: train or val
+    made: str = ""  # what weights and settings made them
     changed: bool = False  # whether the output holds rows that were made otherwise
     given: bool = False  # whether -i named the inputs
     root: Path | None = None  # where -o puts what is in dir_save/test_name else; None without -o
@@ -108,6 +111,9 @@ class Batch:
         ValueError if not, unless it is to be overwritten."""
         self.settings = config.replace(self.settings, **options)
         names = decisive(self.settings, self.kind.decisive, self.kind.always)
+        self.made = runreport.made_with(self.settings, self.weights, names)
+        if self.fabric.is_global_zero:
+            lock.take(self.output / lock.NAME)
         try:
             runreport.check(self.output / "report.json", self.settings, self.weights, names)
         except ValueError:
@@ -128,9 +134,35 @@ class Batch:
             else:
                 self.earlier = runreport.inputs(self.output / "report.json")
             # Forgotten first: a run that overwrites and is killed must not leave old cases that count as new.
-            journal.merge(self.table, self.kind.text, self.keys if self.overwrite else frozenset())
+            journal.merge(self.table, self.kind.text, self.keys if self.overwrite else self._outdated())
             self._report()
         self.fabric.barrier()
+
+    def _outdated(self) -> set[tuple[str, str]]:
+        """The cases whose pair is another than the one that their row tells of; they are done again."""
+        rows = journal.known(self.table, self.kind.text)
+        noted = set(zip(rows.folder, rows.case, strict=True))
+        cases = [case for case in self.cases if (case.folder, case.case) in noted]
+        contents = digest.of_pairs(cases)
+        now = {(c.folder, c.case): (content, self.made) for c, content in zip(cases, contents, strict=True)}
+        found = journal.outdated(rows, now)
+        if found:
+            print(f"Note: {len(found)} cases are done again: their pairs have changed since.")
+        return found
+
+    @contextmanager
+    def journal(self) -> Iterator[Callable[[dict], None]]:
+        """A context with the function that adds a row to this process's journal, and what the row was made from."""
+        places = {(case.folder, case.case): case.place for case in self.cases}
+        began = time.time()
+        with journal.writer(self.table, self.fabric.global_rank) as write:
+
+            def add(row: dict) -> None:
+                place, case = places[row["folder"], row["case"]], row["case"]
+                content = digest.of_pair(place, case) if pairs.changed(place, case) < began else ""
+                write(row | {"digest": content, "made": self.made})
+
+            yield add
 
     def finished(self) -> set[tuple[str, str]]:
         """The cases, by folder and name, that have a row without failure."""

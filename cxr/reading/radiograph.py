@@ -6,6 +6,7 @@ image = radiograph.preprocess(film.pixels)         # equalised, gamma 0.5: what 
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cxr.preprocess import content_box, preprocess
 from cxr.reading import decode, dicom, foreign, raster, turn
 from cxr.reading.unreadable import NotFrontal, Unreadable
 
-__all__ = ["NotFrontal", "Radiograph", "Unreadable", "case_of", "content_box", "find", "preprocess", "read"]
+__all__ = ["NotFrontal", "Radiograph", "Unreadable", "case_of", "content_box", "find", "legible", "preprocess", "read"]
 
 PIXEL_LIMIT = 8192 * 8192  # above any radiograph (the largest plates are near 5000 x 6000), below a decompression bomb
 SMALLEST_SIDE = 32  # pixels; less shows no lungs
@@ -75,11 +76,17 @@ def read_frontal(path, pixel_limit=PIXEL_LIMIT):
 def case_of(name):
     """What the outputs of the radiograph in the file `name` are named after: its name without such a suffix.
 
-    A DICOM file called 1.2.840.10008 keeps its last number.
+    A DICOM file called 1.2.840.10008 keeps its last number. Bytes that are no UTF-8 become as legible() writes them.
     """
-    name = str(name).replace("\\", "/").rsplit("/", 1)[-1]
+    name = legible(str(name)).replace("\\", "/").rsplit("/", 1)[-1]
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in SUFFIXES else name
+
+
+def legible(text):
+    """A path or name as text that every table and file can hold: bytes that are no UTF-8 (names from an old archive)
+    become % and two hexadecimal digits."""
+    return re.sub("[\udc80-\udcff]", lambda found: f"%{ord(found[0]) - 0xDC00:02X}", text)
 
 
 def find(paths):

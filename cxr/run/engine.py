@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from cxr import writing
+from cxr.run import checksum
 
 PRECISIONS = ("32-true", "tf32", "bf16-mixed", "16-mixed")
 
@@ -99,6 +100,7 @@ def save(state: dict, path: Path) -> None:
 
 def load(path: Path) -> dict:
     """Read a checkpoint to the CPU, tensors and plain types only. Raises ValueError with the file's name."""
+    checksum.check_archive(path)
     try:
         # The official code keeps losses as numpy scalars and arrays: harmless kinds, allowed by name.
         with torch.serialization.safe_globals(_numpy_kinds()):

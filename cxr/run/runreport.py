@@ -11,8 +11,9 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from cxr import tables, writing
 from cxr import version as project
-from cxr import writing
+from cxr.digest import of_text
 from cxr.settings import config
 
 # OpenCV is published under four names that hold the same module
@@ -28,10 +29,10 @@ def check(path: Path, settings: config.Settings, weights: Path, decisive: Sequen
     if not path.exists() or (not any(path.parent.glob("*.csv")) and not any(path.parent.glob("*.jsonl"))):
         return  # it holds no case yet: a run with a fault in its settings may have come so far
     try:
-        earlier = json.loads(path.read_text())
+        earlier = tables.json(path)
         known = [name for name in decisive if name in earlier["settings"]]  # an older report lacks newer settings
         old = {name: earlier["settings"][name] for name in known} | {"weights": earlier["weights"]["sha256"]}
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise ValueError(f"{path} is damaged; remove it, or give another folder with -o.") from None
     new = {name: config.as_dict(settings)[name] for name in known} | {"weights": digest(weights)}
     changed = [name for name in new if old[name] != new[name]]
@@ -48,6 +49,12 @@ def inputs(path: Path) -> list[str]:
         return [str(given) for given in json.loads(path.read_text())["input"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def made_with(settings: config.Settings, weights: Path, decisive: Sequence[str]) -> str:
+    """16 hexadecimal digits of the weights and of the settings that decide a case's result, for its row."""
+    values = config.as_dict(settings)
+    return of_text(json.dumps([digest(weights), {name: values[name] for name in sorted(decisive)}]))
 
 
 def digest(file: Path) -> str:

@@ -86,6 +86,7 @@ def test_the_script_measures_compares_and_draws(biomarkers, cohort, tmp_path):
         "status",
         "reason",
         *measures.COLUMNS,
+        "digest",
     ]
     assert len(table) == 30 and {"NA00", HOSTILE} < set(table.case)
     assert list(table.label) == list(table.folder) and set(table.folder) == set(FOLDERS)

@@ -23,6 +23,7 @@ from classification.model import weightfile as weights_module
 from classification.patches import patch
 from cxr import pairs
 from cxr.run import caselist, engine
+from cxr.run.journal import MARKS
 from cxr.settings import config
 
 INFER = "classification/inference.py"
@@ -53,7 +54,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def table(folder):
     """predictions.csv with numbers as numbers."""
     rows = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
-    for column in rows.columns[7:]:
+    for column in rows.columns[7:].difference(MARKS):
         rows[column] = pd.to_numeric(rows[column])
     return rows
 
@@ -152,7 +153,7 @@ def test_a_row_a_case_and_exit_code_1_for_the_broken(whole):
     assert whole.done.returncode == 1 and "Traceback" not in whole.done.stderr, whole.done.stderr
     rows = table(whole.out)
     front = ["case", "folder", "label", "patient", "status", "reason", "predicted"]
-    assert list(rows.columns) == [*front, *P, *VOTES, "vote_entropy", "standard_error", "coverage", "patches"]
+    assert list(rows.columns) == [*front, *P, *VOTES, "vote_entropy", "standard_error", "coverage", "patches", *MARKS]
     expected = {(folder.name, name.name.split(".")[0]) for folder in whole.test.iterdir() for name in folder.iterdir()}
     keys = list(zip(rows.folder, rows.case, strict=True))
     assert len(keys) == 17 and set(keys) == expected and keys == sorted(keys)
@@ -224,6 +225,19 @@ def test_finished_cases_are_skipped_and_other_settings_refused(whole, tmp_path, 
     assert list(found["per_class"]) == ["viral"] and found["overall"]["auroc"]["value"] is None
     done = call(INFER, "-o", out, "--overwrite", *whole.words)
     assert "(0 were finished before)" in done.out and contents(out) == contents(whole.out)
+
+
+def test_a_pair_segmented_anew_is_predicted_anew(whole, tmp_path, call):
+    out, test = tmp_path / "out", tmp_path / "test"
+    shutil.copytree(whole.out, out)
+    shutil.copytree(whole.test, test)
+    draw_pair(test / "virus", "NA", "normal", 8)
+    before = table(out)
+    done = call(INFER, "-i", test, "-o", out, *whole.words)
+    assert "Note: 1 cases are done again: their pairs have changed since." in done.out
+    assert "14 ok, 3 failed (13 were finished before)" in done.out
+    changed = before.case[(table(out) != before)[["digest", "p_normal"]].all(axis=1)]
+    assert changed.tolist() == ["NA"] and before.made.nunique() == 1
 
 
 def test_killed_and_run_again(whole, tmp_path, call):

@@ -284,3 +284,11 @@ def test_no_table_and_no_radiograph(tmp_path):
     book.save(str(tmp_path / "empty.xls"))
     with pytest.raises(cohort.BadTable, match="no rows"):
         cohort.read(tmp_path / "empty.xls")
+
+
+@pytest.mark.parametrize("word", ["", "nan", "NaN", "NA", "n/a", "unknown", "None", "-", "?"])
+def test_a_patient_whom_nobody_knows_is_nobody(tmp_path, word):
+    rows = [("a.png", "well", word), ("b.png", "well", word), ("c.png", "well", "7")]
+    found = cohort.read(write_csv(tmp_path / "t.csv", ["case", "class", "patient"], *rows))
+    assert found.patient.tolist() == ["a", "b", "7"]
+    assert "tells no patient for 2 of 3 radiographs" in found.attrs["notes"][0]

@@ -1,6 +1,7 @@
 """data/arrange.py: radiographs found in the layouts of the downloads, linked by class, and every fault told."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -284,3 +285,23 @@ def test_only_radiographs_of_that_name_and_source(tmp_path_factory, files, sourc
         assert folder in (own, "x") or (folder, source) == ("x/Cohen/JSRT", "jsrt")
     if (own, wanted) in files:
         assert root / own / wanted in found
+
+
+def test_two_sources_that_number_alike_are_no_same_film(arranged, tmp_path):
+    table = tmp_path / "own" / "list.csv"
+    lines = ["path,class,patient,source"]
+    for source in "ABC":
+        put(tmp_path / "own" / source / "0001.png", content="A" if source == "C" else source)
+        lines.append(f"{source}/0001.png,normal,{source}-1,{source}")
+    table.write_text("\n".join(lines))
+    done = arranged(metadata=table)
+    assert done.code == 1 and list(done.table.status) == ["linked", "conflict", "same film"]
+    assert "A/0001.png has the same name; give the cases different names in a column case" in done.out
+
+
+def test_names_in_other_letters_and_a_told_separator(arranged, tmp_path):
+    table = tmp_path / "own" / "list.csv"
+    put(tmp_path / "own" / unicodedata.normalize("NFD", "Pérez") / "Scan 1.PNG")
+    table.write_text("sep=;\npath;class;patient\nPÉREZ/scan 1.png;well;1\nperez/scan 2.png;well;2\n", encoding="utf-8")
+    done = arranged(metadata=table)
+    assert list(done.table.status) == ["linked", "missing"] and done.files == {"well/scan 1.PNG"}

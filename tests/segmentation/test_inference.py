@@ -185,10 +185,13 @@ def test_a_process_without_work_keeps_nobody_waiting(whole, tmp_path):
 
 def test_two_inputs_for_one_output_are_refused_before_anything_is_written(whole, films, tmp_path, call):
     film = next((films / "JSRT").iterdir())
-    for name in ("x.png", "x.jpg", "y.png"):
-        shutil.copy(film, tmp_path / name)
-    done = call(INFER, "-i", tmp_path, "-o", tmp_path / "out", *whole.words)
-    assert done.code == 1 and "x.jpg and" in done.err and "x.png" in done.err and "Nothing was written" in done.err
+    given = [tmp_path / name / "in" for name in "ab"]
+    for folder in given:
+        folder.mkdir(parents=True)
+        shutil.copy(film, folder / "x.png")
+    done = call(INFER, "-i", *given, "-o", tmp_path / "out", *whole.words)
+    assert done.code == 1 and "a/in/x.png and" in done.err and "b/in/x.png" in done.err
+    assert "Nothing was written" in done.err
     assert not (tmp_path / "out").exists()
 
 

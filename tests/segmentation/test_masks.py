@@ -68,7 +68,7 @@ def test_any_label_map(labels, transposed):
         ring = ndimage.binary_dilation(pockets == pocket) & (pockets != pocket)
         inside = pocket not in np.r_[pockets[0], pockets[-1], pockets[:, 0], pockets[:, -1]]
         assert not (inside and len(np.unique(cleaned[ring])) == 1)
-    reasons = masks.quality(labels, cleaned, margin=np.full(labels.shape, 0.9, np.float32))
+    reasons = masks.quality(labels, cleaned, margin=0.95)
     assert all(isinstance(reason, str) and "nan" not in reason for reason in reasons)
     values = masks.measures(cleaned, spacing_mm=0.5)
     assert all(isinstance(value, float) for value in values.values())
@@ -145,7 +145,7 @@ def judged(labels, margin=None):
 def test_quality_of_good_and_bad_masks():
     good = thorax()
     assert judged(good) == []
-    assert judged(good, np.full(good.shape, 0.95)) == []
+    assert judged(good, 0.95) == []
     assert judged(0 * good) == ["no lung found"]
     assert judged(np.where(good == 1, 1, 0)) == ["no lung found"]
     assert judged(np.where(good == 1, 0, good)) == ["heart missing"]
@@ -157,8 +157,8 @@ def test_quality_of_good_and_bad_masks():
     broken = good.copy()
     broken[105:120][good[105:120] == 3] = 0
     assert any(r.startswith("fragmented right lung") for r in judged(broken))
-    assert any(r.startswith("mean probability margin 0.40") for r in judged(good, np.full(good.shape, 0.4)))
-    assert any(r.startswith("mean probability margin") for r in judged(good, np.full(good.shape, np.nan)))
+    assert any(r.startswith("mean probability margin 0.40") for r in judged(good, 0.4))
+    assert any(r.startswith("mean probability margin") for r in judged(good, math.nan))
 
 
 def test_quality_of_position_and_size():

@@ -30,7 +30,8 @@ def test_a_label_map_fills_the_box_and_nothing_else():
     p[3, :, :3], p[2, :, 5:] = 1.0, 1.0
     p[0, :, 3:5] = 1.0
     image = np.full((120, 200), 90, np.float32)
-    before, labels, _ = segment.label_map(p, segment.Prepared(image, (10, 110, 20, 180), None, None))
+    before, labels, _, margin = segment.label_map(p, segment.Prepared(image, (10, 110, 20, 180), None, None))
+    assert margin == pytest.approx(1.0)
     assert before.shape == labels.shape == image.shape and before.dtype == labels.dtype == np.uint8
     assert set(np.unique(before[10:110, 20:180])) == {0, 2, 3} and before[60, 40] == 3 and before[60, 160] == 2
     before[10:110, 20:180] = 0

@@ -1,0 +1,52 @@
+"""What a result was made from, in a few characters: digests of radiographs and pairs, and of weights with settings.
+
+A finished case counts as finished only while its input still has the digest that its row notes.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cxr import pairs
+
+_BLOCK, _BLOCKS = 1 << 16, 64  # a file up to 4 MiB is read whole, of a larger one 64 blocks, evenly spaced
+_THREADS = 8
+
+
+def of_file(path: Path) -> str:
+    """16 hexadecimal digits of a file's size and content; "" if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            found = hashlib.blake2b(str(size).encode(), digest_size=8)
+            count = min(_BLOCKS, -(-size // _BLOCK))
+            for i in range(count):
+                file.seek(i * _BLOCK if size <= _BLOCK * _BLOCKS else i * (size - _BLOCK) // (count - 1))
+                found.update(file.read(_BLOCK))
+    except OSError:
+        return ""
+    return found.hexdigest()
+
+
+def of_pair(folder: Path, case: str) -> str:
+    """The same of a pair and its label map; "" if one half of it cannot be read."""
+    image, mask, labels = (of_file(Path(folder) / f"{case}{end}") for end in (pairs.IMAGE, pairs.MASK, pairs.LABELS))
+    return of_text(image + mask + labels) if image and mask else ""
+
+
+def of_text(text: str) -> str:
+    """16 hexadecimal digits of a text."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+def of_files(paths: Iterable[Path]) -> list[str]:
+    """of_file() of many, several at once."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(of_file, paths))
+
+
+def of_pairs(cases: Iterable) -> list[str]:
+    """of_pair() of many with `place` and `case`, several at once."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(lambda case: of_pair(case.place, case.case), cases))

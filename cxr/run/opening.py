@@ -1,0 +1,63 @@
+"""How every script opens and ends: what a console cannot show is escaped, and Ctrl-C, a full disk and bad data end it
+in one sentence and not in a traceback."""
+
+import errno
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from cxr.errors import BadData, BadInput, BadRun
+from cxr.run import lock
+from cxr.version import ROOT
+
+INTERRUPTED = 130  # as shells count a program that Ctrl-C ended
+_HOME = re.compile(r"^(--?[\w-]+=|)(~(?=/|$))")
+_FULL = {
+    errno.ENOSPC: "the disk is full; make room",
+    errno.EDQUOT: "your share of the disk is used up; make room",
+    errno.EROFS: "the disk is read-only; give a folder that can be written",
+}
+
+
+def script(main: Callable[[], None]) -> Callable[[], None]:
+    """A script's main(), so opened. Locks that it has taken are released at its end."""
+
+    @functools.wraps(main)
+    def opened() -> None:
+        name = os.path.relpath(main.__globals__["__file__"], ROOT)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a test's stream may be another
+                stream.reconfigure(errors="backslashreplace")
+        # A shell leaves the ~ of a quoted path, or of one behind =, as it is.
+        sys.argv[1:] = [
+            _HOME.sub(lambda found: found[1] + str(Path(found[2]).expanduser()), word) for word in sys.argv[1:]
+        ]
+        try:
+            main()
+        except KeyboardInterrupt:
+            print(f"\n{name}: interrupted; the same command goes on from here.", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+        except (BadData, BadInput, BadRun) as error:
+            sys.exit(f"{name}: {error}")
+        except Exception as error:
+            told = disk_fault(error)
+            if told is None:
+                raise
+            sys.exit(f"{name}: {told}, then run the same command again: what was written stays.")
+        finally:
+            lock.release()
+
+    return opened
+
+
+def disk_fault(error: BaseException | None) -> str | None:
+    """What is wrong with the disk, if that is what an error came from; torch and others wrap it in errors of theirs."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            place = f"{Path(os.fsdecode(error.filename)).parent}: " if error.filename else ""
+            return place + _FULL[error.errno]
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,58 @@
+"""How scripts end: consoles that lack letters, Ctrl-C, a full disk."""
+
+import errno
+import io
+import sys
+
+import pytest
+
+from cxr.errors import BadData
+from cxr.run import opening
+
+
+def test_what_a_console_cannot_show_is_escaped(monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", console)
+    opening.script(lambda: print("Wrote ->\u2192 Wroc\u0142aw, M\udcfcller"))()
+    console.flush()
+    assert console.buffer.getvalue().strip() == b"Wrote ->\\u2192 Wroc\\u0142aw, M\\udcfcller"
+
+
+def raising(error):
+    def main():
+        try:
+            raise error
+        except OSError as inner:  # torch wraps what the disk says
+            raise RuntimeError("failed writing file") from inner
+
+    return opening.script(main)
+
+
+def test_a_full_disk_is_one_sentence():
+    with pytest.raises(SystemExit) as end:
+        raising(OSError(errno.ENOSPC, "No space left on device", "/data/out/a.npy"))()
+    assert end.value.code == (
+        "tests/cxr/test_opening.py: /data/out: the disk is full; make room, then run the same command again: "
+        "what was written stays."
+    )
+    with pytest.raises(RuntimeError):  # any other fault stays one of the program
+        raising(OSError(errno.ENOENT, "No such file"))()
+
+
+def test_ctrl_c_and_bad_data_are_one_sentence(capsys):
+    with pytest.raises(SystemExit) as end:
+        raising(KeyboardInterrupt())()
+    assert end.value.code == 130
+    assert capsys.readouterr().err.strip() == (
+        "tests/cxr/test_opening.py: interrupted; the same command goes on from here."
+    )
+    with pytest.raises(SystemExit) as end:
+        raising(BadData("masks.csv is empty."))()
+    assert end.value.code == "tests/cxr/test_opening.py: masks.csv is empty."
+
+
+def test_home_is_understood_where_a_shell_leaves_it(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr(sys, "argv", ["x.py", "-o", "~/out", "--output=~/out", "a~b", "dir_save=~/out", "~"])
+    opening.script(lambda: None)()
+    assert sys.argv[1:] == ["-o", "/home/me/out", "--output=/home/me/out", "a~b", "dir_save=~/out", "/home/me"]
