@@ -313,7 +313,7 @@ def test_default_places(whole, call, tmp_path, monkeypatch):
         (["--pairs", "nowhere"], "there is no folder nowhere;"),
         (["--maps", "nowhere"], "cams.csv; make it with classification/visualize_cnn.py"),
         (["--biomarkers", "nowhere.csv"], "nowhere.csv; make it with classification/biomarkers.py"),
-        (["-i", "damaged"], "metrics.json cannot be read ("),
+        (["-i", "damaged"], "metrics.json, line 1 is damaged ("),
         (["-i", "columns"], "has no column votes_normal, "),
         (["-i", "strange"], "speaks of loud, but has no such column p_"),
     ],

@@ -138,8 +138,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(cohort, tmp_path, call, monkey
         return plain(*arguments)
 
     monkeypatch.setattr(distil, "teach_round", killed)
-    with pytest.raises(KeyboardInterrupt):
-        call(SCRIPT, *words(cohort, tmp_path / "cut"))
+    assert call(SCRIPT, *words(cohort, tmp_path / "cut")).code == 130
     monkeypatch.setattr(distil, "teach_round", plain)
     assert call(SCRIPT, *words(cohort, tmp_path / "cut")).code == 0
     one, other = (load_file(tmp_path / run / "student.safetensors") for run in ("whole", "cut"))
