@@ -59,7 +59,7 @@ rotation = 5.0  # degrees either way
 copies = 0.0  # probability of resampling, JPEG, sharpening, edge enhancement, blur or noise
 contrast = 0.0  # grey ** (1 +- up to this), and brightness by a fifth of it
 
-# Vote
+# Vote; what predicts takes vote and sampling from the weights unless you type NAME=VALUE
 repeat = 100  # patches that vote on an image
 repeat_val = 25  # patches that vote on an image in validation
 vote = "majority"  # majority of the patches' classes, or mean of their probabilities

@@ -98,7 +98,7 @@ def main() -> None:
         return
     rows, counts = run.close(journal.merge(run.table, TEXT), ("ok", "wrong", "failed"))
     print(
-        f"{counts['ok']} scored, {counts['wrong']} classified wrongly, {counts['failed']} failed "
+        f"{counts['ok']} scored, {counts['wrong']} misclassified, {counts['failed']} failed "
         f"({len(done & run.keys)} were finished before)."
     )
     written = summary.write(rows, names, counts, run.output, settings.seed, run.seen)

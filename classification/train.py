@@ -34,7 +34,7 @@ from cxr.settings import config
 
 # What a training never reads, so that it may go on with another value: settings of the split, and of what predicts
 UNREAD = ("split_by", "split_parts", "split_seed", "duplicate_distance", "folds", "repeat")
-NEXT = ("dir_checkpoint", "dir_split", "test_name", "file_metadata", "device", "repeat")  # what inference.py needs
+NEXT = ("dir_checkpoint", "dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat")  # for inference.py
 
 
 @opening.script

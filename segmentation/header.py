@@ -9,7 +9,7 @@ train_sets = ["jsrt"]  # the sets under dir_data_root to train on: jsrt, montgom
 dir_images = None  # train on this image folder instead of JSRT
 dir_masks = None  # its masks: label images, or folders heart, left lung, right lung
 dir_input = ["data/normal", "data/bacteria", "data/Tuberculosis", "data/virus", "data/COVID-19"]  # for inference.py
-split_seed = 407  # the published split: numpy.random.seed(407), shuffle
+split_seed = 407  # the published split: numpy.random.seed(407), shuffle; evaluate.py takes that of the weights
 pixel_limit = 100000000  # larger images are refused
 
 # Results

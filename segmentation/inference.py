@@ -61,7 +61,7 @@ def main() -> None:
     output = Path(options.output or settings.dir_save).absolute()
     try:
         jobs, passed_over = masks_csv.plan(options.input or settings.dir_input, output)
-        weights, which = weight_files.find_weights(settings)
+        weights, which = weight_files.find_weights(settings, weight_files.WIDE)
         model, settings, notes = weight_files.open_network(weights, settings)
         # not fabric.setup: processes with unequal work must not wait for each other
         model = fast_forward.prepare(model, settings, fabric.device)

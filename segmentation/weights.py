@@ -25,7 +25,8 @@ _LEAST = {
     "num_train": 0,
     "num_workers": 0,
 }
-SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "segmentation.safetensors"
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "segmentation.safetensors"  # JSRT: for measuring
+WIDE = SHIPPED.with_name("segmentation-wide.safetensors")  # JSRT and Montgomery: for radiographs from anywhere
 
 
 def check(settings) -> None:
@@ -40,9 +41,12 @@ def check(settings) -> None:
         raise BadRun(f"image_dtype={settings.image_dtype!r} is unknown; it is {' or '.join(pairs.DTYPES)}.")
 
 
-def find_weights(settings) -> tuple[Path, str]:
-    """The weights file to segment with, and a few words on which it is, as engine.find_weights() chooses it."""
-    return engine.find_weights(settings, SHIPPED, "segmentation/train.py")
+def find_weights(settings, shipped: Path = SHIPPED) -> tuple[Path, str]:
+    """The weights file to segment with, and a few words on which it is, as engine.find_weights() chooses it.
+
+    shipped: the file that ships to take where there is no other: WIDE for users' folders.
+    """
+    return engine.find_weights(settings, shipped, "segmentation/train.py")
 
 
 def read(path: Path) -> tuple[str, dict, dict]:

@@ -4,11 +4,12 @@ It exists so that the saliency maps of a network that has learnt can be held aga
 (tests/classification/test_scorecard_phantom.py). Made by
     python weights/make_phantom.py phantom-pairs
     python classification/train.py test_name=phantom dir_split=phantom-pairs/split 'classes=[]' \\
-        net_label=efficientnet_lite0 start_weights=weights/classification-local.safetensors img_size=384 \\
+        net_label=efficientnet_lite2 start_weights=weights/classification.safetensors img_size=384 \\
         patch_size=96 learning_rate=1e-3 schedule=onecycle weight_decay=1e-4 lambda_l1=0 num_patches=2 \\
         num_batch_train=32 epoch_max=5 vote=mean repeat=40 repeat_val=9
     python weights/make_classification.py export checkpoint/classification/phantom/best.pt \\
         -o weights/phantom.safetensors --overwrite
+The file that ships was made so on 2026-11-23 from an earlier classifier, an EfficientNet-Lite0.
 
 Written under the folder: split/train/ and split/val/ with a folder of pairs a class, by the phantom's true lung masks;
 lesions/<class>/<case>.png; patients.csv, for file_metadata. No patient is in two parts.

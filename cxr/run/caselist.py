@@ -43,10 +43,12 @@ def same(one: list[list[str]], other: list[list[str]]) -> bool:
 
 
 def read(weights: Path) -> list[list[str]] | None:
-    """The list in a weights file, None where it keeps none. Raises ValueError for a file that cannot be read."""
+    """The list in a weights file, with that of the weights that its training started from; None where it keeps none.
+    Raises ValueError for a file that cannot be read."""
     if weights.suffix != ".safetensors":
         held = engine.load(weights)
-        return held.get(NAME) if isinstance(held, dict) else None
+        held = held if isinstance(held, dict) else {}
+        return ((held.get("start") or {}).get(NAME) or []) + (held.get(NAME) or []) or None
     try:
         with safe_open(weights, "pt") as file:
             return json.loads((file.metadata() or {}).get(NAME, "null"))

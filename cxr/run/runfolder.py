@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cxr import version, writing
 from cxr.errors import BadRun
-from cxr.run import engine, lock, runreport
+from cxr.run import caselist, engine, lock, runreport
 from cxr.settings import config
 
 # What may differ between a run and its continuation: how far, where, and on what it runs.
@@ -87,7 +87,13 @@ def start_of(settings: config.Settings, state: dict | None) -> dict | None:
         if state:  # what a run began with may be gone when it goes on
             return state.get("start")
         raise BadRun(f"{path} does not exist.")
-    start = {"file": config.as_dict(settings)["start_weights"], "sha256": runreport.digest(path)} if path else None
+    start = None
+    if path:
+        start = {"file": config.as_dict(settings)["start_weights"], "sha256": runreport.digest(path)}
+        try:
+            start[caselist.NAME] = caselist.read(path)  # what it has seen, what is trained from it has seen as well
+        except ValueError as error:
+            raise BadRun(str(error)) from error
     if state and "start" in state:
         one, other = (held and held["sha256"] for held in (state["start"], start))
         if one != other and (other or "start_weights" in settings._typed):

@@ -37,10 +37,10 @@ def test_held_out_patients_of_the_phantom_are_told_apart(tmp_path):
     done = run(
         "classification/train.py",
         *words,
-        "net_label=efficientnet_lite0",
+        "net_label=efficientnet_lite2",
         "img_size=384",
         "patch_size=128",
-        f"start_weights={ROOT / 'weights' / 'classification-local.safetensors'}",
+        f"start_weights={ROOT / 'weights' / 'classification.safetensors'}",
         "learning_rate=1e-3",
         "schedule=onecycle",
         "weight_decay=1e-2",

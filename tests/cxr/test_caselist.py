@@ -27,6 +27,13 @@ def test_the_image_tells_and_not_its_name(files, tmp_path):
     assert notes[1].startswith("1 of 5 have the folder and name of a case trained on, but another image file")
 
 
+def test_what_the_start_has_seen_counts_too(files, tmp_path):
+    lists = [caselist.listing({"train": [("a", "ill", file)], "val": []}) for file in files[:2]]
+    torch.save({caselist.NAME: lists[0], "start": {caselist.NAME: lists[1]}}, tmp_path / "best.pt")
+    cases = [(str(i), "new", file) for i, file in enumerate(files)]
+    assert set(caselist.seen(tmp_path / "best.pt", cases)[0]) == {("new", "0"), ("new", "1")}
+
+
 def test_weights_that_are_given_away_name_nobody(files, tmp_path):
     listed = caselist.nameless(caselist.listing({"train": [("somebody", "ill", files[0])], "val": []}))
     assert "somebody" not in json.dumps(listed)

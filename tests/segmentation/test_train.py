@@ -228,7 +228,9 @@ def test_weights_of_another_run_start_one(trained, tmp_path, call):
     done = call(TRAIN, *words, "net_label=fcdensenet67")
     assert done.code == 1 and "best.pt holds fcdensenet56, not net_label=fcdensenet67" in done.err
     assert call(TRAIN, *words, "epoch_max=1", "learning_rate=1e-12", "average=0").code == 0
-    one, other = load(tmp_path / "next" / "best.pt")["model"], load(trained.run / "best.pt")["model"]
+    made, start = load(tmp_path / "next" / "best.pt"), load(trained.run / "best.pt")
+    assert made["start"]["trained_on"] == start["trained_on"] and len(made["start"]["sha256"]) == 64
+    one, other = made["model"], start["model"]
     torch.testing.assert_close(one["finalConv.weight"], other["finalConv.weight"], atol=1e-9, rtol=0)
 
 
