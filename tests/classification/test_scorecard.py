@@ -74,7 +74,7 @@ def test_rows_summary_and_figure(call, weights, films, tmp_path):
     output = tmp_path / "out"
     done = call(SCRIPT, *words(weights, films, output, "--lesions", films / "lesions", "--steps", 2, "--draws", 2))
     assert done.code == 0, done.err
-    assert "3 scored, 1 classified wrongly, 0 failed" in done.out
+    assert "3 scored, 1 misclassified, 0 failed" in done.out
     rows = pd.read_csv(output / "scorecard.csv").set_index("case")
     assert rows.status.to_dict() == {"b1": "ok", "b2": "ok", "b3": "ok", "n": "wrong"}
     for null in ("saliency", "centre", "lung", "coverage", "noise"):
@@ -117,7 +117,7 @@ def test_without_lesions_and_with_faulty_ones(call, weights, films, tmp_path):
     cv2.imwrite(str(other / "b1.png"), np.zeros((10, 10), np.uint8))
     (other / "b2.png").write_bytes(b"no picture")
     done = call(SCRIPT, *words(weights, films, tmp_path / "b", "--scores", "lesion", "--lesions", other.parent))
-    assert done.code == 1 and "1 scored, 1 classified wrongly, 2 failed" in done.out and "b1.png" in done.out
+    assert done.code == 1 and "1 scored, 1 misclassified, 2 failed" in done.out and "b1.png" in done.out
     done = call(SCRIPT, *words(weights, films, tmp_path / "c", "--lesions", films / "nowhere"))
     assert done.code == 1 and "nowhere" in done.err and not (tmp_path / "c").exists()
 
