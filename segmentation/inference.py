@@ -131,13 +131,16 @@ def run(fabric, model, batches, done: set, settings, write) -> None:
 
     if not one_at_a_time:
         torch.set_num_threads(max(1, cores // workers))  # of each worker, since none has computed yet
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="segment") as pool:
         try:
             found = [pool.submit(segment_batch, fabric, model, batch, done, settings, gate, keep) for batch in batches]
             for future in tqdm(as_completed(found), "batches", len(found), disable=not fabric.is_global_zero):
                 future.result()
         finally:  # what is interrupted does not work through the rest first
             pool.shutdown(cancel_futures=True)
+            for thread in threading.enumerate():  # Ctrl-C while a thread starts keeps it from the pool's knowledge
+                if thread.name.startswith("segment"):
+                    thread.join()
             torch.set_num_threads(cores)
 
 

@@ -246,7 +246,7 @@ def test_what_cannot_start_says_why(whole, tmp_path, call, monkeypatch, words, t
     from segmentation import weights
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped.safetensors")
+    monkeypatch.setattr(weights, "WIDE", tmp_path / "shipped.safetensors")
     (tmp_path / "empty").mkdir()
     given = [] if "-i" in words else ["-i", whole.given]
     done = call(INFER, *given, "-o", "out", *whole.words, *words)
