@@ -3,6 +3,11 @@
     python weights/make_segmentation.py checkpoint/segmentation/fcdensenet103/best.pt
 
 Writes weights/segmentation.safetensors with the training's settings inside, and prints its sha256 for the model card.
+
+    python weights/make_segmentation.py robust/best.pt --average EARLIER.safetensors --share 0.3 --decision 1.4 0.5 1 1
+
+averages the weights with those that the training started from, which keeps what they knew of clean radiographs
+(M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, equation 1).
 """
 
 import argparse
@@ -27,12 +32,21 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="best.pt of a training of stage 1")
     parser.add_argument("-o", "--output", type=Path, default=weights.SHIPPED, help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument("--average", type=Path, metavar="FILE", help="weights that the training started from")
+    parser.add_argument(
+        "--share", type=float, default=0.3, help="of those weights in the average (default %(default)s)"
+    )
+    parser.add_argument("--decision", type=float, nargs=4, metavar="FACTOR", help="the factors, instead of the fitted")
     version.add_flag(parser)
     options = parser.parse_args()
     if options.output.exists() and not options.overwrite:
         sys.exit(f"weights/make_segmentation.py: {options.output} exists; name another file with -o, or --overwrite.")
     try:
         name, state, settings = weights.read(options.checkpoint)
+        if options.average:
+            state = average(weights.read(options.average)[1], state, options.share)
+        if options.decision:
+            settings |= {"decision": options.decision}
         half = halve(state)
         listed = caselist.read(options.checkpoint)
     except ValueError as error:
@@ -46,6 +60,17 @@ def main() -> None:
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print("Next: python segmentation/evaluate.py file_weights=" + str(options.output))
+
+
+def average(start: dict, end: dict, share: float) -> dict:
+    """`share` of the weights that a training started from, the rest of those it ended with. Raises ValueError for other
+    networks or a share outside 0 to 1."""
+    if start.keys() != end.keys() or not 0 <= share <= 1:
+        raise ValueError("--average takes weights of the same network, and --share a number from 0 to 1.")
+    return {
+        key: share * start[key] + (1 - share) * value if value.is_floating_point() else value
+        for key, value in end.items()
+    }
 
 
 def halve(state: dict) -> dict:

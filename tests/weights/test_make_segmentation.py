@@ -1,0 +1,19 @@
+"""Averaging weights with those that a training started from."""
+
+import pytest
+import torch
+
+from weights.make_segmentation import average
+
+
+def test_the_average_lies_between_start_and_end():
+    start = {"w": torch.zeros(3), "n": torch.tensor(1)}
+    end = {"w": torch.ones(3), "n": torch.tensor(7)}
+    found = average(start, end, 0.3)
+    torch.testing.assert_close(found["w"], torch.full((3,), 0.7))
+    assert found["n"] == 7  # a count is the training's own
+    assert torch.equal(average(start, end, 0.0)["w"], end["w"])
+    assert torch.equal(average(start, end, 1.0)["w"], start["w"])
+    for wrong, share in (({"w": torch.zeros(3)}, 0.3), (start, 1.5)):
+        with pytest.raises(ValueError, match="same network"):
+            average(wrong, end, share)
