@@ -42,7 +42,7 @@ def vote(plain, project, exact):
 
 
 def dense(plain, project, exact):
-    """Another estimator: nothing has to be equal (None), and the numbers are for the person."""
+    """Another estimator: nothing has to be equal (None), and the numbers are for the user."""
     means = [", ".join(f"{value:.3f}" for value in side["p"].mean(0)) for side in (plain, project)]
     return f"mean probabilities {means[0]} of patches, {means[1]} of {len(project['p'])} windows", None
 
@@ -85,7 +85,7 @@ def masks(films: list[Path], plain: Path, project: Path, exact: bool):
 
 
 def enlarged(p: torch.Tensor, shape: tuple[int, int]) -> np.ndarray:
-    """Arg-max (H, W) of probabilities (C, h, w) made larger: bilinear, the edges of both grids on each other."""
+    """Argmax (H, W) of probabilities (C, h, w) made larger: bilinear, the edges of both grids on each other."""
     return F.interpolate(p[None], shape, mode="bilinear", align_corners=False)[0].argmax(0).numpy()
 
 
@@ -101,7 +101,7 @@ def loose(labels: np.ndarray) -> np.ndarray:
 
 
 def lungs(films: list[Path], first: Path, second: Path) -> float:
-    """Jaccard index of the lung masks that the project wrote with two settings, all films together."""
+    """Jaccard index of the lung masks that the project wrote with two settings, all radiographs together."""
     both, either = 0, 0
     for film in films:
         one, other = (pairs.load(place, film.stem, allow_empty=True)[1] for place in (first, second))

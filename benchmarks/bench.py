@@ -173,7 +173,7 @@ def inference(films: list[Path], weights: str, both: dict, size: Size, output: P
     """Stage 1 from files to pairs, whole processes: as sides.in_turn() gives it, with the agreement for results."""
     places = {side: output / f"pairs-{side}" for side in both}
     found = {side: {"seconds": [], "peak_bytes": 0} for side in both}
-    for _ in range(min(3, size.pairs)):  # whole processes have nothing to warm up: the films have been read before
+    for _ in range(min(3, size.pairs)):  # whole processes have nothing to warm up: the files have been read before
         for side, settings in both.items():
             shutil.rmtree(places[side], ignore_errors=True)
             words = ["-m", "benchmarks.plain_segment", *films, "--weights", weights, "--size", size.network]

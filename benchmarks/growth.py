@@ -3,7 +3,7 @@
     python -m benchmarks.growth                     100, 1000 and 10000 cases
     python -m benchmarks.growth 20 40 -o FOLDER     so many, and where its files go
 
-The cases are links to one small film under many names; networks are as they ship, at small sizes, since what would grow
+The cases are links to one small image under many names; networks are those that ship, small, since what would grow
 is what stands around them: tables, lists, files left open. Each count is compared with the one before it by the cases
 that are more: their seconds and bytes a case must not be above MORE times those of the step before, nor the greatest
 memory above MORE times that of the smallest count. Seconds grow if those of the clock do and those of the processors

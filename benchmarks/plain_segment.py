@@ -2,7 +2,7 @@
 
     python -m benchmarks.plain_segment FILE... --weights segmentation.pt --size 256 -o FOLDER
 
-Read, equalise, gamma, resize (bicubic, PIL), FC-DenseNet103, arg-max, back to the radiograph's size by nearest
+Read, equalise, gamma, resize (bicubic, PIL), FC-DenseNet103, argmax, back to the radiograph's size by nearest
 neighbour, save the pair. The log-probabilities are saved too, so that the project's can be compared with them.
 """
 

@@ -59,7 +59,7 @@ def read(path: str | Path) -> pd.DataFrame:
     case is the radiograph's name without suffix; class the folder of its class; patient "<source>:<id>"; file what
     the table names: with a column `path` (attrs["paths"] is True) a path relative to the table's folder, "" for a
     radiograph that is not there, otherwise a file's name. attrs["notes"] lists what a person should know, sentences.
-    Rows of one film under two sources have one patient. Raises BadTable, FileNotFoundError.
+    Rows of one radiograph under two sources have one patient. Raises BadTable, FileNotFoundError.
     """
     path = Path(path)
     if not path.is_file():
@@ -96,7 +96,7 @@ def read(path: str | Path) -> pd.DataFrame:
 def kermany_patient(name: str) -> str | None:
     """The patient in the name of a file of the Kermany set, as person12, IM-0379 or NORMAL2-IM-0441; None if none is.
 
-    IM- and NORMAL2-IM- number patients independently. A person's bacterial and viral films, which may or may not be
+    IM- and NORMAL2-IM- number patients independently. A person's bacterial and viral images, which may or may not be
     of one child, count as one patient: that way no doubt leads to a patient in training and test.
     """
     match = _KERMANY.match(case_of(name))
@@ -170,7 +170,7 @@ def _resolve_patients(path: Path, rows: list[dict[str, str]]) -> int:
 
 
 def _join_films(path: Path, rows: list[dict[str, str]]) -> None:
-    """Give the rows of one film one patient: those of a case and class, or of a name that occurs once on earth."""
+    """Give the rows of one image one patient: those of a case and class, or of a name that occurs once on earth."""
     taken_for, films = {}, {}
 
     def root(patient: str) -> str:

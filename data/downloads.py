@@ -17,7 +17,7 @@ SET_OF_FOLDER = (
 )
 # What carries a radiograph's name and is not the radiograph: masks, annotations, an archive's shadow files
 PASSED_OVER = re.compile(r"mask|^scr$|^lesions$|^annotations$|^clinicalreadings$|^__macosx$|^\.", re.I)
-PHANTOM = "phantom.json"  # drawn films have the names of real ones
+PHANTOM = "phantom.json"  # drawn radiographs have the names of real ones
 
 
 def index(folders: Sequence[str | Path]) -> dict[str, list[tuple[Path, str | None]]]:

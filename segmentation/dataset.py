@@ -75,7 +75,7 @@ def known_set(name: str, root: Path) -> list[Case]:
 
 def image_folder(images: Path, masks: Path) -> list[Case]:
     """Every radiograph of a folder with its masks: `masks`/<organ>/<name>.png (organ folders named as in SCR or
-    Montgomery), or one file `masks`/<name>.png, either labels 0..3 or lungs against nought. Raises BadData."""
+    Montgomery), or one file `masks`/<name>.png, either labels 0..3 or lungs against zero. Raises BadData."""
     try:
         files, _ = radiograph.find([images])
     except FileNotFoundError as error:

@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[np.ndarray, int]:
             orientation = raster.stored_orientation(file) if file.format != "TIFF" else turn.UPRIGHT
             # A palette PNG holds labels as indices; a gif's palette is what makes 255 of its 1.
             plain = file.mode in ("1", "L", "P") and file.format != "GIF"
-            deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or nought
+            deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or zero
             if plain or deep:
                 return np.asarray(file), orientation
             return _one_channel(np.asarray(file.convert("RGBA")), path), orientation

@@ -70,7 +70,7 @@ def quality(before, labels, margin=None):
     of JSRT (247, SCR) and Montgomery (138, 58 with tuberculosis) show, given beside each as the 0.1 and 99.9
     percentile; a child's, a portable or an opaque radiograph is meant to pass where its mask is right.
     """
-    lungs_share = 0.06, 0.60  # of the image; true 0.10 to 0.46, the low end being squeezed films with wide borders
+    lungs_share = 0.06, 0.60  # of the image; true 0.10 to 0.46, the low end being squeezed copies with wide borders
     left_to_right = 0.40, 1.60  # areas; true 0.54 to 1.15, the heart takes its room from the left lung
     heart_to_lungs = 0.10, 0.80  # areas; true 0.19 to 0.53, large hearts and opaque lungs go beyond
     fragments = 0.10  # of an organ's area, outside its largest piece before cleaning; true 0

@@ -72,8 +72,8 @@ def label_map(small: torch.Tensor, item: Prepared) -> Segmented:
 def largest(p: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Argmax of probabilities (C, h, w) made larger, (H, W) uint8, ties going to the first class; size: (W, H).
 
-    Class by class and by OpenCV: all of a film's at once take three times as long, most of it in torch's argmax(0),
-    and torch would give every thread that writes films another team of its own.
+    Class by class and by OpenCV: all of an image's at once take three times as long, most of it in torch's argmax(0),
+    and torch would give every thread that writes radiographs another team of its own.
     """
     best, top = np.zeros(size[::-1], np.uint8), cv2.resize(p[0], size)
     for label, plane in enumerate(p[1:], 1):

@@ -98,7 +98,7 @@ def call(monkeypatch, capsys):
 
 @pytest.fixture(scope="session")
 def films(tmp_path_factory):
-    """Folder of a synthetic set: 12 JSRT-like films (9 to train, 2 to validate, 1 to test), one film a class."""
+    """Folder of a synthetic set: 12 JSRT-like images (9 to train, 2 to validate, 1 to test), one image a class."""
     out = tmp_path_factory.mktemp("films") / "set"
     done = run("data/make_phantom.py", "-o", out, "--jsrt", 12, "--per-class", 1, "--size", 128, "--workers", 2)
     assert done.returncode == 0, done.stderr

@@ -65,7 +65,7 @@ def add_rows(tables, case, tally, i, target, root, settings, classes):
     place = root / "run" / "cams" / case.folder
     place.mkdir(parents=True, exist_ok=True)
     for c, name in zip(chosen, maps.files(case, [classes[c] for c in chosen], target), strict=True):
-        maps.save(place / name, spot * tally["p"][c] * (i != 2))  # the third case's maps are nought
+        maps.save(place / name, spot * tally["p"][c] * (i != 2))  # the third case's maps are zero
     row = {"case": case.case, "folder": case.folder, "status": "ok", "reason": "", "predicted": classes[won]}
     tables["cams"].append(row | {"target": target} | {f"p_{n}": p for n, p in zip(classes, tally["p"], strict=True)})
 

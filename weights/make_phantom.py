@@ -56,10 +56,10 @@ def main() -> None:
 
 
 def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[str, int], rest: str, workers=1) -> list:
-    """Draw counts[folder] films of each class; write their pairs by the true masks, their lesions and patients.csv.
+    """Draw counts[folder] images of each class; write their pairs by the true masks, their lesions and patients.csv.
 
-    first: {part: how many films of a class go there}, in this order and as whole patients; all others go to the part
-    `rest`. Where a lesion is and how strong follows from (seed, case). Returns the films, as data.thorax.cases plans
+    first: {part: how many images of a class go there}, in this order and as whole patients; all others go to the part
+    `rest`. Where a lesion is and how strong follows from (seed, case). Returns the images, as data.thorax.cases plans
     them.
     """
     films = [film for folder, count in counts.items() for film in cases.plan_class(folder, count, size, seed)]
@@ -81,15 +81,15 @@ def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[s
 
 
 def divide(patients: list[str], first: dict[str, int], rest: str) -> list[str]:
-    """The part of each film of a class: a patient goes where the first film of it falls."""
+    """The part of each radiograph of a class: a patient goes where the first radiograph of it falls."""
     order = [part for part, count in first.items() for _ in range(count)]
     order += [rest] * (len(patients) - len(order))
     return [order[patients.index(patient)] for patient in patients]
 
 
 def write_pair(film, part: str, root: Path, seed: int) -> None:
-    """One film's lesion, and its pair in split/<part>/<folder>, preprocessed as segmentation/inference.py does; the
-    film itself does not stay."""
+    """One image's lesion, and its pair in split/<part>/<folder>, preprocessed as segmentation/inference.py does; the
+    radiograph itself does not stay."""
     cv2.setNumThreads(1)
     cases.write_case(film, root, seed)
     labels = cv2.imread(str(root / film.masks["labels"]), cv2.IMREAD_UNCHANGED)

@@ -21,7 +21,7 @@ from cxr.resize import resize
 from segmentation import masks
 
 # What classes are compared in, and what it is called in a figure. Areas in pixels are not among them: they measure the
-# resolution of the film, and so do millimetres of films whose spacing is not known.
+# resolution of the radiograph, and so do millimetres of radiographs whose spacing is not known.
 MARKERS = {
     "lung_fraction": "Lung area / image area",
     "area_lungs_mm2": "Lung area (mm²)",

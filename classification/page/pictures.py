@@ -1,4 +1,4 @@
-"""The pictures of one case in the report: its film, the outlines of its organs as vectors, its maps in colour."""
+"""The pictures of one case in the report: its radiograph, the outlines of its organs as vectors, its maps in colour."""
 
 import base64
 import io
@@ -16,14 +16,14 @@ from cxr import pairs
 from cxr.labels import ORGANS
 
 THUMB_SIDE, MAP_SIDE = 64, 160  # greatest sides in pixels
-# Greatest side of a film and quality of WebP, some 30 kB for most; the next where one is so noisy that it is larger
+# Greatest side of an image and quality of WebP, some 30 kB for most; the next where one is so noisy that it is larger
 FILMS = (1024, 80), (768, 70), (512, 60), (384, 40)
-LARGEST = 72_000  # bytes: 500 such films make 48 MB of text
-COARSE = 0.6  # pixels of the film by which an outline may be simplified
+LARGEST = 72_000  # bytes: 500 such radiographs make 48 MB of text
+COARSE = 0.6  # pixels of the radiograph by which an outline may be simplified
 SMOOTH = 0.75  # pixels of the radiograph, standard deviation: within an outline's width
-FINE = 10  # parts of a pixel of the film that the coordinates of outlines count
-# Steps of the maps' values, which keep files small, their colours, and how much these cover of the film: nothing where
-# the map is nought
+FINE = 10  # parts of a pixel of the radiograph that the coordinates of outlines count
+# Steps of the maps' values, which keep files small, their colours, and how much these cover of the image: nothing where
+# the map is zero
 LEVELS = 64
 PALETTE = np.rint(overlay.COLOURS[np.linspace(0, 255, LEVELS).astype(int)]).astype(np.uint8)
 OPACITY = np.rint(255 * np.sqrt(np.linspace(0, 1, LEVELS))).astype(np.uint8)
@@ -32,9 +32,9 @@ OPACITY = np.rint(255 * np.sqrt(np.linspace(0, 1, LEVELS))).astype(np.uint8)
 def draw(case: Case | None, maps: Sequence[tuple[str, Path]], store: Callable[[str, bytes], str]) -> dict:
     """What the report shows of a case, with the addresses that `store` gives for a name's ending and its bytes.
 
-    film, thumb, width, height   of the radiograph; missing where it has no pair
-    outlines                     [organ, path of an SVG in tenths of the film's pixels]
-    maps                         [{name, peak, address}] of the classes, coloured from nought to the greatest
+    radiograph, thumb, width, height   of the radiograph; missing where it has no pair
+    outlines                     [organ, path of an SVG in tenths of the radiograph's pixels]
+    maps                         [{name, peak, address}] of the classes, coloured from zero to the greatest
                                  value of all maps of the case; peak is the class's own greatest value
     told                         sentences on what cannot be shown
     """
@@ -80,7 +80,7 @@ def film(image: np.ndarray) -> tuple[bytes, tuple[int, int]]:
 
 def outlines(labels: np.ndarray, size: tuple[int, int], named: bool) -> list[list[str]]:
     """The outlines of the organs of a label map, or, not `named`, of a mask: [organ, SVG path], size (height, width)
-    being that of the film they are drawn on. Paths are closed, in tenths of a pixel."""
+    being that of the radiograph they are drawn on. Paths are closed, in tenths of a pixel."""
     found = []
     for name, organ in ORGANS.items() if named else [("lungs", None)]:
         chosen = labels == organ if named else labels > 0

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
-SIDE = 640  # longer side of a film in the picture, in pixels
+SIDE = 640  # longer side of a radiograph in the picture, in pixels
 COLOURS = (matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3] * 255).astype(np.float32)
-DENSEST = 0.8  # opacity of the greatest value; it falls with the value, so that the film shows where there is nothing
+DENSEST = 0.8  # opacity of the greatest value; it falls with the value, so that the image shows where there is nothing
 GROUND, TEXT, QUIET = (20, 20, 22), (238, 238, 238), (165, 165, 170)
 MARGIN, HEADER, BAR = 14, 60, 16
 
@@ -25,7 +25,7 @@ def draw(image, mask, maps, titles, details) -> np.ndarray:
     outlines = cv2.findContours(lungs.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
     peak = float(np.max(maps))
     large, small = (ImageFont.truetype(findfont("DejaVu Sans"), size) for size in (17, 13))
-    wide = max(width, 240)  # a narrow film leaves room for its title
+    wide = max(width, 240)  # a narrow radiograph leaves room for its title
     sheet = Image.new("RGB", (len(maps) * (wide + MARGIN) + MARGIN + BAR + 76, HEADER + height + MARGIN), GROUND)
     text = ImageDraw.Draw(sheet)
     for i, (values, title, detail) in enumerate(zip(maps, titles, details, strict=True)):

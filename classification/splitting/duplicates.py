@@ -1,8 +1,8 @@
-"""Near-duplicates: images that are one film, re-encoded, rescaled or slightly cropped, told by their perceptual hash.
+"""Near-duplicates: images that are one image, re-encoded, rescaled or slightly cropped, told by their perceptual hash.
 
 The pHash of Zauner (2010) as imagehash computes it: the image at 64 x 64, its cosine transform, and one bit for each
 of the 16 x 16 lowest frequencies, set where it exceeds their median. The usual 64 bits do not do: all chests look
-alike to them. Among 752,000 pairs of public radiographs (Cohen, Kermany, Montgomery, JSRT), of which 2 show one film,
+alike to them. Among 752,000 pairs of public images (Cohen, Kermany, Montgomery, JSRT), of which 2 show one image,
 19 differ in 4 bits of 64 at most; of 256 bits the 2 differ in 14 at most, all others in 40 or more. A copy at another
 size differs in 16 at most, a JPEG at quality 40 in 22, one cropped by 1 % in 28, by 2 % in 34 in the median.
 """

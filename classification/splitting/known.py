@@ -12,7 +12,7 @@ from cxr.run import journal
 
 
 def people(cases, inputs, settings):
-    """Patient and source of each case, [(patient, source)], and sentences for the person.
+    """Patient and source of each case, [(patient, source)], and sentences for the user.
 
     inputs are the folders that the cases were found in. The split's record counts, split.csv in one of them, one or two
     above it, or in dir_split, nearest first, so that a patient is the same from the split on. Whom it does not know,
@@ -51,7 +51,7 @@ def people(cases, inputs, settings):
 
 
 def films(root, settings):
-    """Status, reason and spacing of the films by (folder, case), a dict of dicts, from masks.csv; None without one.
+    """Status, reason and spacing of the images by (folder, case), a dict of dicts, from masks.csv; None without one.
 
     masks.csv is looked for in root, beside it (root being one folder of a segmentation) and, for pairs of a split, in
     dir_pairs. spacing_mm is (row, column), or None. Raises ValueError for a table without these columns.

@@ -7,7 +7,7 @@ import numpy as np
 
 from cxr.labels import HEART, LEFT, RIGHT
 
-# label: RGB on a grey film, bright enough for lung and for bone
+# label: RGB on a grey radiograph, bright enough for lung and for bone
 COLOURS = {HEART: (240, 110, 60), LEFT: (86, 180, 233), RIGHT: (240, 228, 66)}
 DASH = 6  # pixels along the contour of a true mask
 OVERLAY_SIDE = 1024  # greatest side of an overlay in pixels

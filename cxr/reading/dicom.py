@@ -1,4 +1,4 @@
-"""Read the one image of a DICOM file to (H, W) in display polarity, as a frontal film hangs, and of its header only
+"""Read the one image of a DICOM file to (H, W) in display polarity, as a frontal image hangs, and of its header only
 spacing and view.
 
 This file knows headers: what is a radiograph and what is refused.  dicom_geometry.py reads how it lies,
@@ -67,7 +67,7 @@ def read(path, pixel_limit):
     """{'pixels': (H, W) uint8 or uint16, 'spacing_mm': (row, column) or None, 'view': AP, PA, lateral, oblique or None,
     'orientation': EXIF's number of how the file stores it}.
 
-    Padding becomes the lowest level, which equalisation leaves out of the histogram.  A frontal film whose header
+    Padding becomes the lowest level, which equalisation leaves out of the histogram.  A frontal radiograph whose header
     tells that it is stored mirrored, upside down or on its side (PatientOrientation) is turned, so that its rows run
     to the patient's left and its columns to the feet: the pixels are then on another grid than the file's.  Raises
     Unreadable, and on damaged files whatever pydicom and its decoders raise.

@@ -54,7 +54,7 @@ def _window(dataset, values, counts):
     for centre, width in zip(centres, widths, strict=False):
         if centre is None or width is None or width <= (1 if function == "LINEAR" else 0):
             continue
-        # A header of its own: by a film's, pydicom would turn the greys over where the rescale slope is negative.
+        # A header of its own: by a radiograph's, pydicom would turn the greys over where the rescale slope is negative.
         window = Dataset()
         window.PhotometricInterpretation, window.BitsStored, window.PixelRepresentation = "MONOCHROME2", 16, 0
         window.update({"WindowCenter": centre, "WindowWidth": width, "VOILUTFunction": function})

@@ -31,7 +31,7 @@ def spacing(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def orientation(dataset: Dataset) -> int:
-    """EXIF's number of how a frontal film is stored whose rows should run to the patient's left, columns to the feet.
+    """EXIF's number of how a frontal image is stored whose rows should run to the patient's left, columns to the feet.
 
     PatientOrientation (PS3.3 C.7.6.1.1.1) is where the rows and where the columns of the stored pixels run to.  Turns
     that were made before they were stored (FieldOfViewHorizontalFlip, FieldOfViewRotation) are in it already.  Where

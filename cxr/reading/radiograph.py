@@ -1,8 +1,8 @@
 """Read a radiograph of any format, told by its content and not by its suffix, as one (H, W) array, bone bright.
 
 from cxr.reading import radiograph
-film = radiograph.read("JPCLN001.IMG")             # film.pixels, film.spacing_mm, film.source, film.view ...
-image = radiograph.preprocess(film.pixels)         # equalised, gamma 0.5: what the networks see
+found = radiograph.read("JPCLN001.IMG")             # found.pixels, found.spacing_mm, found.source, found.view ...
+image = radiograph.preprocess(found.pixels)         # equalised, gamma 0.5: what the networks see
 """
 
 import os

@@ -10,7 +10,7 @@ FIRST, LAST = 0.04, 1e-3  # where it comes from and goes to, shares of the highe
 
 
 def onecycle(highest: float, done: float) -> float:
-    """The rate when a share `done` of a run is done: up for a fifth of it, then down to nearly nought, each half a
+    """The rate when a share `done` of a run is done: up for a fifth of it, then down to nearly zero, each half a
     cosine (L. N. Smith, N. Topin, arXiv 1708.07120, figure 1, without the cycle of the momentum)."""
     low = FIRST if done < RISE else LAST
     along = (RISE - done) / RISE if done < RISE else (done - RISE) / (1 - RISE)

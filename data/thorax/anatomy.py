@@ -2,7 +2,7 @@
 
 Everything is laid out in a canonical plane of 1024 x 1024 units of 0.35 mm, seen as a radiograph is hung: x grows to
 the right of the image, which is the patient's left; y grows downwards; the midline of an upright patient is x = 512.
-The outlines are curves and not pictures, so a mask of any size is the curves' own and exact, whatever the film's noise.
+The outlines are curves and not pictures, so a mask of any size is the curves' own and exact, whatever its noise.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
-UNIT_MM = 0.35  # one canonical unit on the detector: a 1024 px copy of a 358 mm film
+UNIT_MM = 0.35  # one canonical unit on the detector: a 1024 px copy of a 358 mm radiograph
 CANVAS = 1024.0
 MIDLINE = 512.0
 STEP = 0.25  # spacing of the tabulated curves, in units: finer than a pixel of any mask drawn here

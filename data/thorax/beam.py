@@ -104,7 +104,7 @@ def attenuate(
     """Log attenuation -ln(I / I0) of the primary beam, (H, W) float32, by Beer-Lambert over the summed path lengths.
 
     filled: share of the lung's air that disease fills, (H, W). keys(name) gives the generator of each structure, so
-    that the same patient keeps the same ribs and vessels in every film.
+    that the same patient keeps the same ribs and vessels in every radiograph.
     """
     shape = place_of.out.shape
     unit = pixel_size(shape)

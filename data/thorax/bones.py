@@ -110,7 +110,7 @@ def draw_girdle(body: SimpleNamespace, shape: tuple[int, int], unit: float) -> n
         half = np.linalg.norm(outline[: len(middle)] - middle, axis=1)
         fill(outer, [place(outline, shape, body.pose)])
         fill(inner, [place(ribbon(middle, half * 0.62), shape, body.pose)])
-        inward = -38 if portable else 12  # shoulders rolled forward carry the blades off the lungs in a PA film
+        inward = -38 if portable else 12  # shoulders rolled forward carry the blades off the lungs in a PA radiograph
         wing = np.array(
             [
                 (352 + inward, 128),

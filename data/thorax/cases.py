@@ -11,7 +11,7 @@ from data.thorax.bones import clavicle_mask
 from data.thorax.disease import draw_disease
 from data.thorax.lateral import draw_lateral
 
-DRAWN = 1024  # the largest side at which anatomy is drawn; larger films are enlarged and then made noisy
+DRAWN = 1024  # the largest side at which anatomy is drawn; larger radiographs are enlarged and then made noisy
 NODULES, NORMALS = 154, 93  # as many as JSRT has
 # folder: (Class and findings as the published table spells them)
 CLASSES = {
@@ -99,7 +99,7 @@ def plan_class(folder: str, count: int, size: int, seed: int, confounded: bool =
 
 
 def plan_laterals(cases: list[SimpleNamespace], count: int) -> list[SimpleNamespace]:
-    """Lateral films of the first `count` patients of the cohort, taking the classes in turn."""
+    """Lateral radiographs of the first `count` patients of the cohort, taking the classes in turn."""
     first = {}
     for case in cases:
         first.setdefault(case.patient, case)
@@ -163,7 +163,7 @@ def draw_frontal(case: SimpleNamespace, person: SimpleNamespace, seed: int) -> t
 
 
 def write_case(case: SimpleNamespace, out: Path, seed: int) -> None:
-    """Draw one case and write its film, masks and lesion under `out`. Its bytes depend on (seed, case) alone."""
+    """Draw one case and write its radiograph, masks and lesion under `out`. Its bytes depend on (seed, case) alone."""
     person = anatomy.draw_patient(anatomy.keyed_rng(seed, "patient", case.patient))
     rng = anatomy.keyed_rng(seed, "exposure", case.name)
     labels = lesion = None
@@ -205,7 +205,7 @@ def write_case(case: SimpleNamespace, out: Path, seed: int) -> None:
 def write_scr(
     case: SimpleNamespace, out: Path, body: SimpleNamespace, place: SimpleNamespace, labels: np.ndarray
 ) -> None:
-    """The five SCR masks of a case, 1024 x 1024 whatever the film's size, as SCR has them."""
+    """The five SCR masks of a case, 1024 x 1024 whatever the radiograph's size, as SCR has them."""
     shape = (1024, 1024)
     if labels.shape != shape:
         place = anatomy.measure(body, *anatomy.locate(shape, body.pose))

@@ -1,4 +1,4 @@
-"""Where and how a film is taken: hospitals, exposure and tone curve, quantum noise, collimation, markers, labels."""
+"""Where and how an image is taken: hospitals, exposure and tone curve, quantum noise, collimation, markers, labels."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -113,7 +113,7 @@ def expose(
 ) -> np.ndarray:
     """Radiograph (H, W) float32 in 0..1, bone bright, from detector signal (h, w) and the lungs' mask of that size.
 
-    The signal is drawn smaller than a large film and enlarged; noise is then drawn for every pixel of the film, with
+    The signal is drawn smaller than a large image and enlarged; noise is then drawn for every pixel of the image, with
     the variance of photons counted (Poisson; 1/N in the logarithm).
     """
     attenuation = -np.log(signal)
@@ -161,7 +161,7 @@ def collimate(film: np.ndarray, hospital: SimpleNamespace, rng: np.random.Genera
 
 
 def blank_labels(film: np.ndarray, rng: np.random.Generator) -> None:
-    """Cover where a name tag was, as on the JSRT films: black blocks in the upper corners, a white edge, in place."""
+    """Cover where a name tag was, as on the JSRT images: black blocks in the upper corners, a white edge, in place."""
     height, width = film.shape
     if rng.random() < 0.6:
         for start in (0.0, 0.86):
@@ -175,7 +175,7 @@ def blank_labels(film: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def draw_wires(film: np.ndarray, rng: np.random.Generator) -> None:
-    """Monitor leads and electrodes across a bedside film, in place."""
+    """Monitor leads and electrodes across a bedside radiograph, in place."""
     height, width = film.shape
     canvas = np.zeros(film.shape, np.uint8)
     thick = max(1, round(min(film.shape) / 380))

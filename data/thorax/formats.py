@@ -18,7 +18,7 @@ SUFFIX = {"img": ".IMG", "png8": ".png", "png16": ".png", "jpeg": ".jpg", "dicom
 
 
 def write_image(path: Path, film: np.ndarray, kind: str, facts: dict[str, Any] | None = None) -> None:
-    """Write a film (H, W) float in 0..1, bone bright, as `kind`, a key of SUFFIX.
+    """Write a radiograph (H, W) float in 0..1, bone bright, as `kind`, a key of SUFFIX.
 
     img: JSRT's raw 2048 x 2048 big-endian uint16 of 12 bits, dark = high; png16: the 12 bits spread over 16; dicom1:
     MONOCHROME1. DICOM takes `facts` (see `write_dicom`). ValueError for an .IMG of another size.
@@ -58,7 +58,7 @@ def write_dicom(path: Path, film: np.ndarray, inverted: bool, facts: dict[str, A
     """Write an uncompressed DICOM of 12 bits in 16: MONOCHROME2, or MONOCHROME1 where `inverted`.
 
     facts: dict of patient, sex, age (years), view ("PA", "AP", "AP Supine", "L"), hospital, case, seed, offset (days)
-    and spacing (mm a pixel). Dates are made up and fixed; the person does not exist.
+    and spacing (mm a pixel). Dates are made up and fixed; the patient does not exist.
     """
     stored = np.round(film * BITS12).astype(np.uint16)
     low, high = np.percentile(stored[::4, ::4], (0.5, 99.5))

@@ -23,7 +23,7 @@ def border(y: np.ndarray, points: Sequence[tuple[float, float]]) -> np.ndarray:
 def draw_lateral(
     patient: SimpleNamespace, shape: tuple[int, int], keys: Callable[..., np.random.Generator]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Detector signal (H, W) float32 of a left lateral film and the mask (H, W) bool of its lung fields.
+    """Detector signal (H, W) float32 of a left lateral radiograph and the mask (H, W) bool of its lung fields.
 
     keys(name) gives the generator of each structure, as for the frontal view.
     """

@@ -14,7 +14,7 @@ from cxr.labels import LEFT
 from segmentation import masks, segment
 
 FILM = Path("film.png")
-NET, SIDE = 32, 160  # pixels a side of the network's answer and of the film
+NET, SIDE = 32, 160  # pixels a side of the network's answer and of the radiograph
 
 
 @pytest.mark.parametrize("stage,name", [("equalise", "image"), ("network", "p"), ("vote", "p"), ("saliency", "map")])
@@ -51,7 +51,7 @@ def answer():
 
 @pytest.fixture
 def written(tmp_path):
-    """A function that writes one film as both sides do, and says whether they agree, exactly or not."""
+    """A function that writes one radiograph as both sides do, and says whether they agree, exactly or not."""
     image = np.full((SIDE, SIDE - 10), 100.0, np.float32)
 
     def write(exact=True, spoil=lambda labels: labels):
@@ -125,7 +125,7 @@ def test_faults_of_what_was_written_are_seen(written, fault):
 
 def test_edges_lie_on_edges(written, monkeypatch):
     """Middles of the outermost pixels on each other instead: the usual mistake in enlarging, half a pixel of the
-    network's at the film's edge."""
+    network's at the radiograph's edge."""
 
     def corners(p, size):
         large = F.interpolate(torch.from_numpy(p)[None], size[::-1], mode="bilinear", align_corners=True)

@@ -32,7 +32,7 @@ SIZE = bench.SHORT
 
 @pytest.fixture(scope="module")
 def arguments(films, tmp_path_factory):
-    """What every stage is given, on two films of the tests' synthetic set."""
+    """What every stage is given, on two radiographs of the tests' synthetic set."""
     output = tmp_path_factory.mktemp("benchmark")
     files = inputs.films(films / "JSRT", output, SIZE.films, SIZE.film)
     classifier, net_label, scaling = inputs.classifier_weights(None, output)

@@ -34,7 +34,7 @@ def test_bicubic_overshoot_stays_within_grey_levels():
     image = np.kron([[0, 255], [255, 0]], np.ones((8, 8))).astype(np.float32)
     got, _ = dataset.prepare(image, np.ones((16, 16), np.uint8), 64)
     assert got.min() == 0 and got.max() == 255
-    assert got[:24, :24].max() < 40  # what overshoots below nought has not wrapped round to 255
+    assert got[:24, :24].max() < 40  # what overshoots below zero has not wrapped round to 255
 
 
 @pytest.mark.parametrize("pixel", [(0, 0), (199, 299), (77, 130)])

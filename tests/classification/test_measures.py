@@ -131,7 +131,7 @@ def test_the_picture_shows_both_widths():
     plain = measures.picture(image, mask, None)
     drawn = measures.picture(image, mask, labels)
     assert drawn.shape == (256, 256, 3) and drawn.dtype == np.uint8
-    white = (drawn[100:, :] > 230).all(-1)  # below the text; the film's brightest grey is 200
+    white = (drawn[100:, :] > 230).all(-1)  # below the text; the radiograph's brightest grey is 200
     assert white.any(1).sum() > 0 and white[:, 20:230].all(1).any()  # across the thorax
     assert not (plain[100:] > 230).all(-1).any()
     heart = (np.abs(drawn.astype(int) - (240, 110, 60)) < 25).all(-1)

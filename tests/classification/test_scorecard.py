@@ -163,7 +163,7 @@ def test_interval_is_over_patients():
     two = summary.interval(values, ["a"] * 50 + ["b"] * 50, seed=0)
     many = summary.interval(values, list(range(100)), seed=0)
     assert two["value"] == many["value"] == 0.5
-    assert (two["low"], two["high"]) == (0, 1)  # two patients tell little, however many films each has
+    assert (two["low"], two["high"]) == (0, 1)  # two patients tell little, however many radiographs each has
     assert 0.38 < many["low"] < 0.43 and 0.57 < many["high"] < 0.62
     assert summary.interval([np.nan, 2.0], ["a", "b"], 0) == {"value": 2.0, "low": None, "high": None, "cases": 1}
     assert summary.interval([np.nan], ["a"], 0)["value"] is None

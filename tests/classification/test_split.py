@@ -38,7 +38,7 @@ def save(folder, case, key=None, **more):
 
 @pytest.fixture
 def cohort(tmp_path):
-    """Pairs of three folders, among them a film that two patients have, and words for the script."""
+    """Pairs of three folders, among them a radiograph that two patients have, and words for the script."""
     rows = []
     for folder, count in FOLDERS.items():
         for patient in range(count):
@@ -349,7 +349,7 @@ def test_as_a_process_of_its_own(cohort):
 
 @st.composite
 def cohorts(draw):
-    """Any cohort: rows of label, patient and film; patients and films may have several classes."""
+    """Any cohort: rows of label, patient and radiograph; patients and radiographs may have several classes."""
     classes = draw(st.integers(1, 4))
     size = draw(st.integers(1, 60))
     number = st.integers(0, draw(st.integers(0, 40)))

@@ -93,7 +93,7 @@ def test_maps_pictures_and_table(call, weights, films, tmp_path):
         counts = np.load(output / row.folder / f"{case}.coverage.npy")
         assert counts.max() <= 5 and (found[counts == 0] == 0).all()
         picture = cv2.imread(str(output / row.folder / f"{case}.cam.png"))
-        assert picture.shape[0] > 100 and (np.ptp(picture.astype(int), axis=2) > 40).any()  # colours on the film
+        assert picture.shape[0] > 100 and (np.ptp(picture.astype(int), axis=2) > 40).any()  # colours on the radiograph
     left = {path.name.split(".")[-1] for path in output.rglob("*.*")}
     assert left == {"npy", "png", "csv", "json"}  # no temporary file, no journal
     assert json.loads((output / "report.json").read_text())["settings"]["target"] == "predicted"
@@ -213,6 +213,6 @@ def test_picture_of_nothing_and_of_one_spot():
     first, second = (picture[top : top + 96, left : left + side].astype(int) for left in (gap, 2 * gap + side))
     assert (np.ptp(first, axis=2) == 0).all()  # grey: no colour where the map is zero
     assert np.ptp(second, axis=2)[48, 320] > 60 and np.ptp(second, axis=2)[48, 40] == 0
-    assert (first[0, :90] == 128).all() and first[14:18, 320].max() > 200  # the film, and the lungs' outline
+    assert (first[0, :90] == 128).all() and first[14:18, 320].max() > 200  # the radiograph, and the lungs' outline
     nothing = overlay.draw(image, mask, values[:1], ["none"], ["p"])
     assert nothing.shape[0] == picture.shape[0] and nothing.shape[1] < picture.shape[1]

@@ -180,7 +180,7 @@ def test_own_table(tmp_path):
 
 
 def test_phantom(films):
-    """The synthetic cohort's table: every film on the disk, and the patients by which it was drawn."""
+    """The synthetic cohort's table: every radiograph on the disk, and the patients by which it was drawn."""
     rows = cohort.read(films / "metadata.xls")
     on_disk = {(file.parent.name, file.name) for file in (films / "cohort").glob("*/*")}
     assert set(zip(rows["class"], rows.file, strict=True)) == on_disk and on_disk
@@ -212,7 +212,7 @@ ROWS = st.lists(
 @settings(max_examples=80, deadline=None)
 @given(ROWS)
 def test_films_and_ids_never_part(tmp_path_factory, rows):
-    """Two rows have one patient if and only if a chain of shared ids and shared films leads from one to the other."""
+    """Two rows have one patient if and only if a chain of shared ids and shared images leads from one to the other."""
     path = write_csv(tmp_path_factory.mktemp("t") / "t.csv", ["source", "case", "patientid", "Class"], *rows)
 
     def linked(one, two):

@@ -25,7 +25,7 @@ def test_overlay_draws_each_organ_where_it_is():
         inside_rows, inside_columns = np.nonzero(labels == organ)
         for seen, true in ((rows, inside_rows), (columns, inside_columns)):
             assert abs(seen.min() - true.min()) <= 2 and abs(seen.max() - true.max()) <= 2
-    assert (picture[250, 125] == 90).all()  # inside the lung the film itself is seen
+    assert (picture[250, 125] == 90).all()  # inside the lung the radiograph itself is seen
     with_truth = contours.overlay(image, labels, np.roll(labels, 20, axis=1))
     changed = (with_truth != picture).any(-1)
     assert changed[:, 318:324].any() and not changed[:, 475:].any()

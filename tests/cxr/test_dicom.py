@@ -317,7 +317,7 @@ def test_spacing_is_sane_or_unknown(tmp_path, header, expected):
 
 
 def stored(orientation):
-    """A frontal film that hangs as it should, RAMP, as a file stores it whose rows and columns run to `orientation`.
+    """A frontal image that hangs as it should, RAMP, as a file stores it whose rows and columns run to `orientation`.
 
     By the meaning of the two letters alone: each stored pixel lies so far to the left and to the feet of the patient.
     """

@@ -94,7 +94,7 @@ ALL = {
 
 
 def test_downloads_in_their_own_layouts(downloaded, arranged, tmp_path):
-    """Everything is found once, no mask nor shadow file is taken, the film under two sources is linked once."""
+    """Everything is found once, no mask nor shadow file is taken, the radiograph under two sources is linked once."""
     done = arranged("-i", downloaded)
     assert done.code == 0 and done.files == ALL, done.out + done.err
     assert done.status.pop(("CoronaHack", FILM)) == "same film" and set(done.status.values()) == {"linked"}
@@ -152,7 +152,7 @@ def test_copies_that_differ_are_ambiguous(downloaded, arranged, tmp_path):
 
 
 def test_exact_name_and_own_set_come_first(downloaded, arranged, tmp_path):
-    """A PNG copy beside the .IMG, a film of that name in another set's folder or in the phantom: none is a rival."""
+    """A PNG copy beside the .IMG, an image of that name in another set's folder or in the phantom: none is a rival."""
     put(downloaded / "JSRT/JPCNN001.png", "copy")
     put(downloaded / "unsorted/covid-a.png", "small")
     put(downloaded / "MontgomerySet/CXR_png/IM-0001-0001.png", "wrong")

@@ -33,7 +33,7 @@ def phantom(tmp_path_factory):
 
 
 def read_film(path):
-    """Grey of a film in 0..1, bone bright, read without the project's own reader."""
+    """Grey of a radiograph in 0..1, bone bright, read without the project's own reader."""
     if path.suffix == ".dcm":
         dataset = pydicom.dcmread(path)
         grey = dataset.pixel_array / 4095
@@ -205,7 +205,7 @@ def test_bodies_vary_and_every_organ_is_one_piece():
         ratios.append(np.ptp(heart) / np.ptp(thorax))
         areas.append([(labels == organ).mean() for organ in (1, 2, 3)])
     assert 0.35 < min(ratios) < 0.42 and 0.52 < max(ratios) < 0.63
-    # near what the SCR masks of 93 normal films cover: 0.093, 0.137 and 0.167 of the film
+    # near what the SCR masks of 93 normal radiographs cover: 0.093, 0.137 and 0.167 of the radiograph
     np.testing.assert_allclose(np.mean(areas, 0), [0.093, 0.137, 0.167], rtol=0.12)
     assert (np.std(areas, 0) > 0.008).all()
 

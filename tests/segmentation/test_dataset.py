@@ -24,7 +24,7 @@ def chosen(*words):
 
 
 def thorax(height=128, width=128):
-    """Grey film and labels, the left lung (2) on the right of the image."""
+    """Grey radiograph and labels, the left lung (2) on the right of the image."""
     labels = np.zeros((height, width), np.uint8)
     labels[height // 5 : -height // 5, width // 8 : 3 * width // 8] = 3
     labels[height // 5 : -height // 5, 5 * width // 8 : 7 * width // 8] = 2
@@ -258,7 +258,7 @@ def test_dotted_dicom_names_keep_their_last_number(tmp_path):
 
 
 def test_mask_of_half_the_size_and_blank_border(tmp_path):
-    """SCR drew at 1024 on films of 2048; a blank border is cut off film and masks alike."""
+    """SCR drew at 1024 on radiographs of 2048; a blank border is cut off radiograph and masks alike."""
     film, labels = thorax(256, 256)
     wide = np.zeros((256, 384), np.uint8)
     wide[:, 64:320] = film

@@ -104,7 +104,7 @@ def test_chosen_cases_and_the_default_folder(trained, films, tmp_path, call):
 
 
 def label_folder(films, where, labels_of):
-    """Two films of the set and a label image of each, by name."""
+    """Two radiographs of the set and a label image of each, by name."""
     (where / "images").mkdir(parents=True)
     (where / "masks").mkdir()
     for film in sorted((films / "JSRT").iterdir())[:2]:
@@ -135,14 +135,14 @@ def test_what_the_network_says_itself_is_a_perfect_truth(films, weights, tmp_pat
 
 
 def test_distances_are_pixels_at_1024_and_mm_where_spacing_is_known(films, weights, tmp_path, call, monkeypatch):
-    """The truth is the network's own mask, one row lower: on a film of 128 a pixel is 8 of an image of 1024."""
+    """The truth is the network's own mask, one row lower: on a radiograph of 128 a pixel is 8 of an image of 1024."""
     own = own_labels(films, weights, tmp_path, call)
     images, masks = label_folder(films, tmp_path, lambda film: np.roll(own[film.stem], 1, axis=0))
     rows, _ = measure(dataset.image_folder(images, masks), weights)
     reach = [row["hausdorff_lungs_union"] for row in rows]
     assert np.nanmax(reach) >= 8 and all(np.isnan(value) or value >= 8 for value in reach)
     assert not any("mm" in name for row in rows for name in row)
-    # Nothing but the spacing is added: the films as PNG tell none.
+    # Nothing but the spacing is added: the radiographs as PNG tell none.
     prepare = evaluate.segment.prepare
 
     def known(path, settings):
@@ -200,7 +200,7 @@ def test_what_cannot_start_says_why(films, weights, tmp_path, call, words, code,
 
 
 def rows_of(films, where, weights, own, write):
-    """Metrics of the network's own labels as truth, both written by `write`(folder, film, labels)."""
+    """Metrics of the network's own labels as truth, both written by `write`(folder, radiograph, labels)."""
     for folder in ("images", "masks"):
         (where / folder).mkdir(parents=True)
     for film in sorted((films / "JSRT").iterdir())[:2]:

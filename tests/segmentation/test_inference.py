@@ -1,4 +1,4 @@
-"""Inference over a folder of mixed films: a row a file, whole pairs or none, and the same whatever interrupted it."""
+"""Inference over a folder of mixed images: a row a file, whole pairs or none, and the same whatever interrupted it."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ BROKEN = {("sick", "cut"): "truncated", ("sick", "flat"): "grey level", ("sick",
 
 
 def write_inputs(folder, films):
-    """Six films and three files that are none, with names that a table or a path could trip over."""
+    """Six radiographs and three files that are none, with names that a table or a path could trip over."""
     normal, sick = folder / "normal", folder / "sick"
     (normal / "ward 3").mkdir(parents=True)
     sick.mkdir()

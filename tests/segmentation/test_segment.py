@@ -1,4 +1,4 @@
-"""From the network's small probabilities to a film's own grid."""
+"""From the network's small probabilities to a radiograph's own grid."""
 
 import numpy as np
 import pytest
