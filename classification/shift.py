@@ -22,7 +22,7 @@ from tqdm import tqdm
 from classification import header
 from classification.cases import dataset, finder
 from classification.voting import batch, predict, predictions
-from cxr import pairs, preprocess, tables
+from cxr import pairs, preprocess, tables, writing
 from cxr.reading import radiograph
 from cxr.run import engine, opening
 from cxr.settings import config
@@ -38,19 +38,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
     parser.add_argument(
-        "-m", "--masks", metavar="FILE", help="masks.csv of these pairs (default: the one in dir_pairs)"
+        "-m", "--masks", metavar="FILE", help="masks.csv of these pairs (default: beside them, or in dir_pairs)"
     )
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: shift in dir_save/test_name")
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
     parser.add_argument("--shift", nargs="+", default=[], metavar="NAME", help="shifts by name, its beginning, or kind")
     parser.set_defaults(overwrite=True)
     settings, options = config.load(header, parser=parser)
-    table = Path(options.masks or Path(settings.dir_pairs) / "masks.csv")
     try:
         shifts = suite.choose(options.shift)
         run = batch.prepare(KIND, settings, options)
         patient_of, _ = predictions.patients(run.cases, run.inputs, run.settings)
-        files, grey = radiographs(table)
+        files, grey = radiographs(Path(options.masks) if options.masks else find_table(options.input, settings))
     except ValueError as error:
         sys.exit(f"classification/shift.py: {error}")
     fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases
@@ -60,19 +59,21 @@ def main() -> None:
         print(f"Note: {note}.")
     predict.ready(model, fabric.device, settings.compile)
     rows, faults = [], []
-    for case in tqdm(cases, "cases"):
-        try:
-            rows += measure(case, files, grey, shifts, model, settings, names, fabric)
-        except (ValueError, FileNotFoundError) as error:
-            faults.append(f"{case.folder}/{case.case}: {error}")
+    try:
+        for case in tqdm(cases, "cases"):
+            try:
+                rows += measure(case, files, grey, shifts, model, settings, names, fabric)
+            except (ValueError, FileNotFoundError) as error:
+                faults.append(f"{case.folder}/{case.case}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("classification/shift.py: interrupted; nothing was written, since the summary needs every case.")
     if not rows:
         sys.exit("classification/shift.py: no case could be measured:\n" + "\n".join(faults))
     frame = pd.DataFrame(rows)
     frame.insert(2, "patient", [patient_of[key] for key in zip(frame.folder, frame.case, strict=True)])
-    output.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(output / "shift.csv", index=False)
+    writing.csv(output / "shift.csv", frame)
     summary = summarise(frame)
-    summary.to_csv(output / "shift_summary.csv", index=False)
+    writing.csv(output / "shift_summary.csv", summary)
     (output / "shift_summary_not_trained_on.csv").unlink(missing_ok=True)
     rest = frame[[key not in run.seen for key in zip(frame.folder, frame.case, strict=True)]]
     if 0 < len(rest) < len(frame):
@@ -85,6 +86,24 @@ def main() -> None:
     sys.exit(1 if faults else 0)
 
 
+def find_table(inputs: list[str] | None, settings) -> Path:
+    """The masks.csv of the pairs: in or above each folder given; for none, or a split, in dir_pairs. Raises ValueError
+    where folders given have none, or several."""
+    found = set()
+    for given in map(Path, inputs or []):
+        near = [place / "masks.csv" for place in (given.absolute(), *given.absolute().parents[:2])]
+        split = any((table.parent / "split.csv").is_file() for table in near)
+        found.add(next((table for table in near if table.is_file()), None) if not split else None)
+        if None in found and not split:
+            raise ValueError(
+                f"there is no masks.csv in or above {given}, to say where the radiographs are; name it with --masks."
+            )
+    found.discard(None)
+    if len(found) > 1:
+        raise ValueError("these folders have a masks.csv each; measure them one by one.")
+    return found.pop() if found else Path(settings.dir_pairs) / "masks.csv"
+
+
 def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
     """The radiograph of each (folder, case) in a masks.csv, and the preprocessing settings in the report.json beside
     it. Raises ValueError with the remedy."""
@@ -93,13 +112,16 @@ def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
     rows = tables.read(table, ["case", "folder", "file"])
     try:
         settings = tables.json(table.parent / "report.json")["settings"]
-        grey = {name: settings[name] for name in ("gamma", "crop_border", "pixel_limit")}
+        grey = {name: settings[name] for name in ("gamma", "crop_border", "pixel_limit", "equalise")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{table.parent / 'report.json'} does not say how the pairs were preprocessed ({error}); "
             "segment the radiographs again."
         ) from None
-    return {(row.folder, row.case): Path(row.file) for row in rows.itertuples()}, grey
+    if not grey["equalise"]:
+        raise ValueError(f"the pairs of {table} were made with equalise=False, which is not measured here.")
+    own = table.absolute().parent.name  # what the pairs of radiographs named singly are known by
+    return {(own if row.folder == "." else row.folder, row.case): Path(row.file) for row in rows.itertuples()}, grey
 
 
 def measure(case: finder.Case, files, grey: dict, shifts, model, settings, names, fabric) -> list[dict]:
@@ -139,6 +161,8 @@ def lung_labels(case: finder.Case, shape: tuple[int, int]) -> np.ndarray:
         middle = np.average(np.arange(mask.shape[1]), weights=mask.sum(0))
         sides = np.where(np.arange(mask.shape[1]) > middle, *suite.LUNGS)
         labels = (mask * sides).astype(np.uint8)
+    if not (labels >= suite.LUNGS[0]).any():
+        raise ValueError("its mask is empty.")
     if labels.shape != shape:
         raise ValueError(f"its pair is {labels.shape} and its radiograph {shape} pixels; segment it again.")
     return labels

@@ -54,7 +54,10 @@ def main() -> None:
     print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {weights} ({which})")
     for note in notes + told:
         print(f"Note: {note}.")
-    rows, faults = measure(cases, shifts, model, settings, fabric)
+    try:
+        rows, faults = measure(cases, shifts, model, settings, fabric)
+    except KeyboardInterrupt:
+        sys.exit("segmentation/shift.py: interrupted; nothing was written, since the summary needs every case.")
     if not rows:
         sys.exit("segmentation/shift.py: no case could be evaluated:\n" + "\n".join(faults))
     output.mkdir(parents=True, exist_ok=True)
@@ -83,11 +86,10 @@ def measure(cases, shifts, model, settings, fabric) -> tuple[list[dict], list[st
         try:
             read = radiograph.read_frontal(case.image, settings.pixel_limit)
             truth = drawn_masks.truth(case.masks, read.pixels.shape, read.orientation)
-            pixels = read.pixels
+            pixels, drawn = read.pixels, label_map(truth, read.pixels.shape)
         except (BadData, radiograph.Unreadable) as error:
-            faults.append(str(error))
+            faults.append(f"{case.image}: {error}")
             continue
-        drawn = label_map(truth, pixels.shape)
         for shift in (None, *shifts):
             changed, labels = pixels, drawn
             if shift:
@@ -98,6 +100,8 @@ def measure(cases, shifts, model, settings, fabric) -> tuple[list[dict], list[st
                 item = segment.prepare_pixels(changed, settings)
             except ValueError as error:
                 faults.append(f"{case.image}, {row['shift']}: {error}")
+                if not shift:
+                    break  # there is nothing to compare its shifts with
                 continue
             with fabric.autocast():
                 small = segment.probabilities(model, [item], settings, fabric.device)[0]
@@ -108,8 +112,10 @@ def measure(cases, shifts, model, settings, fabric) -> tuple[list[dict], list[st
 
 def label_map(truth: dict[str, np.ndarray], shape: tuple[int, int]) -> np.ndarray:
     """The drawn organs as one label map on the radiograph's grid. Where the sides are not told apart, a pixel of lung
-    belongs to the side of the middle column of the lungs that it lies on."""
+    belongs to the side of the middle column of the lungs that it lies on. Raises BadData without both lungs."""
     organs = dict(truth)
+    if "lungs" not in organs:
+        raise BadData("its masks do not hold both lungs, which the shifts are measured on.")
     if "left" not in organs or "right" not in organs:
         columns = np.arange(organs["lungs"].shape[1])
         middle = np.average(columns, weights=organs["lungs"].sum(0) + 1e-9)

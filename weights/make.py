@@ -1,4 +1,4 @@
-"""Make every weights file that ships, in order: each training, its export, its figures, its model card.
+"""Make the weights files anew by the full recipe, in order: each training, its export, its figures, its model card.
 
     make weights DATA=FOLDER                                        all of it; again after a kill to go on
     python weights/make.py --data FOLDER --dry-run                  the steps, and an estimate of their time
@@ -7,8 +7,9 @@
 
 FOLDER holds JSRT/, SCR/ and MontgomerySet/ as data/README.md lays them out, cohort.csv (path, class, patient: the
 published cohort, or yours) with its radiographs, and, to teach on only, kermany_extra/<class>/. Every step is a command
-that can be typed by itself and goes on where it was; those that ended well are listed in WORK/done.txt and skipped. A
-packed FOLDER serves as --data on another machine.
+that can be typed by itself and goes on where it was. Those that ended well stand in WORK/done-*.txt and are skipped, up
+to the first that does not. A packed FOLDER serves as --data on another machine. The files that ship today come from
+shorter trainings (docs/results.md). A ResNet-18 is taught and fine-tuned as well, and stays in WORK.
 """
 
 import argparse
@@ -23,7 +24,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
-from cxr import version
+import torch
+
+from cxr import version, writing
 from cxr.run import opening
 from weights import pack
 
@@ -67,10 +70,12 @@ def main() -> None:
         steps = [step for step in plan(options) if options.only in (None, step.stage)]
     except (OSError, ValueError) as error:
         sys.exit(f"weights/make.py: {error}")
-    journal, left = options.work / "done.txt", 0.0
+    journal, left = options.work / f"done-{options.only or 'all'}.txt", 0.0
+    finished = journal.read_text().splitlines() if journal.exists() else []
     for number, step in enumerate(steps, 1):
         line = shlex.join(step.command)
-        done = journal.exists() and line in journal.read_text().splitlines()
+        done = finished[:1] == [line]  # what follows a step that is run, is run again
+        finished = finished[1:] if done else []
         left += 0 if done else step.seconds
         print(
             f"{number}/{len(steps)} {step.stage}, about {step.seconds / 60:.0f} min{', done' if done else ''}: "
@@ -84,9 +89,8 @@ def main() -> None:
         if code:
             sys.exit(f"weights/make.py: step {number} ended with {code}; mend what it says and run this again.")
         print(f"    took {(time.perf_counter() - start) / 60:.1f} min", flush=True)
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        with journal.open("a") as file:
-            file.write(line + "\n")
+        ended = [shlex.join(step.command) for step in steps[:number]]
+        writing.text(journal, "".join(f"{line}\n" for line in ended))
     print(f"About {left / 60:.0f} min to do." if options.dry_run else "Next: read weights/*.md, the model cards.")
 
 
@@ -95,7 +99,7 @@ def plan(options) -> list[Step]:
     for name in ("JSRT", "SCR", "MontgomerySet", "cohort.csv"):
         if not (options.data / name).exists():
             raise ValueError(f"{options.data} holds no {name}; see --help for what it takes.")
-    cuda = options.device == "cuda"
+    cuda = options.device == "cuda" or (options.device == "auto" and torch.cuda.is_available())
     kind = "cuda" if cuda else "cpu-bf16" if options.precision == "bf16-mixed" else "cpu"
     epochs1, wide, epochs2, distilled = amounts(options, *SPEED[kind])
     data, work = str(options.data.absolute()), options.work.absolute()
@@ -134,11 +138,12 @@ def plan(options) -> list[Step]:
     ]
     pairs, extra, cohort = work / "pairs", work / "extra", work / "cohort"
     split, patients = f"dir_split={work / 'split'}", f"file_metadata={data}/cohort.csv"
-    write = ["overlays=False", "image_dtype=uint8", "num_batch_test=8", *on]
+    wide_weights = f"file_weights={ROOT / 'weights' / 'segmentation-wide.safetensors'}"
+    write = ["--overwrite", wide_weights, "overlays=False", "image_dtype=uint8", "num_batch_test=8", *on]
     steps += [
         Step("stage2", ["data/arrange.py", "--metadata", f"{data}/cohort.csv", "-o", str(cohort)], 5),
         Step("stage2", ["segmentation/inference.py", "-i", str(cohort), "-o", str(pairs), *write], 200),
-        Step("stage2", ["classification/split.py", f"dir_pairs={pairs}", split, patients], 30),
+        Step("stage2", ["classification/split.py", f"dir_pairs={pairs}", split, patients, "--overwrite"], 30),
     ]
     taught = ["--pairs", str(pairs)]
     if (options.data / "kermany_extra").is_dir():
@@ -146,7 +151,7 @@ def plan(options) -> list[Step]:
             Step("stage2", ["segmentation/inference.py", "-i", f"{data}/kermany_extra", "-o", str(extra), *write], 600)
         )
         taught += ["--pairs", str(extra)]
-    changes = ["resolution=384", "copies=0.5", "contrast=0.3", "num_workers=2", *on]
+    changes = ["resolution=384", "copies=0.6", "contrast=0.3", "num_workers=2", *on]
     tuned = [
         split,
         f"dir_checkpoint={two}",
@@ -166,7 +171,7 @@ def plan(options) -> list[Step]:
                 "classification/train.py",
                 "test_name=teacher",
                 "net_label=efficientnet_lite2",
-                f"start_weights={imagenet_weights()}",
+                f"start_weights={imagenet_weights(options)}",
                 f"epoch_max={epochs2}",
                 *tuned,
             ],
@@ -203,14 +208,12 @@ def plan(options) -> list[Step]:
             ],
             epochs2 * 88 * patches,
         ),
-        Step(
-            "stage2", ["weights/make_classification.py", "export", str(two / "student" / "best.pt"), "--overwrite"], 5
-        ),
+        Step("stage2", ["weights/make_classification.py", "export", str(teacher), "--overwrite"], 5),
     ]
-    return steps + figures(data, work, [split, patients, f"dir_pairs={pairs}", *on])
+    return steps + figures(data, work, on, [split, patients, f"dir_pairs={pairs}"])
 
 
-def figures(data: str, work: Path, settings2: list[str]) -> list[Step]:
+def figures(data: str, work: Path, on: list[str], settings2: list[str]) -> list[Step]:
     """The evaluations of what was exported, by the commands that anyone would type, and the model cards."""
     steps = []
     for name in ("segmentation", "segmentation-wide"):
@@ -227,6 +230,7 @@ def figures(data: str, work: Path, settings2: list[str]) -> list[Step]:
                         str(out / f"{script}-{which}"),
                         f"dir_data_root={data}",
                         weights,
+                        *on,
                     ],
                     seconds,
                 )
@@ -235,8 +239,12 @@ def figures(data: str, work: Path, settings2: list[str]) -> list[Step]:
     out = work / "figures" / "classification"
     weights = f"file_weights={ROOT / 'weights' / 'classification'}.safetensors"
     steps += [
-        Step("figures", [f"classification/{script}.py", "-o", str(out / script), weights, *settings2], seconds)
-        for script, seconds in (("inference", 120), ("shift", 3600))
+        Step(
+            "figures",
+            [f"classification/{script}.py", *words, "-o", str(out / script), weights, *settings2, *on],
+            seconds,
+        )
+        for script, words, seconds in (("inference", ["--overwrite"], 120), ("shift", [], 3600))
     ]
     return [*steps, Step("figures", ["weights/card.py", str(work / "figures")], 5)]
 
@@ -263,8 +271,10 @@ def export(run: Path, name: str) -> list[str]:
     ]
 
 
-def imagenet_weights() -> Path:
-    """The file of the teacher's ImageNet weights in its package. Raises ValueError with the remedy."""
+def imagenet_weights(options) -> Path:
+    """The file of the teacher's ImageNet weights in its package. Raises ValueError where stage 2 needs it in vain."""
+    if options.only not in (None, "stage2") or options.dry_run:
+        return Path(f"{TEACHER}.pth")
     try:
         package = importlib.import_module(TEACHER)
     except ImportError:

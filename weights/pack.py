@@ -32,9 +32,10 @@ def pack(data: Path, small: Path) -> str:
             _mask(mask, small / "MontgomerySet" / "ManualMask" / mask.parent.name / mask.name)
     with (data / "cohort.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    for row in rows:
-        if row["path"]:
-            target = Path("cohort") / Path(row["path"]).with_suffix(".jpg")
+    for number, row in enumerate(rows):
+        if row["path"]:  # which may be absolute, or lead out of the folder: the copy gets a place of its own
+            name = f"{Path(row['path']).stem}.jpg"
+            target = Path("cohort") / f"{number:05d}" / name
             _radiograph(data / row["path"], small / target, SIDE)
             row["path"] = str(target)
     with (small / "cohort.csv").open("w", newline="", encoding="utf-8") as file:
@@ -43,7 +44,7 @@ def pack(data: Path, small: Path) -> str:
         writer.writerows(rows)
     extra = sorted((data / "kermany_extra").glob("*/*"))
     for image in extra[:: max(1, -(-len(extra) // EXTRA))]:
-        _radiograph(image, small / "kermany_extra" / image.parent.name / f"{image.stem}.jpg", SIDE_EXTRA)
+        _radiograph(image, small / "kermany_extra" / image.parent.name / f"{image.name}.jpg", SIDE_EXTRA)
     size = sum(file.stat().st_size for file in small.rglob("*") if file.is_file())
     return f"Wrote {small}: {size / 1e6:.0f} MB. Next: python weights/make.py --data {small} --dry-run"
 

@@ -22,12 +22,13 @@ def change(image: np.ndarray, settings, rng: np.random.Generator) -> np.ndarray:
     if not settings.copies and not settings.contrast:
         return image
     grey = image.astype(np.float32) / 255
+    whole = settings.patch_size if settings.approach == "global" else settings.img_size
     if rng.random() < settings.copies:
         for i in rng.choice(len(_COPIES), 2 if rng.random() < 0.3 else 1, replace=False):
             function, low, high = _COPIES[i]
-            grey = function(grey, rng.uniform(low, high), rng, settings.img_size)
+            grey = function(grey, rng.uniform(low, high), rng, whole)
         if settings.resolution:  # to which a copy is brought after it was made
-            grey = copies.resample(grey, settings.resolution, rng, settings.img_size)
+            grey = copies.resample(grey, settings.resolution, rng, whole)
     if rng.random() < settings.copies / 3:
         function, low, high = _EXPOSURES[rng.integers(len(_EXPOSURES))]
         grey = function(grey, rng.uniform(low, high))

@@ -18,7 +18,7 @@ def test_nothing_allowed_changes_nothing():
 
 def test_changes_are_keyed_and_keep_their_type():
     image = np.random.default_rng(1).integers(0, 255, (120, 120)).astype(np.uint8)
-    allowed = SimpleNamespace(copies=1.0, contrast=0.3, img_size=480, resolution=0)
+    allowed = SimpleNamespace(copies=1.0, contrast=0.3, img_size=480, resolution=0, approach="local")
     seen = [changes.change(image, allowed, np.random.default_rng(seed)) for seed in (0, 0, 1, 2, 3, 4, 5, 6, 7, 8)]
     np.testing.assert_array_equal(seen[0], seen[1])
     assert all(one.dtype == np.uint8 and one.shape == image.shape for one in seen)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from conftest import TINY
 
+from cxr.errors import BadData
 from segmentation import dataset, drawn_masks, shift
 
 SHIFT = "segmentation/shift.py"
@@ -42,5 +43,5 @@ def test_lungs_without_sides_are_divided_by_their_middle(films):
     guessed = shift.label_map({"lungs": truth["lungs"]}, truth["lungs"].shape)
     both = (known >= 2) & (guessed >= 2)
     assert (known[both] == guessed[both]).mean() > 0.97
-    with pytest.raises(KeyError):
+    with pytest.raises(BadData, match="both lungs"):
         shift.label_map({"heart": truth["heart"]}, truth["lungs"].shape)
