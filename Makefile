@@ -6,8 +6,9 @@ PYTHON ?= python3
 # From nothing to a page in a few minutes, on synthetic radiographs. Each line can be typed by itself.
 demo: .venv/.installed
 	.venv/bin/python data/make_phantom.py -o data/phantom --tiny --per-class 32
-	.venv/bin/python segmentation/train.py dir_data_root=data/phantom test_name=demo net_label=fcdensenet56 \
-		resize_height=128 resize_width=128 schedule=onecycle learning_rate=3e-3 epoch_max=12
+	.venv/bin/python segmentation/train.py dir_data_root=data/phantom test_name=demo \
+		start_weights=weights/segmentation.safetensors resize_height=128 resize_width=128 schedule=onecycle \
+		learning_rate=1e-3 'class_weights=[1.0,1.0,1.0,1.0]' epoch_max=5
 	.venv/bin/python segmentation/inference.py -i data/phantom/cohort -o output/demo test_name=demo
 	.venv/bin/python segmentation/evaluate.py dir_data_root=data/phantom test_name=demo
 	.venv/bin/python classification/split.py dir_pairs=output/demo dir_split=output/demo-split \
