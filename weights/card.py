@@ -75,14 +75,16 @@ def describe(file: Path, figures: Path) -> str:
     notes = HERE / "notes" / f"{file.stem}.md"
     if notes.is_file():
         parts.append(notes.read_text(encoding="utf-8").strip())
-    parts += [*masks(figures), *votes(figures)]
+    parts += [*masks(figures, settings.get("train_sets", [])), *votes(figures)]
     return "\n\n".join(parts) + "\n"
 
 
-def masks(figures: Path) -> list[str]:
-    """What evaluate.py and shift.py of stage 1 measured, as Markdown."""
+def masks(figures: Path, train_sets: list[str]) -> list[str]:
+    """What evaluate.py and shift.py of stage 1 measured, as Markdown; train_sets: those of the training."""
     rows = []
     for folder, name in GROUPS.items():
+        if "montgomery" in train_sets and name == "Montgomery":
+            name += " (80 % of it trained on)"
         if (figures / folder / "summary.csv").is_file():
             table = pd.read_csv(figures / folder / "summary.csv")
             rows += [
@@ -129,7 +131,7 @@ def votes(figures: Path) -> list[str]:
             for name, row in scores["per_class"].items()
         ]
         parts += [
-            f"## Votes: {scores['cases']} images of {scores['patients']} patients",
+            f"## Votes of {_patches(figures / 'inference')}: {scores['cases']} images of {scores['patients']} patients",
             _table(("figure", "value (95 % interval over patients)"), told),
         ]
     if (figures / "shift" / "shift_summary.csv").is_file():
@@ -144,7 +146,7 @@ def votes(figures: Path) -> list[str]:
             for row in table.itertuples()
         ]
         parts += [
-            f"## Under the shift suite, {table.n.iloc[0]} images: share whose class stays",
+            f"## Under the shift suite, {table.n.iloc[0]} images, {_patches(figures / 'shift')}: whose class stays",
             _table(("shift", "consistency (95 % interval)", "mean change of p", "accuracy"), rows),
         ]
     return parts
@@ -155,6 +157,11 @@ def _size(held, key: str) -> int:
     for side in held.get_slice(key).get_shape():
         size *= side
     return size
+
+
+def _patches(folder: Path) -> str:
+    """How many patches voted, as the report.json of a run says."""
+    return f"{json.loads((folder / 'report.json').read_text())['settings']['repeat']} patches"
 
 
 def _interval(value, low, high) -> str:
