@@ -123,7 +123,7 @@ def label_map(truth: dict[str, np.ndarray], shape: tuple[int, int]) -> np.ndarra
     labels = np.zeros(organs["left"].shape, np.uint8)
     for name, value in (("right", masks.RIGHT), ("left", masks.LEFT), ("heart", masks.HEART)):
         labels[organs.get(name, np.zeros_like(organs["left"]))] = value
-    return cv2.resize(labels, shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(labels, shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def compare(found: np.ndarray, drawn: np.ndarray, heart: bool) -> dict[str, float]:

@@ -67,7 +67,7 @@ def _mask(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
         return
     binary = (pixels > pixels.max() // 2).astype("uint8") * 255
-    Image.fromarray(_smaller(binary, SIDE, cv2.INTER_NEAREST)).save(target)
+    Image.fromarray(_smaller(binary, SIDE, cv2.INTER_NEAREST_EXACT)).save(target)
 
 
 def _smaller(pixels, side: int, how: int):
