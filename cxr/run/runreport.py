@@ -83,14 +83,14 @@ def write(
     path: Path,
     settings: config.Settings,
     fabric: Fabric,
-    weights: Path,
+    weights: Path | None,
     packages: Sequence[str],
     counts: dict | None = None,
     seconds: float | None = None,
     inputs: Sequence[str] | None = None,
 ) -> None:
-    """Write report.json: versions of `packages`, device, settings, weights and their sha256; the folders that the cases
-    came from, if given; counts and seconds when all is done."""
+    """Write report.json: versions of `packages`, device, settings, weights, if any, and their sha256; the folders that
+    the cases came from, if given; counts and seconds when all is done."""
     report = {
         "command": " ".join(sys.argv),
         "project": project.about(),
@@ -99,7 +99,7 @@ def write(
         "counts": counts,
         "device": str(fabric.device),
         "processes": fabric.world_size,
-        "weights": {"file": str(weights), "sha256": digest(weights)},
+        "weights": weights and {"file": str(weights), "sha256": digest(weights)},
         "versions": {"python": platform.python_version()} | versions(packages),
         "settings": config.as_dict(settings),
     }
