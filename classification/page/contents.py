@@ -51,6 +51,9 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         if missing
     ]
     notes += disagreements(made, mapped)
+    audit = findings.read_json(folder / "audit" / "audit.json")
+    if audit and audit["cases"] != int((rows.label != "").sum()):
+        notes.append(f"the audit is of {audit['cases']} cases; make it again with classification/audit.py")
     told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
     content = {
         "run": title(made) or folder.name,
@@ -62,6 +65,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "uncertain": sum((case["vote_entropy"] or 0) >= UNCERTAIN * most > 0 for case in cases),
         "patients": int(rows.patient.nunique()),
         "markers": findings.ranges(cases),
+        "audit": audit,
         "parts": {title: part for title, part in told.items() if part},
         "settings": (made or {}).get("settings") or {},
         "gradient": pictures.gradient(),

@@ -11,13 +11,12 @@ from classification.splitting import survey
 from cxr import cohort, tables
 from cxr.errors import BadData
 
-TEXT = ("source", "view", "sex", "file")  # "" where unknown
-NUMBERS = ("age", "width", "height", "bytes")  # NaN where unknown
-COLUMNS = ("source", "view", "sex", "age", "width", "height", "bytes", "file")
+COLUMNS = ("source", "view", "sex", "age", "width", "height", "bytes", "file")  # text, "" where unknown; of these
+NUMBERS = ("age", "width", "height", "bytes")  # numbers, NaN where unknown
 
 
 def read(
-    cases: Sequence[Case], people: Sequence, inputs: Sequence | None, masks: Path | None, settings
+    cases: Sequence[Case], people: Sequence, inputs: Sequence | None, masks: Path | str | None, settings
 ) -> tuple[pd.DataFrame, list[str]]:
     """COLUMNS of each case in order, and notes for the user.
 
@@ -26,21 +25,21 @@ def read(
     """
     keys, notes = [(case.folder, case.case) for case in cases], []
     try:
-        films = _films(masks or shift.find_table(inputs, settings))
+        films = _films(Path(masks or shift.find_table(inputs, settings)))
     except ValueError as error:
         films = {}
         notes.append(f"the original radiographs are unknown: {str(error).rstrip('.')}")
-    told = pd.DataFrame([films.get(key, {}) for key in keys], columns=["file", "width", "height", "view"])
+    told = [films.get(key, {}) for key in keys]
     rows = _rows(cases, settings)
-    about = pd.DataFrame(index=range(len(cases)), columns=[*COLUMNS], dtype=object)
-    about["source"] = [source or row.get("source", "") for (_, source), row in zip(people, rows, strict=True)]
-    for name in ("view", "sex", "age"):
-        about[name] = [row.get(name, "") for row in rows]
-    about["view"] = told.view.where(told.view.notna() & (told.view != ""), about.view).str.split().str[0].fillna("")
-    about["file"] = [str(file) if isinstance(file, str) and Path(file).is_file() else "" for file in told.file]
+    about = pd.DataFrame({name: [row.get(name, "") for row in rows] for name in ("source", "sex", "age")})
+    about["source"] = [source or known for (_, source), known in zip(people, about.source, strict=True)]
+    views = [film.get("view") or row.get("view", "") for film, row in zip(told, rows, strict=True)]
+    about["view"] = [view.split()[0] if view.split() else "" for view in views]
+    about["file"] = [film["file"] if film and Path(film["file"]).is_file() else "" for film in told]
     about["bytes"] = [Path(file).stat().st_size if file else None for file in about.file]
-    about[["width", "height"]] = told[["width", "height"]]
+    about[["width", "height"]] = [[film.get("width"), film.get("height")] for film in told]
     about[[*NUMBERS]] = about[[*NUMBERS]].apply(pd.to_numeric, errors="coerce").astype(float)
+    about = about[[*COLUMNS]]
     gone = int((about.file == "").sum())
     if films and gone:
         notes.append(f"{gone} of {len(cases)} radiographs are not where masks.csv says")
@@ -48,9 +47,10 @@ def read(
 
 
 def _films(table: Path) -> dict[tuple[str, str], dict]:
-    rows = tables.read(table, ["case", "folder", "file", "view", "width", "height"]) if table.is_file() else None
-    if rows is None:
+    """The rows of masks.csv by folder and case. Raises BadData."""
+    if not table.is_file():
         raise BadData(f"there is no {table}; name the masks.csv of these pairs with --masks.")
+    rows = tables.read(table, ["case", "folder", "file", "view", "width", "height"])
     own = table.absolute().parent.name  # what the pairs of radiographs named singly are known by
     return {(own if row["folder"] == "." else row["folder"], row["case"]): row for row in rows.to_dict("records")}
 

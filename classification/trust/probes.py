@@ -69,7 +69,7 @@ def answer(subject: Subject, table: pd.DataFrame) -> Answer | None:
     than two classes, or a class with too few patients."""
     rows = np.flatnonzero(table.notna().all(axis=1)) if table.shape[1] else np.zeros(0, int)
     label, patient, values = subject.label[rows], subject.patient[rows], table.to_numpy(float)[rows]
-    patients = [len(set(patient[label == c])) for c in np.unique(subject.label)]
+    patients = [len(set(patient[label == c])) for c in np.unique(subject.label)]  # of every class, also a lost one
     if len(patients) < 2 or min(patients) < LEAST:
         return None
     p, seed = np.zeros((len(rows), len(subject.names))), subject.seed % 2**32
@@ -144,6 +144,7 @@ def _missing(subject: Subject, probes: dict, found: dict, unknown: list[str]) ->
             f"{', '.join(unknown)}: unknown for more than a fifth of a class; a table of patients with "
             f"{'it' if len(unknown) == 1 else 'them'} (file_metadata) would allow the test."
         )
-    if found["sharpness"] is None:
-        told.append(f"No probe can be trained: that takes two classes with {LEAST} patients each.")
+    patients = [len(set(subject.patient[subject.label == c])) for c in np.unique(subject.label)]
+    if len(patients) < 2 or min(patients) < LEAST:
+        told.append(f"No probe can be trained: that takes two classes, and {LEAST} patients of each.")
     return " ".join(told)

@@ -44,7 +44,7 @@ def gather(
     device: torch.device,
     inputs: Sequence | None = None,
     table: Path | None = None,
-    masks: Path | None = None,
+    masks: Path | str | None = None,
 ) -> tuple[Subject, Path | None, list[str]]:
     """The subject, the weights of its network if it has one, and notes for the user.
 
