@@ -87,7 +87,7 @@ def main() -> None:
 
 def text(part: Part) -> str:
     """A part as a person reads it on the console."""
-    verdict = {True: "evidence of a shortcut", False: "none found", None: "not tested"}[part.accused]
+    verdict = {True: "accused", False: "not accused", None: "not tested"}[part.accused]
     lines = [f"{part.title} [{verdict}]", f"  {part.verdict}", f"  {part.means}"]
     return "\n".join(lines + ([f"  Not tested: {part.missing}"] if part.missing else []))
 

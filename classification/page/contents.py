@@ -51,9 +51,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         if missing
     ]
     notes += disagreements(made, mapped)
-    audit = findings.read_json(folder / "audit" / "audit.json")
-    if audit and audit["cases"] != int((rows.label != "").sum()):
-        notes.append(f"the audit is of {audit['cases']} cases; make it again with classification/audit.py")
+    audit = audited(folder, rows, notes)
     told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
     content = {
         "run": title(made) or folder.name,
@@ -73,6 +71,18 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "notes": notes,
     }
     return content | measured(rows, names, metrics, notes), places, maps_of
+
+
+def audited(folder: Path, rows, notes: list[str]) -> dict | None:
+    """audit.json beside the predictions, if there is one with parts; adds to the notes."""
+    audit = findings.read_json(folder / "audit" / "audit.json")
+    if not audit or not {"cases", "patients", "parts"} <= audit.keys():
+        return None
+    labelled = rows[(rows.label != "") & (rows.status == "ok")].drop_duplicates(["folder", "case"])
+    if audit["cases"] != len(labelled):
+        told = f"the audit is of {audit['cases']} cases and the table has {len(labelled)} with label and prediction"
+        notes.append(f"{told}; make it again with classification/audit.py")
+    return audit
 
 
 def title(made: dict | None) -> str:

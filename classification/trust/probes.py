@@ -49,15 +49,14 @@ def measure(subject: Subject) -> Part:
     figures, table = _accuracies(subject, found)
     suspects = [found[name] for name in NO_LUNG.values() if name in found]
     accused = any(excess(subject, one, 1 - 0.05 / len(suspects)) > MARGIN for one in suspects) if suspects else None
-    if suspects and RUN in found:
-        figures.append(_lead(subject, found))
+    lead = _lead(subject, found) if suspects and RUN in found else None
     return Part(
         "outside",
         "Is the answer outside the lung?",
         "If numbers without any lung predict the class, the classes differ in how and where radiographs were made, and "
         "a network may have learned that.",
-        figures,
-        _verdict(figures, accused),
+        [*figures, lead] if lead else figures,
+        _verdict(figures, lead, accused),
         accused,
         missing,
         table,
@@ -119,7 +118,7 @@ def _lead(subject: Subject, found: dict[str, Answer]) -> Figure:
     return Figure(f"accuracy of the run above that of {best}", *bounds, len(rows), len(set(patient)))
 
 
-def _verdict(figures: list[Figure], accused: bool | None) -> str:
+def _verdict(figures: list[Figure], lead: Figure | None, accused: bool | None) -> str:
     of = {one.name.removeprefix("accuracy: "): one for one in figures if one.name.startswith("accuracy: ")}
     probes = [of[name] for name in NO_LUNG.values() if name in of]
     if not probes:
@@ -129,6 +128,8 @@ def _verdict(figures: list[Figure], accused: bool | None) -> str:
     told = f"{told[0].upper()}{told[1:]}{best.value:.0%} of the cases ({best.low:.0%} to {best.high:.0%}), "
     told += f"and the greatest class holds {of['greatest class'].value:.0%}"
     end = "a network can be right on these data without a lung" if accused else "no shortcut outside the lung was found"
+    if lead:
+        end += f". The run is right for {100 * lead.value:.0f} % more ({100 * lead.low:.0f} to {100 * lead.high:.0f})"
     return f"{told}: {end}."
 
 

@@ -79,8 +79,8 @@ def gather(
         label = np.array([case.label for case in cases], int)
     if not cases:
         raise BadData("none of these cases has a label and a prediction; give the pairs that were predicted with -i.")
-    if len(cases) < len(found.cases):
-        notes.append(f"{len(found.cases) - len(cases)} of {len(found.cases)} cases have no label or no prediction")
+    if left := len(found.cases) - len(cases):
+        notes.append(f"{left} of {len(found.cases)} cases are left out: they have no label or no prediction")
     cases = [case._replace(label=int(c)) for case, c in zip(cases, label, strict=True)]
     people, more = known.people(cases, inputs or [finder.test_part(settings)], settings)
     about, told = facts.read(cases, people, inputs, masks, settings)

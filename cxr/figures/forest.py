@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from cxr.figures.plots import BLUE, INK, QUIET, add_axes, new_figure
+from cxr.figures.plots import BLUE, INK, add_axes, new_figure
 
 
-def forest(groups: Mapping[str, Sequence[tuple]], xlabel: str, chance: float | None = None) -> Figure:
-    """Lines of (name, value, low, high), from 0 to 1, below the name of their group; bounds may be None.
-
-    chance is marked by a dashed line. Raises ValueError where there is no line.
-    """
+def forest(groups: Mapping[str, Sequence[tuple]], xlabel: str) -> Figure:
+    """Lines of (name, value, low, high), from 0 to 1, below the name of their group. Raises ValueError where there is
+    no line."""
     count = sum(map(len, groups.values()))
     if not count:
         raise ValueError("There is nothing to draw; give one value at least.")
@@ -24,12 +22,9 @@ def forest(groups: Mapping[str, Sequence[tuple]], xlabel: str, chance: float | N
         for name, value, low, high in lines:
             place += 1
             ticks[place] = name
-            if low is not None and high is not None:
-                axes.hlines(place, low, high, color=BLUE, linewidth=2)
+            axes.hlines(place, low, high, color=BLUE, linewidth=2)
             axes.plot([value], [place], "o", color=BLUE, markersize=5, zorder=3)
         place += 1
-    if chance is not None:
-        axes.axvline(chance, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.set_yticks(list(ticks), list(ticks.values()), parse_math=False)
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, 1)

@@ -158,7 +158,10 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
     words = ["-i", tmp_path / "pairs", "-p", tmp_path / "run" / "predictions.csv", "-o", tmp_path / "run" / "audit"]
     done = call("classification/audit.py", *words, f"file_metadata={tmp_path / 'mine.csv'}", "device=cpu")
     assert done.code == 0, done.err
-    assert "1 of 16 cases have no label or no prediction" in done.out and "classification/report.py" in done.out
+    assert (
+        "1 of 16 cases are left out: they have no label or no prediction" in done.out
+        and "classification/report.py" in done.out
+    )
     held = json.loads((tmp_path / "run" / "audit" / "audit.json").read_text())
     assert held["cases"] == 15 and held["parts"]["within"]["accused"] is None
     assert "column source" in held["parts"]["within"]["missing"]
