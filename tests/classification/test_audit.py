@@ -156,6 +156,7 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
     ]
     writing.csv(tmp_path / "run" / "predictions.csv", pd.DataFrame(told))
     words = ["-i", tmp_path / "pairs", "-p", tmp_path / "run" / "predictions.csv", "-o", tmp_path / "run" / "audit"]
+    words += ["--parts", "outside", "within", "patients"]
     done = call("classification/audit.py", *words, f"file_metadata={tmp_path / 'mine.csv'}", "device=cpu")
     assert done.code == 0, done.err
     assert (
