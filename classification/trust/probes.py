@@ -19,7 +19,7 @@ from classification.trust.subject import Subject
 from cxr.stats import bootstrap, scores
 
 NO_LUNG = {"outside": "8 numbers outside the lung", "metadata": "metadata"}
-FOLDS, TREES, LEAST = 5, 200, 4  # LEAST: patients of a class below which nothing is tested
+FOLDS, TREES, LEAST = 5, 100, 4  # LEAST: patients of a class below which nothing is tested
 MARGIN = 0.05  # by which a probe must beat the greatest class, at the lower end of its interval, to accuse
 RUN = "the run"
 
@@ -129,7 +129,8 @@ def _verdict(figures: list[Figure], lead: Figure | None, accused: bool | None) -
     told += f"and the greatest class holds {of['greatest class'].value:.0%}"
     end = "a network can be right on these data without a lung" if accused else "no shortcut outside the lung was found"
     if lead:
-        end += f". The run is right for {100 * lead.value:.0f} % more ({100 * lead.low:.0f} to {100 * lead.high:.0f})"
+        points = f"{100 * lead.value:.0f} points ({100 * lead.low:.0f} to {100 * lead.high:.0f})"
+        end += f". The accuracy of the run is higher by {points}"
     return f"{told}: {end}."
 
 
