@@ -81,7 +81,8 @@ class InvertedBottleneck(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.pad(self.expand(x))
         conv, norm, activation = self.depthwise
-        if y.device.type == "cpu" and y.dtype == torch.bfloat16 and torch.is_grad_enabled():
+        learns = torch.is_grad_enabled() and conv.weight.requires_grad
+        if learns and y.device.type == "cpu" and y.dtype == torch.bfloat16:
             # A CPU takes up to five times as long for a depthwise convolution's gradients in bfloat16 as in float32.
             with torch.autocast("cpu", enabled=False):
                 y = conv(y.float()).bfloat16()
