@@ -42,6 +42,7 @@ file_weights = None  # predict with these weights; None: those of the run test_n
 
 # Training
 seed = 407  # weights, order, patches and augmentation
+seeds = []  # crossval.py trains every fold with each of these seeds, as [407, 408, 409]; []: with seed alone
 epoch_max = 100  # epochs
 num_batch_train = 16  # patches per step and process (images, for approach=dense)
 num_patches = 1  # patches per image and epoch

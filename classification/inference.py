@@ -83,22 +83,23 @@ def results(fabric, model, cases: list[Case], settings):
         yield case, predict.tally(p, settings.vote, predict.drawn(settings)) | {"coverage": covered, "patches": len(p)}
 
 
-def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict) -> None:
-    """Write metrics.json and the figures of labelled rows, and print the metrics, again of the cases that the weights
-    were not trained on where some were; seen: {(folder, case): train or val}."""
+def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict, more: dict | None = None) -> None:
+    """Write metrics.json, with `more` in it, and the figures of labelled rows, and print the metrics, again of the
+    cases that the weights were not trained on where some were; seen: {(folder, case): train or val}."""
     # Here, since these bring sklearn, scipy.stats and matplotlib, 1 to 2 s that only this function needs
     from cxr.figures import diagrams, plots
     from cxr.stats import scores
 
     good = rows[rows.status == "ok"]
     truth, _, p, _ = predictions.columns(good, names)
-    found = scores.classification(*columns(good, names))
+    found = scores.classification(**columns(good, names))
     found |= {"classes": names, "input": inputs, "failed": len(rows) - len(good)}
     parts = np.array([seen.get(key, "") for key in zip(good.folder, good.case, strict=True)])
     found[caselist.NAME] = {part: int((parts == part).sum()) for part in ("train", "val")}
     rest = good[parts == ""]
     if 0 < len(rest) < len(good):
-        found[caselist.REST] = scores.classification(*columns(rest, names))
+        found[caselist.REST] = scores.classification(**columns(rest, names))
+    found |= more or {}
     writing.json(output / "metrics.json", found)
     plots.save(diagrams.confusion(np.array(found["confusion"]), names), output / "confusion.png")
     plots.save(diagrams.roc(truth, p, names, found["per_class"]), output / "roc.png")
@@ -108,10 +109,11 @@ def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict)
         print(f"{caselist.REST}:", *scores.lines(found[caselist.REST]), sep="\n")
 
 
-def columns(rows, names: list[str]) -> tuple:
-    """What scores.classification() takes of rows."""
+def columns(rows, names: list[str]) -> dict:
+    """What scores.classification() takes of rows; crossval.py writes which seed's training gave a row's answer."""
     truth, predicted, p, patients = predictions.columns(rows, names)
-    return truth, predicted, p, names, patients
+    found = {"truth": truth, "predicted": predicted, "p": p, "names": names, "patients": patients}
+    return found | ({"networks": rows.seed.to_numpy()} if "seed" in rows else {})
 
 
 if __name__ == "__main__":
