@@ -16,7 +16,6 @@ from cxr.settings import config
 
 def make_folds(root: Path, settings) -> None:
     """Split into folds with split.py where root holds nothing; of several processes one does, and the others wait."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs below is stopped as well
     while parts.state(root) == "absent":
         try:
             lock.take(root.with_name(f".{root.name}.lock"))
@@ -34,6 +33,7 @@ def make_folds(root: Path, settings) -> None:
 
 def through(runs: Sequence[Run]) -> tuple[dict[str, str], dict[str, str]]:
     """Train and predict what is not finished and what nobody holds; why runs failed, and who holds others, by name."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs below is stopped as well
     failed, held = {}, {}
     for number, run in enumerate(runs, 1):
         title = f"[{number}/{len(runs)}] fold {run.fold}, seed {run.seed}"
