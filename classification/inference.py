@@ -3,6 +3,7 @@
     python classification/inference.py                              the test split
     python classification/inference.py -i output -o FOLDER          any folders of pairs, with or without class folders
     python classification/inference.py file_weights=FILE repeat=25  other weights, fewer patches
+    python classification/inference.py file_weights=A.pt,B.pt       several networks vote together; or their folder
     torchrun --nproc-per-node 2 classification/inference.py         several processes share the work
 
 Writes predictions.csv, one row per case, to dir_save/<test_name>/ or -o, and, if the folders give the classes,
@@ -18,6 +19,7 @@ import numpy as np
 
 from classification import header
 from classification.cases.finder import Case
+from classification.model import ensemble
 from classification.patches import patch
 from classification.voting import batch, predict, predictions
 from cxr import pairs, writing
@@ -80,7 +82,8 @@ def results(fabric, model, cases: list[Case], settings):
             yield case, f"{case.folder}: {case.case}: the network returns NaN or Inf; try precision=32-true."
             continue
         covered = patch.coverage(item[1], centres, settings.patch_size)
-        yield case, predict.tally(p, settings.vote, predict.drawn(settings)) | {"coverage": covered, "patches": len(p)}
+        result = predict.tally(p, settings.vote, predict.drawn(settings), len(ensemble.members(model, settings)))
+        yield case, result | {"coverage": covered, "patches": len(p)}
 
 
 def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict, more: dict | None = None) -> None:
