@@ -54,7 +54,7 @@ def main() -> None:
         sys.exit(f"classification/shift.py: {error}")
     fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases
     output = run.output
-    print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {run.weights} ({run.which})")
+    print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {run.told}")
     for note in run.notes:
         print(f"Note: {note}.")
     predict.ready(model, fabric.device, settings.compile)

@@ -33,7 +33,7 @@ from cxr.run import caselist, engine, opening, runfolder, schedule
 from cxr.settings import config
 
 # What a training never reads, so that it may go on with another value: settings of the split, and of what predicts
-UNREAD = ("split_by", "split_parts", "split_seed", "duplicate_distance", "folds", "repeat")
+UNREAD = ("split_by", "split_parts", "split_seed", "duplicate_distance", "folds", "seeds", "repeat")
 NEXT = ("dir_checkpoint", "dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat")  # for inference.py
 
 
@@ -52,7 +52,7 @@ def main() -> None:
                 f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
                 "test_name, or restart=True to delete the old run."
             )
-        if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
+        if state and finished(state, settings):
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
         else:
             fabric.print(config.describe(settings))
@@ -69,6 +69,11 @@ def main() -> None:
     except (BadData, pairs.BadPair, BadRun) as error:
         sys.exit(f"classification/train.py: {error}")
     fabric.print(f"Wrote {run}. Next: {config.command('classification/inference.py', settings, NEXT)}")
+
+
+def finished(state: dict, settings) -> bool:
+    """Whether a training that was left in this state has nothing more to do."""
+    return state["epoch"] >= settings.epoch_max or stale(state, settings)
 
 
 def stale(state: dict, settings) -> bool:

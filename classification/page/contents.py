@@ -73,8 +73,11 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
 
 def title(made: dict | None) -> str:
     """The run and the network that predicted, by report.json: "tuned (resnet18)"; "" where it does not tell them."""
-    file = Path(((made or {}).get("weights") or {}).get("file") or "")
+    weights = (made or {}).get("weights") or {}
+    file = Path(weights.get("file") or "")
     network = ((made or {}).get("settings") or {}).get("net_label") or ""
+    if weights.get("members"):
+        return f"{file.name} ({len(weights['members'])} networks, {network})"
     run = file.parent.name if file.name in ("best.pt", "last.pt") else file.stem
     return f"{run} ({network})" if network and run not in ("", network) else str(run or network)
 

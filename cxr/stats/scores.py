@@ -26,6 +26,7 @@ def classification(
     patients: Sequence[Hashable],
     resamples: int = bootstrap.RESAMPLES,
     seed: int = 0,
+    networks: Sequence[Hashable] | None = None,
 ) -> dict:
     """Every metric of a classification, with its 95 % interval, as plain types that JSON takes.
 
@@ -46,14 +47,23 @@ def classification(
     happens or not: brier its squared difference to 1 or 0 (0 to 1), ece in the same bins (Nixon et al. 2019).
     A value that does not exist, such as the sensitivity for a class of which a resample holds no case, is left out of
     its interval, and `undefined` counts these resamples; a value or bound that does not exist at all is None.
+
+    networks (n,): which of several trainings gave each answer, where the same cases were answered by more than one. A
+    metric is then its mean over the trainings, and the bootstrap has two levels (Davison and Hinkley 1997, section
+    3.8): a resample draws trainings, with replacement, and patients, the same for all of them. `cases` counts answers.
     Raises ValueError for lengths that differ, classes out of range, and probabilities that are none.
     """
     truth, predicted, p = np.asarray(truth, int), np.asarray(predicted, int), np.asarray(p, float)
     _check(truth, predicted, p, names, patients)
     member, known = pd.factorize(np.asarray(patients, dtype=object))
+    training, trainings = pd.factorize(np.zeros(len(truth)) if networks is None else np.asarray(networks, dtype=object))
     found = {}
-    for weights in _resamples(member, resamples, seed):
-        for key, values in _metrics(truth, predicted, p, weights).items():
+    for weights, copies in _resamples(member, len(trainings), resamples, seed):
+        each = [
+            _metrics(truth[own], predicted[own], p[own], weights[:, own])
+            for own in (training == number for number in range(len(trainings)))
+        ]
+        for key, values in _mean(each, copies).items():
             found.setdefault(key, []).append(values)
     # The first row of weights is the cohort itself: its values are the ones reported.
     found = {key: np.concatenate(values) for key, values in found.items()}
@@ -119,12 +129,30 @@ def _check(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, names: Seque
         raise ValueError(f"The classes must be from 0 to {len(names) - 1}.")
 
 
-def _resamples(member: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
-    """Copies of every case, (rows, n) float: a first row of ones, then `count` resamples of patients, in portions."""
-    yield np.ones((1, len(member)))
-    patients, rng = np.ones(int(member.max()) + 1), np.random.default_rng(seed)
-    for copies in bootstrap.resamples(patients, count, rng, _AT_ONCE // len(member)):
-        yield copies[:, member].astype(float)
+def _resamples(member: np.ndarray, trainings: int, count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Copies of every case (rows, n) float and of every training (rows, trainings): a first row of ones, then `count`
+    resamples, in portions. One training changes nothing about the resamples of patients."""
+    yield np.ones((1, len(member))), np.ones((1, trainings))
+    sizes, rngs = (np.ones(int(member.max()) + 1), np.ones(trainings)), (seed, (seed, 1))
+    drawn = [
+        bootstrap.resamples(size, count, np.random.default_rng(rng), _AT_ONCE // len(member))
+        for size, rng in zip(sizes, rngs, strict=True)
+    ]
+    for patients, copies in zip(*drawn, strict=True):
+        yield patients[:, member].astype(float), copies
+
+
+def _mean(each: list[dict], copies: np.ndarray) -> dict:
+    """The metrics of several trainings, as _metrics() gives them, averaged by the copies (rows, trainings) of each;
+    what a training leaves undefined is left out."""
+    if len(each) == 1:
+        return each[0]
+    found, nothing = {}, np.full(len(copies), np.nan)
+    for key in dict.fromkeys(key for one in each for key in one):
+        values = np.stack([one.get(key, nothing) for one in each], 1)
+        shares = np.where(np.isnan(values), 0, copies)
+        found[key] = _ratio((shares * np.nan_to_num(values)).sum(1), shares.sum(1))
+    return found
 
 
 def _metrics(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, weights: np.ndarray) -> dict:

@@ -145,3 +145,25 @@ def test_calibration():
 def test_what_is_no_classification_is_refused(truth, predicted, p, people, told):
     with pytest.raises(ValueError, match=told):
         scores.classification(truth, predicted, p, NAMES, people)
+
+
+def test_several_trainings_are_averaged_and_widen_the_interval():
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 2, 200)
+    answers = [np.where(rng.random(200) < right, truth, 1 - truth) for right in (0.95, 0.75, 0.85)]
+    p = np.eye(2)[np.concatenate(answers)]
+    patients, networks = np.tile(np.arange(200), 3), np.repeat([407, 408, 409], 200)
+    about = [np.tile(truth, 3), p.argmax(1), p, ["a", "b"], patients]
+    one, both = scores.classification(*about), scores.classification(*about, networks=networks)
+    each = [
+        scores.classification(*(part[networks == n] for part in (*about[:3],)), ["a", "b"], range(200))
+        for n in (407, 408, 409)
+    ]
+    for metric in ("accuracy", "f1", "auroc"):
+        mean = np.mean([found["overall"][metric]["value"] for found in each])
+        assert both["overall"][metric]["value"] == pytest.approx(mean, abs=1e-6)
+        widths = [found["overall"][metric]["high"] - found["overall"][metric]["low"] for found in (one, both)]
+        assert widths[1] > 1.5 * widths[0]
+    assert both["cases"] == 600 and both["patients"] == 200
+    same = scores.classification(truth, answers[0], np.eye(2)[answers[0]], ["a", "b"], range(200), networks=[5] * 200)
+    assert same == each[0]  # one training is the bootstrap over patients
