@@ -56,12 +56,7 @@ def classification(
     truth, predicted, p = np.asarray(truth, int), np.asarray(predicted, int), np.asarray(p, float)
     _check(truth, predicted, p, names, patients)
     member, known = pd.factorize(np.asarray(patients, dtype=object))
-    found = {}
-    for weights in _resamples(member, resamples, seed):
-        for key, values in _metrics(truth, predicted, p, weights).items():
-            found.setdefault(key, []).append(values)
-    # The first row of weights is the cohort itself: its values are the ones reported.
-    found = {key: np.concatenate(values) for key, values in found.items()}
+    found = resampled(truth, predicted, p, member, resamples, seed)
     present = [c for c in range(len(names)) if (truth == c).any()]
     told = {key: _entry(*_percentiles(values), np.isnan(values[1:]).sum()) for key, values in found.items()}
     for key, bounds in _exact(truth, predicted, member, told, present).items():
@@ -87,6 +82,18 @@ def classification(
             for c in present
         },
     }
+
+
+def resampled(
+    truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, member: np.ndarray, count: int, seed: int
+) -> dict[str | tuple[str, int], np.ndarray]:
+    """{metric or (metric, class): (1 + count,)}: the value of the cohort, then those of resamples of its patients. The
+    resamples depend on seed, count and the number of patients only. member (n,): the number of each case's patient."""
+    found = {}
+    for weights in _resamples(member, count, seed):
+        for key, values in _metrics(truth, predicted, p, weights).items():
+            found.setdefault(key, []).append(values)
+    return {key: np.concatenate(values) for key, values in found.items()}
 
 
 def lines(scores: dict) -> list[str]:
