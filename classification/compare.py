@@ -4,9 +4,9 @@
     python classification/compare.py RUN_A RUN_B --common    only the cases that both hold
     python classification/compare.py FOLDER                  a table of all runs below a folder
 
-Pairs the runs case by case. Writes the difference of every metric (B - A) with its 95 % interval by a paired bootstrap
-over patients to compare.csv and compare.png, and McNemar's exact test over cases and patients to compare.json. Of
-several seeds the mean of their metrics counts.
+Pairs the runs case by case. Writes the difference of every metric (B - A) with its 95 % interval over patients to
+compare.csv and compare.png, and McNemar's exact test over cases and patients to compare.json. Of several seeds the mean
+of their metrics counts.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from classification.runs import comparing
+from classification.runs import comparing, overview
 from cxr import version, writing
 from cxr.errors import BadData
 from cxr.figures import forest
@@ -32,8 +32,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
     version.add_flag(parser)
     options = parser.parse_args()
-    if len(options.runs) != 2:
-        raise BadData("give two runs to compare.")
+    if len(options.runs) == 1:
+        return tell_all(Path(options.runs[0]), Path(options.output or options.runs[0]))
+    if len(options.runs) > 2:
+        raise BadData("give two runs, or one folder with several below it.")
     a, b, notes = comparing.pair(*map(comparing.read, options.runs), options.common)
     for note in notes:
         print(f"Note: {note}.")
@@ -42,8 +44,8 @@ def main() -> None:
     counts = {"cases": len(a.rows) // len(a.seeds), "patients": a.rows.patient.nunique()}
     writing.csv(output / "compare.csv", table.drop(columns="label"))
     about = {
-        "a": {"run": a.name, "seeds": a.seeds},
-        "b": {"run": b.name, "seeds": b.seeds},
+        "a": {"run": a.name, "accuracy_by_seed": comparing.by_seed(a)},
+        "b": {"run": b.name, "accuracy_by_seed": comparing.by_seed(b)},
         **counts,
         "resamples": bootstrap.RESAMPLES,
         "seed": options.seed,
@@ -60,7 +62,19 @@ def main() -> None:
             f"More often right, {unit}: A {test['better_a']}, B {test['better_b']}, McNemar's exact p {test['p']:.3g}"
         )
     print(verdict(table, tests))
+    print("How much another training with another seed would change is in none of these intervals.")
     print(f"Wrote {output}: compare.csv, compare.json, compare.png.")
+
+
+def tell_all(folder: Path, output: Path) -> None:
+    """Write and print the table of all runs below a folder."""
+    table, notes = overview.table(folder)
+    writing.csv(output / "runs.csv", table)
+    for note in notes:
+        print(f"Note: {note}.")
+    print(table.round(3).to_string(index=False))
+    print(f"Wrote {output / 'runs.csv'}. Next: python classification/compare.py RUN_A RUN_B, since single intervals do")
+    print("not tell whether two runs differ, and the best of many looks better than it is.")
 
 
 def verdict(table, tests: dict) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from classification.voting import predictions
 from cxr import tables
 from cxr.errors import BadData
-from cxr.stats import bootstrap, paired, proportion, scores
+from cxr.stats import bootstrap, paired, scores
 
 KEY = ["folder", "case"]
 OVERALL = {"accuracy": "accuracy", "f1": "macro F1", "auroc": "macro AUROC", "brier": "Brier score (less is better)"}
@@ -84,41 +84,49 @@ def resampled(run: Run, count: int, seed: int) -> dict:
 
 
 def differences(a: Run, b: Run, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """A row a metric: metric, class, label, a, b, difference (b - a), low, high: paired bootstrap over patients.
+    """A row a metric: metric, class, label, a, b, difference (b - a), low, high.
 
-    The metrics are accuracy, macro F1 and AUROC, Brier score, and the sensitivity of each class. Several seeds of a run
-    count by the mean of their metrics. Where accuracy or a sensitivity differs in no resample, the interval reaches as
-    far as the exact bound of a difference that none of these patients shows.
+    The metrics are accuracy and the sensitivity of each class, with intervals of paired shares (paired.py), and macro
+    F1 and AUROC and the Brier score, with those of a paired bootstrap over patients, NaN where no resample differs.
+    Several seeds of a run count by the mean of their metrics; how much another training would change is in no interval.
     """
     values = [resampled(run, resamples, seed) for run in (a, b)]
-    rows = []
-    one = a.rows.drop_duplicates(KEY)
+    cases, rows = right(a, b), []
     for key in [*OVERALL, *(("sensitivity", c) for c in range(len(a.classes)))]:
         if key not in values[0]:
             continue  # no case of that class
         first, second = (each[key] for each in values)
         gap = second - first
-        low, high = bootstrap.bounds(gap[1:])
-        name = "" if isinstance(key, str) else a.classes[key[1]]
-        if one.patient.nunique() < 2:
-            low = high = np.nan
-        elif not np.nan_to_num(gap).any():
-            among = one[one.label == name] if name else one
-            bounded = key == "accuracy" or name
-            high = proportion.interval(0, among.patient.nunique())[1] if bounded else np.nan
-            low = -high
+        metric, name = (key, "") if isinstance(key, str) else (key[0], a.classes[key[1]])
+        if metric in ("accuracy", "sensitivity"):
+            among = cases[cases.label == name] if name else cases
+            low, high = paired.share_interval((among.b - among.a).to_numpy(), among.patient.to_numpy())
+        else:
+            low, high = bootstrap.bounds(gap[1:]) if np.nan_to_num(gap).any() else (np.nan, np.nan)
         label = f"sensitivity, {name}" if name else OVERALL[key]
-        metric = key if isinstance(key, str) else key[0]
         row = {"metric": metric, "class": name, "label": label, "a": first[0], "b": second[0]}
         rows.append(row | {"difference": gap[0], "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
+def right(a: Run, b: Run) -> pd.DataFrame:
+    """A row a case: label, patient, and the share of its seeds' answers that are right, in columns a and b."""
+    about = a.rows.drop_duplicates(KEY).set_index(KEY)[["label", "patient"]]
+    shares = [(run.rows.predicted == run.rows.label).groupby([run.rows[k] for k in KEY]).mean() for run in (a, b)]
+    return about.assign(a=shares[0], b=shares[1])
+
+
 def tests(a: Run, b: Run) -> dict[str, dict]:
     """McNemar's exact test over cases and over patients (paired.sign_test): which run has the greater share right, of a
     case over its seeds, and of a patient over the cases."""
-    right = [run.rows.assign(right=run.rows.predicted == run.rows.label).groupby(KEY).right.mean() for run in (a, b)]
-    patients = a.rows.drop_duplicates(KEY).set_index(KEY).patient.loc[right[0].index].to_numpy()
-    values = [each.to_numpy(float) for each in right]
-    over = [paired.of_patients(each, patients) for each in values]
-    return {"cases": paired.sign_test(*values), "patients": paired.sign_test(*over)}
+    cases = right(a, b)
+    patients = cases.groupby("patient")[["a", "b"]].mean()
+    return {
+        unit: paired.sign_test(rows.a.to_numpy(), rows.b.to_numpy())
+        for unit, rows in (("cases", cases), ("patients", patients))
+    }
+
+
+def by_seed(run: Run) -> dict[str, float]:
+    """The accuracy of each seed's training."""
+    return (run.rows.predicted == run.rows.label).groupby(run.rows.seed).mean().round(6).to_dict()
