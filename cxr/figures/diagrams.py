@@ -99,7 +99,7 @@ def reliability(truth: np.ndarray, p: np.ndarray, patients: np.ndarray, overall:
     intervals, and below it how the probability is distributed (DeGroot and Fienberg 1983; Guo et al. 2017, figure 1).
 
     truth (n,) int, p (n, classes) probabilities, patients (n,); the calibration errors of `overall`, as
-    scores.classification() gives it, stand in the legend.
+    scores.classification() gives it, stand in the title.
     """
     _, member = np.unique(np.asarray(patients, str), return_inverse=True)
     bins = calibration.curve(p.argmax(1) == truth, p.max(1), member)
@@ -117,15 +117,12 @@ def reliability(truth: np.ndarray, p: np.ndarray, patients: np.ndarray, overall:
     below.set_ylim(0)
     below.yaxis.get_major_locator().set_params(integer=True, nbins=3)
     below.set_xlabel("Probability of the most probable class", color=INK)
-    axes.set_title(f"Reliability of the probabilities, {len(truth)} cases", loc="left", color=INK, fontsize=11)
-    told = None
+    told = f"Reliability of the probabilities, {len(truth)} cases"
     if overall and overall.get("ece_expected", {}).get("low") is not None:
         error, chance = overall["ece"], overall["ece_expected"]
-        told = f"Calibration error {error['value']:.3f}\nby chance {chance['low']:.3f} to {chance['high']:.3f}"
-    legend = axes.legend(
-        frameon=False, loc="upper left", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5, alignment="left"
-    )
-    legend.get_title().set_color(INK)
+        told += f"\nCalibration error {error['value']:.3f}; by chance {chance['low']:.3f} to {chance['high']:.3f}"
+    axes.set_title(told, loc="left", color=INK, fontsize=11)
+    axes.legend(loc="lower right", fontsize=8.5, labelcolor=INK, edgecolor="none", framealpha=0.85)
     return figure
 
 
