@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from cxr import tables
-from cxr.stats import proportion
 
 EVALUATION, ROBUSTNESS, SUBGROUPS, SOURCES, FAILURES = SECTIONS = (
     "Evaluation", "Robustness", "Subgroups", "Lungs or hospital", "Failures",
@@ -89,7 +88,7 @@ def votes(figures: Path, found: dict[str, list[str]]) -> None:
         title = f"{_patches(file.parent)} vote, {scores['cases']} images of {scores['patients']} patients"
         found[EVALUATION].append(titled(title, ("figure", VALUE), overall))
         classes = [
-            (name, row["cases"], row["patients"], _share(row["sensitivity"], row["patients"]))
+            (name, row["cases"], row["patients"], _entry(row["sensitivity"]))
             for name, row in scores["per_class"].items()
         ]
         found[SUBGROUPS].append(table(("class", "images", "patients", f"sensitivity, {VALUE}"), classes))
@@ -146,14 +145,6 @@ def interval(value: float | None, low: float | None, high: float | None) -> str:
 
 def _entry(held: dict) -> str:
     return interval(held["value"], held["low"], held["high"])
-
-
-def _share(held: dict, patients: int) -> str:
-    """A share with its interval, the exact one where all or none are right and the bootstrap has no width."""
-    if held["value"] in (0, 1):
-        low, high = proportion.interval(round(held["value"]) * patients, patients, "clopper-pearson")
-        held = held | {"low": low, "high": high}
-    return _entry(held)
 
 
 def _patches(folder: Path) -> str:
