@@ -47,9 +47,9 @@ def main() -> None:
         split = run / "split"
         made_from = digest.of_text(cases[parts.COLUMNS].to_csv() + str(test_cases))
         words = [f"test_name={run.name}", f"dir_split={split}", f"seed={settings.seed + draw - 1}", "num_train=0"]
-        train = curve.command("classification/train.py", settings, *words)
+        train = trainings.command("classification/train.py", settings, *words)
         words = ["-i", tested, "-o", run / "test", f"test_name={run.name}", f"file_weights={run / 'best.pt'}"]
-        predict = curve.command("classification/inference.py", settings, *map(str, words), "--overwrite")
+        predict = trainings.command("classification/inference.py", settings, *words, "--overwrite")
         prepare = partial(parts.write, split, {"": cases}, {"classes": settings.classes}, pd.DataFrame())
         if trainings.run(run, made_from, prepare, [train, predict]):
             overall = tables.json(run / "test" / "metrics.json")["overall"]

@@ -48,10 +48,10 @@ def main() -> None:
         cases = pd.DataFrame({"case": [pool[i] for i in order], "part": [curve.part(place) for place in range(n)]})
         measured = run / "evaluation" / f"curve-{options.set}"
         words = [f"test_name={run.name}", f"file_cases={run / 'cases.csv'}", f"seed={settings.seed + draw - 1}"]
-        train = curve.command("segmentation/train.py", settings, *words, "num_train=0")
+        train = trainings.command("segmentation/train.py", settings, *words, "num_train=0")
         where = ["-i", settings.dir_images, "-m", settings.dir_masks] if settings.dir_images else ["--set", options.set]
-        where += ["--cases", str(held_out), "-o", str(measured), f"file_weights={run / 'best.pt'}"]
-        evaluate = curve.command("segmentation/evaluate.py", settings, *where)
+        where += ["--cases", held_out, "-o", measured, f"file_weights={run / 'best.pt'}"]
+        evaluate = trainings.command("segmentation/evaluate.py", settings, *where)
         made_from = digest.of_text(cases.to_csv() + " ".join(tested))
         if trainings.run(run, made_from, partial(writing.csv, run / "cases.csv", cases), [train, evaluate]):
             summary = pd.read_csv(measured / "summary.csv").query("group == 'test'").set_index("metric")["mean"]

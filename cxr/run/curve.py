@@ -5,7 +5,6 @@ others teach. So a smaller n is contained in a larger one of the same draw, and 
 """
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,12 +48,6 @@ def plan(options: argparse.Namespace, settings: config.Settings) -> list[tuple[i
 def part(position: int) -> str:
     """What the case at a place in a draw does: two in ten validate, from the first on."""
     return "val" if position % 10 < 2 else "train"
-
-
-def command(script: str, settings: config.Settings, *words: str) -> list[str]:
-    """A script with some words and with the settings that were typed, but for those that the words set."""
-    typed = settings._typed - {word.partition("=")[0] for word in words}
-    return shlex.split(config.command(script, settings, sorted(typed), *words))[1:]
 
 
 def summarise(runs: pd.DataFrame, names: Sequence[str]) -> dict[str, dict]:

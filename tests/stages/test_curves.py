@@ -3,10 +3,11 @@
 import importlib
 import json
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import CLASSIFYING, TINY
+from conftest import CLASSIFYING, ROOT, TINY
 
 from classification import curve as patients
 from classification.splitting import parts
@@ -19,17 +20,17 @@ def started(monkeypatch):
     """The scripts that were started, which run in this process and spare the seconds of imports."""
     names = []
 
-    def start(script, *words):
-        names.append(script.split("/")[1])
+    def inside(line):
+        script = Path(line[1]).relative_to(ROOT)
+        names.append(script.name)
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", [script, *words])
+            patch.setattr(sys, "argv", line[1:])
             try:
-                importlib.import_module(script.removesuffix(".py").replace("/", ".")).main()
+                importlib.import_module(".".join(script.with_suffix("").parts)).main()
             except SystemExit as end:
-                if end.code:
-                    raise BadRun(f"{script} ended with {end.code}") from None
+                return end.code
 
-    monkeypatch.setattr(trainings, "start", start)
+    monkeypatch.setattr(trainings, "call", inside)
     return names
 
 
@@ -107,15 +108,18 @@ def test_a_run_that_another_program_is_at_is_left_to_it(tmp_path, monkeypatch):
 
 def test_what_follows_a_command_that_is_run_is_run_again(tmp_path, monkeypatch):
     ran = []
-    monkeypatch.setattr(trainings, "start", lambda *command: ran.append(command))
-    one, two = ["train.py", "a=1"], ["evaluate.py"]
-    for made_from, commands, expected in (
+    monkeypatch.setattr(trainings, "call", ran.append)
+    one, two, other = (["python", script, word] for script, word in (("t.py", "a=1"), ("e.py", ""), ("t.py", "a=2")))
+    for made_from, lines, expected in (
         ("x", [one, two], [one, two]),
         ("x", [one, two], []),
-        ("x", [one, ["evaluate.py", "--set"]], [["evaluate.py", "--set"]]),
-        ("x", [["train.py", "a=2"], two], [["train.py", "a=2"], two]),
-        ("y", [["train.py", "a=2"], two], [["train.py", "a=2"], two]),
+        ("x", [one, [*two, "--set"]], [[*two, "--set"]]),
+        ("x", [other, two], [other, two]),
+        ("y", [other, two], [other, two]),
     ):
         ran.clear()
-        assert trainings.run(tmp_path / "run", made_from, list, commands)
-        assert ran == [tuple(command) for command in expected]
+        assert trainings.run(tmp_path / "run", made_from, list, lines)
+        assert ran == expected
+    monkeypatch.setattr(trainings, "call", lambda line: 1)
+    with pytest.raises(BadRun, match="e.py ended with exit code 1"):
+        trainings.run(tmp_path / "run", "y", list, [other, [*two, "x"]])
