@@ -41,24 +41,27 @@ def main() -> None:
     test_cases = [(case.folder, case.case) for case in finder.find([tested]).cases]
     for note in notes:
         print(f"Note: {note}.")
-    rows, busy = [], []
-    for n, draw, run in runs:
-        cases = choose(pool, names, n, draw, settings.seed)
-        split = run / "split"
-        made_from = digest.of_text(cases[parts.COLUMNS].to_csv() + str(test_cases))
-        words = [f"test_name={run.name}", f"dir_split={split}", f"seed={settings.seed + draw - 1}", "num_train=0"]
-        train = trainings.command("classification/train.py", settings, *words)
-        words = ["-i", tested, "-o", run / "test", f"test_name={run.name}", f"file_weights={run / 'best.pt'}"]
-        predict = trainings.command("classification/inference.py", settings, *words, "--overwrite")
-        prepare = partial(parts.write, split, {"": cases}, {"classes": settings.classes}, pd.DataFrame())
-        if trainings.run(run, made_from, prepare, [train, predict]):
-            overall = tables.json(run / "test" / "metrics.json")["overall"]
-            known_of = {"n": n, "draw": draw, "run": run.name, "labelled": cases.group.nunique(), "images": len(cases)}
-            rows.append(known_of | {name: overall[name]["value"] for name in FIGURES})
-        else:
-            busy.append(run.name)
+    make = partial(run_one, settings, pool, names, tested, str(test_cases))
+    rows, busy = curve.through(runs, make)
     about = {"tested": len(test_cases), "seed": settings.seed}
     print(curve.finish(output, rows, FIGURES, "patients", busy, about))
+
+
+def run_one(settings, pool, names, tested: Path, test_cases: str, n: int, draw: int, run: Path) -> dict | None:
+    """Train on n patients a class and predict: the row of the run, None where another program is at it."""
+    cases = choose(pool, names, n, draw, settings.seed)
+    split = run / "split"
+    words = [f"test_name={run.name}", f"dir_split={split}", f"seed={settings.seed + draw - 1}", "num_train=0"]
+    train = trainings.command("classification/train.py", settings, *words)
+    words = ["-i", tested, "-o", run / "test", f"test_name={run.name}", f"file_weights={run / 'best.pt'}"]
+    predict = trainings.command("classification/inference.py", settings, *words, "--overwrite")
+    prepare = partial(parts.write, split, {"": cases}, {"classes": settings.classes}, pd.DataFrame())
+    made_from = digest.of_text(cases[parts.COLUMNS].to_csv() + test_cases)
+    if not trainings.run(run, made_from, prepare, [train, predict]):
+        return None
+    overall = tables.json(run / "test" / "metrics.json")["overall"]
+    known_of = {"n": n, "draw": draw, "run": run.name, "labelled": cases.group.nunique(), "images": len(cases)}
+    return known_of | {name: overall[name]["value"] for name in FIGURES}
 
 
 def find(settings) -> tuple[pd.DataFrame, list[str], list[str]]:

@@ -35,31 +35,35 @@ def main() -> None:
         "--set", choices=("jsrt", "montgomery"), default="jsrt", help="measure on this set's test cases"
     )
     settings, options = config.load(header, parser=parser)
-    output = options.output or Path(settings.dir_checkpoint) / f"{settings.test_name}-curve" / options.set
+    which = Path(settings.dir_images).name if settings.dir_images else options.set
+    output = options.output or Path(settings.dir_checkpoint) / f"{settings.test_name}-curve" / which
     runs = curve.plan(options, settings)
-    pool, tested = divide(settings, options.set)
+    pool, tested = divide(settings, which)
     if max(options.n) > len(pool):
         raise BadData(f"--n {max(options.n)} is more than the {len(pool)} radiographs that are not held out.")
     held_out = output / "test.txt"
     writing.text(held_out, "".join(f"{name}\n" for name in tested))
-    rows, busy = [], []
-    for n, draw, run in runs:
-        order = engine.generator(settings.seed, "curve", draw).permutation(len(pool))[:n]
-        cases = pd.DataFrame({"case": [pool[i] for i in order], "part": [curve.part(place) for place in range(n)]})
-        measured = run / "evaluation" / f"curve-{options.set}"
-        words = [f"test_name={run.name}", f"file_cases={run / 'cases.csv'}", f"seed={settings.seed + draw - 1}"]
-        train = trainings.command("segmentation/train.py", settings, *words, "num_train=0")
-        where = ["-i", settings.dir_images, "-m", settings.dir_masks] if settings.dir_images else ["--set", options.set]
-        where += ["--cases", held_out, "-o", measured, f"file_weights={run / 'best.pt'}"]
-        evaluate = trainings.command("segmentation/evaluate.py", settings, *where)
-        made_from = digest.of_text(cases.to_csv() + " ".join(tested))
-        if trainings.run(run, made_from, partial(writing.csv, run / "cases.csv", cases), [train, evaluate]):
-            summary = pd.read_csv(measured / "summary.csv").query("group == 'test'").set_index("metric")["mean"]
-            known = {"n": n, "draw": draw, "run": run.name, "labelled": n, **cases.part.value_counts()}
-            rows.append(known | dict(summary.reindex(FIGURES).dropna()))
-        else:
-            busy.append(run.name)
+    make = partial(run_one, settings, which, pool, held_out)
+    rows, busy = curve.through(runs, make)
     print(curve.finish(output, rows, FIGURES, "radiographs", busy, {"tested": len(tested), "seed": settings.seed}))
+
+
+def run_one(settings, which: str, pool: list[str], held_out: Path, n: int, draw: int, run: Path) -> dict | None:
+    """Train on the first n cases of a draw and evaluate: the row of the run, None where another program is at it."""
+    order = engine.generator(settings.seed, "curve", draw).permutation(len(pool))[:n]
+    cases = pd.DataFrame({"case": [pool[i] for i in order], "part": [curve.part(place) for place in range(n)]})
+    measured = run / "evaluation" / f"curve-{which}"
+    words = [f"test_name={run.name}", f"file_cases={run / 'cases.csv'}", f"seed={settings.seed + draw - 1}"]
+    train = trainings.command("segmentation/train.py", settings, *words, "num_train=0")
+    where = ["-i", settings.dir_images, "-m", settings.dir_masks] if settings.dir_images else ["--set", which]
+    where += ["--cases", held_out, "-o", measured, f"file_weights={run / 'best.pt'}"]
+    evaluate = trainings.command("segmentation/evaluate.py", settings, *where)
+    made_from = digest.of_text(cases.to_csv() + held_out.read_text(encoding="utf-8"))
+    if not trainings.run(run, made_from, partial(writing.csv, run / "cases.csv", cases), [train, evaluate]):
+        return None
+    summary = pd.read_csv(measured / "summary.csv").query("group == 'test'").set_index("metric")["mean"]
+    known = {"n": n, "draw": draw, "run": run.name, "labelled": n, **cases.part.value_counts()}
+    return known | dict(summary.reindex(FIGURES).dropna())
 
 
 def divide(settings, name: str) -> tuple[list[str], list[str]]:

@@ -5,7 +5,7 @@ others teach. So a smaller n is contained in a larger one of the same draw, and 
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +43,21 @@ def plan(options: argparse.Namespace, settings: config.Settings) -> list[tuple[i
         for draw in range(1, options.draws + 1)
         for n in sizes
     ]
+
+
+def through(runs: Sequence[tuple], make: Callable[..., dict | None]) -> tuple[list[dict], list[str]]:
+    """The rows of runs, which make(n, draw, folder) gives, None where another program is at the run; and the names of
+    those runs. These are asked again at the end, so that whoever ends last has all rows."""
+    rows, busy = [], []
+    for again in (False, True):
+        left, busy = (busy, []) if again else (runs, [])
+        for run in left:
+            row = make(*run)
+            if row is None:
+                busy.append(run)
+            else:
+                rows.append(row)
+    return rows, [folder.name for _, _, folder in busy]
 
 
 def part(position: int) -> str:

@@ -106,6 +106,14 @@ def test_a_run_that_another_program_is_at_is_left_to_it(tmp_path, monkeypatch):
         curve.finish(tmp_path, [], [], "patients", ["a-n4-draw1"], {})
 
 
+def test_a_run_that_was_busy_is_asked_again_at_the_end(tmp_path):
+    answers = {"a": [None, {"n": 4}], "b": [{"n": 6}], "c": [None, None]}
+    rows, busy = curve.through(
+        [(4, 1, tmp_path / name) for name in "abc"], lambda n, draw, run: answers[run.name].pop(0)
+    )
+    assert rows == [{"n": 6}, {"n": 4}] and busy == ["c"]
+
+
 def test_what_follows_a_command_that_is_run_is_run_again(tmp_path, monkeypatch):
     ran = []
     monkeypatch.setattr(trainings, "call", ran.append)
