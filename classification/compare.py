@@ -54,7 +54,7 @@ def main() -> None:
     }
     writing.json(output / "compare.json", about)
     title = f"{b.name} against {a.name}: {counts['cases']} cases of {counts['patients']} patients"
-    forest.draw([("Difference, B - A, with 95 % interval over patients", table)], output / "compare.png", title)
+    forest.differences([("Difference, B - A, with 95 % interval over patients", table)], output / "compare.png", title)
     print(f"A: {a.name}\nB: {b.name}\n{counts['cases']} cases of {counts['patients']} patients")
     print(table.drop(columns=["metric", "class"]).round(3).to_string(index=False))
     for unit, test in tests.items():

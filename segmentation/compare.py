@@ -44,7 +44,7 @@ def main() -> None:
     file = Path(options.b)
     output = Path(options.output) if options.output else (file if file.is_dir() else file.parent) / "compare"
     writing.csv(output / "compare.csv", table)
-    forest.draw(panels(table), output / "compare.png", f"{options.b} against {options.a}: {len(cases)} cases")
+    forest.differences(panels(table), output / "compare.png", f"{options.b} against {options.a}: {len(cases)} cases")
     print(f"A: {options.a}\nB: {options.b}\n{len(cases)} cases")
     for name, rows in zip(names, (a, b), strict=True):
         seen = int((rows[caselist.NAME] != "").sum()) if caselist.NAME in rows else 0
@@ -89,7 +89,7 @@ def differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 
 def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """What forest.draw() takes: overlap, distances in pixels, and in mm."""
+    """What forest.differences() takes: overlap, distances in pixels, and in mm."""
     rows = table.rename(columns={"metric": "label"})
     far, metric = rows.label.str.startswith(DISTANCES), rows.label.str.endswith("_mm")
     return [

@@ -51,6 +51,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         if missing
     ]
     notes += disagreements(made, mapped)
+    audit = audited(folder, rows, notes)
     told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
     content = {
         "run": title(made) or folder.name,
@@ -62,6 +63,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "uncertain": sum((case["vote_entropy"] or 0) >= UNCERTAIN * most > 0 for case in cases),
         "patients": int(rows.patient.nunique()),
         "markers": findings.ranges(cases),
+        "audit": audit,
         "parts": {title: part for title, part in told.items() if part},
         "settings": (made or {}).get("settings") or {},
         "gradient": pictures.gradient(),
@@ -69,6 +71,18 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "notes": notes,
     }
     return content | measured(rows, names, metrics, notes), places, maps_of
+
+
+def audited(folder: Path, rows, notes: list[str]) -> dict | None:
+    """audit.json beside the predictions, if there is one with parts; adds to the notes."""
+    audit = findings.read_json(folder / "audit" / "audit.json")
+    if not audit or not {"cases", "patients", "parts"} <= audit.keys():
+        return None
+    labelled = rows[(rows.label != "") & (rows.status == "ok")].drop_duplicates(["folder", "case"])
+    if audit["cases"] != len(labelled):
+        told = f"the audit is of {audit['cases']} cases and the table has {len(labelled)} with label and prediction"
+        notes.append(f"{told}; make it again with classification/audit.py")
+    return audit
 
 
 def title(made: dict | None) -> str:

@@ -104,6 +104,29 @@ def test_one_file_that_holds_everything(whole, read):
         assert text in found.shown
 
 
+def test_the_audit_of_the_predictions_is_shown(copy, read):
+    figure = {
+        "name": f"AUROC {HOSTILE}",
+        "value": 0.81,
+        "low": 0.72,
+        "high": 0.88,
+        "cases": 9,
+        "patients": 8,
+        "note": "",
+    }
+    gap = figure | {"name": "gap", "value": -0.1, "low": None, "high": None}
+    part = {"title": "Is it?", "means": "Bad.", "verdict": f"It is {HOSTILE}.", "missing": "", "figures": [figure, gap]}
+    parts = {str(word): part | {"accused": word} for word in (True, False, None)}
+    (copy / "run" / "audit").mkdir()
+    (copy / "run" / "audit" / "audit.json").write_text(json.dumps({"cases": 19, "patients": 10, "parts": parts}))
+    done, found = read(copy / "run")
+    assert done.code == 0 and "Note" not in done.out
+    assert found.shown.count(f"It is {HOSTILE}.") == 3 and "0.72–0.88" in found.shown and "-0.10" in found.shown
+    assert [word for word in ("not accused", "not tested", "Lungs or hospital?") if word not in found.shown] == []
+    (copy / "run" / "audit" / "audit.json").write_text(json.dumps({"cases": 3, "patients": 3, "parts": parts}))
+    assert "the audit is of 3 cases" in read(copy / "run")[0].out
+
+
 def test_the_page_is_titled_by_the_network_and_tells_what_it_has_seen(copy, read):
     for file, more in (
         ("report.json", {"weights": {"file": "checkpoint/classification/tuned/best.pt", "sha256": SHA}}),
