@@ -41,7 +41,7 @@ def measure(subject: Subject) -> Part:
     without, lungs = (figures[f"retrained, {name}"] for name in (views.REMOVED, views.LUNGS))
     accused = without.low > 1 / len(names) and lost.low <= 0
     verdict = (
-        f"Retrained without the lungs, a small model reaches a balanced accuracy of {probe.told(without)}, and with the "
+        f"Retrained without the lungs, a small model reaches balanced accuracy {probe.told(without)}, and with the "
         f"lungs alone {probe.told(lungs)} ({1 / len(names):.2f} by chance): "
         + ("the class shows as well outside the lungs." if accused else "what lies outside the lungs does not suffice.")
     )
