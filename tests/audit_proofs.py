@@ -20,7 +20,8 @@ from classification import header
 from classification.cases.finder import Case
 from classification.model import backbone
 from classification.trust import answers, controls, probe, sources, travel, views
-from classification.trust.subject import FACTS, Subject
+from classification.trust.facts import COLUMNS
+from classification.trust.subject import Subject
 from cxr import pairs, preprocess
 from cxr.settings import config
 from data.thorax import anatomy, cases, exposure
@@ -66,15 +67,16 @@ def plant(drawn: list, kind: str, folder: Path, seed: int, network: bool) -> Sub
         pairs.save(folder, case.name, preprocess.preprocess(pixels, 0.5, None), labels > 1, labels)
         items.append(Case(case.name, NAMES[label], folder, label))
         rows.append(("AB"[second if kind == LETTER else marked], case.view, "", np.nan, *film.shape[::-1], np.nan, ""))
-    words = ["device=cpu", f"dir_save={folder}", f"img_size={SIZE}", "patch_size=32", "classes=['normal','bacteria']"]
+    words = ["device=cpu", f"img_size={SIZE}", "patch_size=32", "classes=['normal','bacteria']"]
     settings = config.load(header, words)[0]
     model = None
     if network:
         model, settings, *_ = backbone.open_classifier(WEIGHTS, config.load(header, words[:-1])[0])
+    settings = config.replace(settings, dir_audit=str(folder), file_masks="")
     names = NAMES if model is None else ["COVID-19", "Tuberculosis", "bacteria", "normal", "virus"]
     label = np.array([names.index(item.folder) for item in items])
     patient = np.array([case.patient for _, case, *_ in drawn])
-    facts = pd.DataFrame(rows, columns=FACTS)
+    facts = pd.DataFrame(rows, columns=COLUMNS)
     return Subject(settings, items, names, label, patient, facts, None, model, torch.device("cpu"), seed)
 
 
@@ -94,12 +96,12 @@ def main() -> None:
         drawn = draw(seed)
         for kind, parts in ((CLEAN, (controls, sources, travel)), (LETTER, (controls,)), (TEXTURE, (sources,))):
             with tempfile.TemporaryDirectory() as folder:
-                subject = plant(drawn, kind, Path(folder), seed, network=True)
-                for part in parts:
+                for part in parts:  # the controls without a network take seconds, by thumbnails alone
+                    subject = plant(drawn, kind, Path(folder), seed, network=part is not controls)
                     found = part.measure(subject)
                     accused[kind, found.key] += found.accused
                     print(seed, kind, found.key, found.accused, found.verdict, flush=True)
-                if kind == LETTER:
+                if kind == TEXTURE:
                     chance += held(answers.of_cases(subject)[views.LUNGS].features, subject, 20)
     for (kind, part), hits in accused.items():
         print(f"{kind}: {part} accuses {hits} of {count}")

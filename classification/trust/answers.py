@@ -35,7 +35,8 @@ def of_cases(subject: Subject, names=(views.LUNGS,)) -> dict[str, Answers]:
 
     Patches are centred where a view shows something, drawn by (seed, case). Raises pairs.BadPair.
     """
-    files = {name: folder(subject.settings) / f"answers_{_key(subject, name)}.npy" for name in names}
+    folder = Path(subject.settings.dir_audit)  # that of the audit's results
+    files = {name: folder / f"answers_{_key(subject, name)}.npy" for name in names}
     missing = [name for name in names if not files[name].is_file()]
     if missing:
         if subject.model is not None:
@@ -44,11 +45,6 @@ def of_cases(subject: Subject, names=(views.LUNGS,)) -> dict[str, Answers]:
         for name, of_view in zip(missing, zip(*rows, strict=True), strict=True):
             writing.array(files[name], np.stack(of_view))
     return {name: _split(subject, np.load(file, allow_pickle=False)) for name, file in files.items()}
-
-
-def folder(settings) -> Path:
-    """Where the audit of a run lies."""
-    return Path(settings.dir_save) / settings.test_name / "audit"
 
 
 def _ask(subject: Subject, case, names) -> list[np.ndarray]:

@@ -1,6 +1,7 @@
 """Is it the copy? Who changes class when the radiograph is resampled, compressed, sharpened, blurred or noisy."""
 
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
@@ -29,8 +30,8 @@ def measure(subject: Subject) -> Part:
     if subject.model is None:
         return Part("copies", TITLE, MEANS, [], "No network to show copies to.", None, "Give weights.")
     try:
-        table = shifted.find_table(sorted({case.place for case in subject.cases}), subject.settings)
-        files, grey = shifted.radiographs(table)
+        told, places = subject.settings.file_masks, sorted({case.place for case in subject.cases})
+        files, grey = shifted.radiographs(Path(told) if told else shifted.find_table(places, subject.settings))
     except ValueError as error:
         return Part("copies", TITLE, MEANS, [], "The radiographs are not at hand.", None, str(error))
     predict.ready(subject.model, subject.device)
