@@ -11,6 +11,7 @@ from tests import audit_proofs as proofs
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     monkeypatch.setattr(probe, "PERMUTATIONS", 4)
+    monkeypatch.setattr(answers, "PATCHES", 2)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_a_class_that_other_sources_show_otherwise_does_not_travel(clean, monkey
     found = travel.measure(clean)
     assert found.accused is lost
     drop = next(figure for figure in found.figures if figure.name == "drop")
-    assert (drop.value > 0.3) is lost
+    assert (drop.value > 0.2) is lost
 
 
 def test_what_cannot_be_tested_is_said(drawn, clean, tmp_path, monkeypatch):
