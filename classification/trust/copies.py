@@ -28,7 +28,7 @@ def measure(subject: Subject) -> Part:
     several is chosen, that more than one case in ten changes class.
     """
     if subject.model is None:
-        return Part("copies", TITLE, MEANS, [], "No network to show copies to.", None, "Give weights.")
+        return Part("copies", TITLE, MEANS, [], "No network to show copies to.", None, probe.NO_NETWORK)
     try:
         told, places = subject.settings.file_masks, sorted({case.place for case in subject.cases})
         files, grey = shifted.radiographs(Path(told) if told else shifted.find_table(places, subject.settings))

@@ -22,6 +22,7 @@ FOLDS = 5
 LEAST = 2 * FOLDS  # patients of a value, below which it is left out
 COMPONENTS = 64
 PERMUTATIONS = 20
+NO_NETWORK = "Only a single network can be asked; name one with file_weights=FILE."
 MODEL = f"logistic regression on {COMPONENTS} principal components, {FOLDS} folds by patient"
 
 

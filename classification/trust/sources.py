@@ -21,7 +21,7 @@ def measure(subject: Subject) -> Part:
     and goes with the class (chi-squared over patients, p < 0.01): one without the other does no harm.
     """
     if subject.model is None:
-        return Part("sources", TITLE, MEANS, [], "No network, no features to probe.", None, "Give weights.")
+        return Part("sources", TITLE, MEANS, [], "No network, no features to probe.", None, probe.NO_NETWORK)
     x = answers.of_cases(subject)[views.LUNGS].features
     longer = subject.facts[["width", "height"]].max(axis=1)
     resolution = [f"{2 ** round(np.log2(side))}" if side > 0 else "" for side in longer]

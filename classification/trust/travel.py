@@ -23,7 +23,7 @@ def measure(subject: Subject) -> Part:
     a network that may have been trained on the source left out: what does not travel here does not travel at all.
     """
     if subject.model is None:
-        return Part("travel", TITLE, MEANS, [], "No network, no features to train on.", None, "Give weights.")
+        return Part("travel", TITLE, MEANS, [], "No network, no features to train on.", None, probe.NO_NETWORK)
     source, patient = subject.facts.source.to_numpy(), subject.patient
     pairs, missing = _pairs(subject, source)
     if not pairs:
