@@ -26,16 +26,15 @@ def measure(subject: Subject) -> Part:
         return Part("travel", TITLE, MEANS, [], "No network, no features to train on.", None, probe.NO_NETWORK)
     source, patient = subject.facts.source.to_numpy(), subject.patient
     pairs, missing = _pairs(subject, source)
+    pairs = [pair for pair in pairs if len(set(subject.label[_others(source, patient, pair[1])])) > 1]
     if not pairs:
         return Part("travel", TITLE, MEANS, [], "No class has two sources: it cannot be tested.", None, missing)
     x = answers.of_cases(subject)[views.LUNGS].features
     figures, drops, who = {}, [], []
     for c, place in pairs:
         out = (source == place) & (subject.label == c)
-        train = (source != place) & ~np.isin(patient, patient[source == place])
+        train = _others(source, patient, place)
         classes = np.unique(subject.label[train])
-        if len(classes) < 2:
-            continue
         left = probe.fit(x[train], subject.label[train]).predict(x[out]) == c
         known = _known(x, subject, np.isin(subject.label, classes))[out] == c
         gone = [name for i, name in enumerate(subject.names) if i not in classes]
@@ -56,6 +55,11 @@ def measure(subject: Subject) -> Part:
         f"{probe.told(figures[worst.removesuffix('left out') + 'known'])}."
     )
     return Part("travel", TITLE, MEANS, probe.named(figures), verdict, bool(accused), missing)
+
+
+def _others(source: np.ndarray, patient: np.ndarray, place: str) -> np.ndarray:
+    """Which cases neither come from a source nor are of one of its patients."""
+    return ~np.isin(patient, patient[source == place])
 
 
 def _pairs(subject: Subject, source: np.ndarray) -> tuple[list[tuple[int, str]], str]:
