@@ -91,7 +91,7 @@ def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict)
     from cxr.stats import scores
 
     good = rows[rows.status == "ok"]
-    truth, _, p, _ = predictions.columns(good, names)
+    truth, _, p, patients = predictions.columns(good, names)
     found = scores.classification(*columns(good, names))
     found |= {"classes": names, "input": inputs, "failed": len(rows) - len(good)}
     parts = np.array([seen.get(key, "") for key in zip(good.folder, good.case, strict=True)])
@@ -102,7 +102,7 @@ def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict)
     writing.json(output / "metrics.json", found)
     plots.save(diagrams.confusion(np.array(found["confusion"]), names), output / "confusion.png")
     plots.save(diagrams.roc(truth, p, names, found["per_class"]), output / "roc.png")
-    plots.save(diagrams.reliability(truth, p, found["overall"]["ece"]), output / "reliability.png")
+    plots.save(diagrams.reliability(truth, p, patients, found["overall"]), output / "reliability.png")
     print("\n".join(scores.lines(found)))
     if caselist.REST in found:
         print(f"{caselist.REST}:", *scores.lines(found[caselist.REST]), sep="\n")

@@ -94,12 +94,12 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
             f"the metrics are of the {metrics['cases']} cases of the last run, the curves and the table of "
             f"{len(rows)}, including those of earlier runs"
         )
-    truth, _, p, _ = predictions.columns(rows, names)
+    truth, _, p, patients = predictions.columns(rows, names)
     told = metrics or {}
     notes += trained_on(told)
     drawn = diagrams.roc(truth, p, names, told.get("per_class"))
     roc = vectors.svg(drawn, "ROC curves; the areas stand below") if len(set(truth)) > 1 else ""
-    drawn = diagrams.reliability(truth, p, told.get("overall", {}).get("ece"))
+    drawn = diagrams.reliability(truth, p, patients, told.get("overall"))
     label = "Share of right predictions against the probability of the most probable class"
     return {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label)}
 
