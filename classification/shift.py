@@ -62,7 +62,7 @@ def main() -> None:
     try:
         for case in tqdm(cases, "cases"):
             try:
-                rows += measure(case, files, grey, shifts, model, settings, names, fabric)
+                rows += measure(case, files, grey, shifts, model, settings, names, fabric, run.calibrated)
             except (ValueError, FileNotFoundError) as error:
                 faults.append(f"{case.folder}/{case.case}: {error}")
     except KeyboardInterrupt:
@@ -124,7 +124,7 @@ def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
     return {(own if row.folder == "." else row.folder, row.case): Path(row.file) for row in rows.itertuples()}, grey
 
 
-def measure(case: finder.Case, files, grey: dict, shifts, model, settings, names, fabric) -> list[dict]:
+def measure(case: finder.Case, files, grey: dict, shifts, model, settings, names, fabric, calibrated) -> list[dict]:
     """A row for a case as it is (shift "none") and for each shift of it. Raises ValueError, FileNotFoundError."""
     if (case.folder, case.case) not in files:
         raise ValueError("masks.csv has no such case; name the masks.csv of these pairs with --masks.")
@@ -145,7 +145,7 @@ def measure(case: finder.Case, files, grey: dict, shifts, model, settings, names
         image, lung = dataset.prepare(image, mask, size, settings.resolution)
         with fabric.autocast():
             p, _ = predict.predict_image(model, image, lung, settings, case.case, fabric.device)
-        vote = predict.tally(p, settings.vote, predict.drawn(settings))
+        vote = predict.tally(p, settings.vote, predict.drawn(settings), calibrated)
         row = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
         row |= {"shift": shift.name if shift else CLEAN, "kind": shift.kind if shift else CLEAN}
         row |= {"predicted": names[vote["predicted"]]}

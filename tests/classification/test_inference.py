@@ -30,7 +30,7 @@ INFER = "classification/inference.py"
 NAMES = ["normal", "bacterial", "viral"]
 VOTES, P = [f"votes_{name}" for name in NAMES], [f"p_{name}" for name in NAMES]
 BROKEN = {"cut": "cannot be read", "empty": "mask is empty", "half": "is missing"}
-MEASURED = {"metrics.json", "confusion.png", "roc.png", "reliability.png"}
+MEASURED = {"metrics.json", "confusion.png", "roc.png", "reliability.png", "abstention.png"}
 # Runs a script and kills it, as nothing can be caught of, when the n-th case is counted.
 KILLER = """
 import os, runpy, signal, sys
@@ -54,7 +54,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def table(folder):
     """predictions.csv with numbers as numbers."""
     rows = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
-    for column in rows.columns[7:].difference(MARKS):
+    for column in rows.columns[9:].difference(MARKS):
         rows[column] = pd.to_numeric(rows[column])
     return rows
 
@@ -152,7 +152,7 @@ def whole(split_pairs, weights, tmp_path_factory):
 def test_a_row_a_case_and_exit_code_1_for_the_broken(whole):
     assert whole.done.returncode == 1 and "Traceback" not in whole.done.stderr, whole.done.stderr
     rows = table(whole.out)
-    front = ["case", "folder", "label", "patient", "status", "reason", "predicted"]
+    front = ["case", "folder", "label", "patient", "status", "reason", "predicted", "set", "mask"]
     assert list(rows.columns) == [*front, *P, *VOTES, "vote_entropy", "standard_error", "coverage", "patches", *MARKS]
     expected = {(folder.name, name.name.split(".")[0]) for folder in whole.test.iterdir() for name in folder.iterdir()}
     keys = list(zip(rows.folder, rows.case, strict=True))
