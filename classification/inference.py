@@ -20,7 +20,6 @@ import numpy as np
 from classification import header
 from classification.cases.finder import Case
 from classification.patches import patch
-from classification.splitting import known
 from classification.voting import batch, predict, predictions
 from cxr import pairs, writing
 from cxr.run import caselist, opening
@@ -37,18 +36,15 @@ def main() -> None:
     try:
         run = batch.prepare(KIND, settings, options)
         patient_of, unknown = predictions.patients(run.cases, run.inputs, run.settings)
-        masks = known.masks(run.cases, run.inputs, run.settings)
-        flagged = {key: reason for key, (status, reason) in masks.items() if status != "ok"}
+        flagged, told = predictions.flagged(run.cases, run.inputs, run.settings)
         run.decide()
     except ValueError as error:
         sys.exit(f"classification/inference.py: {error}")
-    if flagged:
-        run.notes.append(f"{len(flagged)} of {len(run.cases)} cases have a flagged mask")
     fabric, settings, names, output = run.fabric, run.settings, run.names, run.output
     labelled = any(case.label is not None for case in run.cases)
     # not fabric.setup: processes with unequal work must not wait for each other
     predict.ready(run.model, fabric.device, settings.compile)
-    run.begin(unknown if labelled else [])  # whose a case is matters to intervals only
+    run.begin([*told, *(unknown if labelled else [])])  # whose a case is matters to intervals only
     if fabric.is_global_zero:
         for name in MEASURED:  # they belong to the cases of one run
             (output / name).unlink(missing_ok=True)

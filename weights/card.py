@@ -70,6 +70,9 @@ def describe(file: Path, figures: Path) -> str:
     ]
     if "classes" in texts:
         rows.append(("classes", ", ".join(json.loads(texts["classes"]))))
+    if calibration := json.loads(texts.get("calibration", "null")):
+        told = f"{calibration['temperature']:.3f}, on {calibration['cases']} validation images"
+        rows.append(("temperature of the votes", told))
     rows += [(name, json.dumps(settings[name])) for name in TOLD if name in settings]
     parts = [f"# {file.name}", _table(("", ""), rows)]
     notes = HERE / "notes" / f"{file.stem}.md"

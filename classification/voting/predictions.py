@@ -20,6 +20,16 @@ def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tu
     return {(case.folder, case.case): who for case, (who, _) in zip(cases, people, strict=True)}, notes
 
 
+def flagged(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """Why masks.csv flags the mask of a (folder, case), of those that are flagged, and notes for the user."""
+    try:
+        masks = known.masks(cases, inputs, settings)
+    except ValueError as error:  # what may be unknown stops no prediction
+        return {}, [f"which masks are flagged is not known: {str(error).rstrip('.')}"]
+    found = {key: reason for key, (status, reason) in masks.items() if status != "ok"}
+    return found, [f"{len(found)} of {len(cases)} cases have a flagged mask"] if found else []
+
+
 def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, mask: str = "") -> dict:
     """A case's row: result is predict.tally()'s, with coverage and patches added, or why there is none, as text;
     mask: why its mask is flagged.
