@@ -67,6 +67,7 @@ repeat_val = 25  # patches that vote on an image in validation
 vote = "majority"  # majority of the patches' classes, or mean of their probabilities
 sampling = "random"  # random: centres uniform over the lung; grid: evenly spaced over it
 num_batch_test = 25  # patches per pass
+calibrate = True  # apply the temperature and the conformal sets kept with the weights; False: raw means, no sets
 
 # Machine
 device = "auto"  # auto, cpu, cuda, mps

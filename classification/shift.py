@@ -64,7 +64,7 @@ def main() -> None:
     try:
         for case in tqdm(cases, "cases"):
             try:
-                rows += shifted.measure(case, files, grey, shifts, settings, names, answer)
+                rows += shifted.measure(case, files, grey, shifts, settings, names, answer, run.calibrated)
             except (ValueError, FileNotFoundError) as error:
                 faults.append(f"{case.folder}/{case.case}: {error}")
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from classification.page import findings, pictures
 from classification.saliency import maps
-from classification.voting import batch, predictions
+from classification.voting import batch, calibration, predictions
 from cxr import version
 from cxr.figures import diagrams, vectors
 from cxr.run import caselist
@@ -103,7 +103,7 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
         notes.append("metrics.json has other classes than predictions.csv and is left out")
         metrics = None
     if not len(rows):
-        return {"metrics": metrics, "roc": "", "reliability": ""}
+        return {"metrics": metrics, "roc": "", "reliability": "", "abstention": ""}
     if not metrics:
         notes.append("there is no metrics.json of these cases; run classification/inference.py again to measure them")
     elif metrics["cases"] != len(rows):
@@ -116,9 +116,14 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
     notes += trained_on(told)
     drawn = diagrams.roc(truth, p, names, told.get("per_class"))
     roc = vectors.svg(drawn, "ROC curves; the areas stand below") if len(set(truth)) > 1 else ""
-    drawn = diagrams.reliability(truth, p, patients, told.get("overall"))
+    before = calibration.undo(p, told[calibration.KEY]) if calibration.KEY in told else None
+    drawn = diagrams.reliability(truth, p, patients, told.get("overall"), before)
     label = "Share of right predictions against the probability of the most probable class"
-    return {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label)}
+    found = {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label), "abstention": ""}
+    if kept := told.get("abstention"):
+        label = "Accuracy against the share of the cases kept, lowest entropy of the votes first"
+        found["abstention"] = vectors.svg(diagrams.abstention(kept), label)
+    return found
 
 
 def trained_on(metrics: dict) -> list[str]:

@@ -58,7 +58,9 @@ def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
     return {(own if row.folder == "." else row.folder, row.case): Path(row.file) for row in rows.itertuples()}, grey
 
 
-def measure(case: finder.Case, files, grey: dict, shifts, settings, names, answer: Callable) -> list[dict]:
+def measure(
+    case: finder.Case, files, grey: dict, shifts, settings, names, answer: Callable, calibrated=None
+) -> list[dict]:
     """A row for a case as it is (shift "none") and for each shift of it. Raises ValueError, FileNotFoundError.
 
     files, grey: as radiographs() gives them; answer(image, lung, case): the probabilities (K, classes) of its patches.
@@ -80,7 +82,9 @@ def measure(case: finder.Case, files, grey: dict, shifts, settings, names, answe
             continue  # moved out of the image
         size = settings.patch_size if settings.approach == "global" else settings.img_size
         image, lung = dataset.prepare(image, mask, size, settings.resolution)
-        vote = predict.tally(answer(image, lung, case.case), settings.vote, predict.drawn(settings))
+        vote = predict.tally(
+            answer(image, lung, case.case), settings.vote, predict.drawn(settings), calibrated=calibrated
+        )
         row = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
         row |= {"shift": shift.name if shift else CLEAN, "kind": shift.kind if shift else CLEAN}
         row |= {"predicted": names[vote["predicted"]]}

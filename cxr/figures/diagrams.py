@@ -1,4 +1,4 @@
-"""Figures of a classification: confusion matrix, ROC curves and reliability diagram, in the style of plots.py.
+"""Figures of a classification: confusion matrix, ROC curves, reliability and abstention, in the style of plots.py.
 
 plots.save() writes one as PNG, and vectors.svg() gives it to the page of a report.
 """
@@ -94,12 +94,18 @@ def roc(truth: np.ndarray, p: np.ndarray, names: list[str], per_class: dict | No
     return figure
 
 
-def reliability(truth: np.ndarray, p: np.ndarray, patients: np.ndarray, overall: dict | None = None) -> Figure:
+def reliability(
+    truth: np.ndarray,
+    p: np.ndarray,
+    patients: np.ndarray,
+    overall: dict | None = None,
+    before: np.ndarray | None = None,
+) -> Figure:
     """How often the most probable class is right against its probability, in bins of equally many cases with exact 95 %
     intervals, and below it how the probability is distributed (DeGroot and Fienberg 1983; Guo et al. 2017, figure 1).
 
     truth (n,) int, p (n, classes) probabilities, patients (n,); the calibration errors of `overall`, as
-    scores.classification() gives it, stand in the title.
+    scores.classification() gives it, stand in the title. before (n, classes): probabilities before calibration.
     """
     _, member = np.unique(np.asarray(patients, str), return_inverse=True)
     bins = calibration.curve(p.argmax(1) == truth, p.max(1), member)
@@ -111,6 +117,10 @@ def reliability(truth: np.ndarray, p: np.ndarray, patients: np.ndarray, overall:
     axes.vlines(bins["probability"], bins["low"], bins["high"], color=BLUE, linewidth=1.4, label="95 % interval")
     axes.plot(bins["probability"], bins["share"], "o", color=BLUE, label="share of a bin", clip_on=False, zorder=4)
     below.hist(p.max(1), 20, range=(0, 1), color=BLUE, alpha=0.55, edgecolor="white")
+    if before is not None:
+        held = calibration.curve(before.argmax(1) == truth, before.max(1), member)
+        look = {"color": QUIET, "markerfacecolor": "none", "linestyle": ":", "linewidth": 1, "clip_on": False}
+        axes.plot(held["probability"], held["share"], marker="o", label="before calibration", **look)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.tick_params(labelbottom=False)
@@ -123,6 +133,23 @@ def reliability(truth: np.ndarray, p: np.ndarray, patients: np.ndarray, overall:
         told += f"\nCalibration error {error['value']:.3f}; by chance {chance['low']:.3f} to {chance['high']:.3f}"
     axes.set_title(told, loc="left", color=INK, fontsize=11)
     axes.legend(loc="lower right", fontsize=8.5, labelcolor=INK, edgecolor="none", framealpha=0.85)
+    return figure
+
+
+def abstention(rows: list[dict]) -> Figure:
+    """The accuracy of the cases that are kept where those with the highest entropy of the votes are passed over; rows
+    as reliability.abstention() gives them."""
+    figure = new_figure(5.2, 4.4)
+    axes = add_axes(figure, 111, "Accuracy of the cases kept")
+    kept = [row["kept"] for row in rows]
+    low, value, high = (np.array([row["accuracy"][name] for row in rows], float) for name in ("low", "value", "high"))
+    axes.fill_between(kept, low, high, color=BLUE, alpha=0.18, linewidth=0, label="95 % interval")
+    axes.plot(kept, value, color=BLUE, linewidth=1.8, marker="o", markersize=4, label="accuracy", clip_on=False)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(np.nanmin([0.5, *low, *value]), 1)
+    axes.set_xlabel("Share of the cases kept, lowest entropy of the votes first", color=INK)
+    axes.set_title(f"Abstention, {rows[-1]['accuracy']['cases']} cases", loc="left", color=INK, fontsize=11)
+    axes.legend(frameon=False, loc="lower left", fontsize=8.5, labelcolor=INK)
     return figure
 
 
