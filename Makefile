@@ -22,7 +22,8 @@ demo: .venv/.installed
 		-o output/demo-maps --overwrite
 	.venv/bin/python classification/biomarkers.py -i output/demo file_metadata=data/phantom/metadata.xls --overwrite
 	.venv/bin/python classification/audit.py dir_pairs=output/demo dir_split=output/demo-split test_name=demo \
-		-p output/demo-predictions/predictions.csv -o output/demo-predictions/audit file_metadata=data/phantom/metadata.xls
+		-p output/demo-predictions/predictions.csv -o output/demo-predictions/audit \
+		--parts outside within patients file_metadata=data/phantom/metadata.xls
 	.venv/bin/python classification/report.py dir_pairs=output/demo -i output/demo-predictions \
 		--maps output/demo-maps -o output/demo-report.html
 	@echo

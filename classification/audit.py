@@ -11,6 +11,10 @@ classification/report.py shows it where it lies in the folder audit of the predi
 
   outside   can numbers that see no lung tell the class?
   within    are classes told apart within one source?
+  controls  where is the signal: in the lungs, or in what is left without them?
+  sources   can the hospital be read from the network's features?
+  travel    is a class recognised at a source that training has not seen?
+  copies    who changes class when a radiograph is copied? 40 cases
   patients  predictive values, subgroups, net benefit
 """
 
@@ -22,7 +26,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header
-from classification.trust import patients, probes, subject, within
+from classification.trust import controls, copies, patients, probes, sources, subject, travel, within
 from classification.trust.part import Part
 from classification.voting import predictions
 from cxr import version, writing
@@ -30,9 +34,20 @@ from cxr.figures import forest, plots
 from cxr.run import engine, lock, opening, runreport
 from cxr.settings import config
 
-PARTS = (("outside", probes.measure), ("within", within.measure), ("patients", patients.measure))
+PARTS = {
+    "outside": probes.measure,
+    "within": within.measure,
+    "controls": controls.measure,
+    "sources": sources.measure,
+    "travel": travel.measure,
+    "copies": copies.measure,
+    "patients": patients.measure,
+}
 FILE, PICTURE = "audit.json", "audit.png"
-ACCURACIES = {"outside": "accuracy: ", "controls": ""}  # which figures audit.png shows of a part: names that begin so
+ACCURACIES = {
+    "outside": "accuracy: ",
+    "controls": "retrained, ",
+}  # which figures audit.png shows of a part: names that begin so
 PACKAGES = ("scikit-learn", "numpy", "pandas", "torch")
 
 
@@ -45,8 +60,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: audit in dir_save/test_name")
     parser.add_argument("-m", "--masks", metavar="FILE", help="masks.csv (default: beside the pairs, or in dir_pairs)")
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
-    names = [name for name, _ in PARTS]
-    parser.add_argument("--parts", nargs="+", default=names, choices=names, metavar="PART", help="default: all")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS, metavar="PART", help="default: all")
     told = "of patients with a class, for predictive values (0.02 0.1 0.3)"
     parser.add_argument("--prevalence", nargs="+", type=float, default=[*patients.PREVALENCES], help=told)
     settings, options = config.load(header, parser=parser)
@@ -61,7 +75,8 @@ def main() -> None:
         examined, weights, notes = subject.gather(settings, fabric.device, options.input, table, options.masks)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"classification/audit.py: {error}")
-    examined.settings = config.replace(examined.settings, prevalence=options.prevalence)
+    own = {"prevalence": options.prevalence, "dir_audit": str(output), "file_masks": options.masks or ""}
+    examined.settings = config.replace(examined.settings, **own)
     counts = {"cases": len(examined.cases), "patients": len(set(examined.patient))}
     print(f"{counts['cases']} cases of {counts['patients']} patients; classes: {', '.join(examined.names)}")
     if table is None:
@@ -70,7 +85,7 @@ def main() -> None:
         print(f"Note: {note}.")
     lock.take(output / lock.NAME)
     found = []
-    for name, measure in PARTS:
+    for name, measure in PARTS.items():
         if name in options.parts:
             found.append(measure(examined))
             print(f"\n{text(found[-1])}", flush=True)
@@ -106,7 +121,7 @@ def write(output: Path, about: dict, found: list[Part]) -> list[str]:
             shown = [one for one in part.figures if one.name.startswith(begins) and one.low is not None]
             lines[part.title] = [(one.name.removeprefix(begins), *one[1:4]) for one in shown]
     if any(lines.values()):
-        plots.save(forest.forest(lines, "Accuracy with its 95 % interval over patients"), output / PICTURE)
+        plots.save(forest.values(lines, "Accuracy with its 95 % interval over patients"), output / PICTURE)
         written.append(PICTURE)
     writing.json(output / FILE, about | {"parts": {part.key: as_json(part) for part in found}})
     return written

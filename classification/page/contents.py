@@ -6,7 +6,7 @@ from pathlib import Path
 
 from classification.page import findings, pictures
 from classification.saliency import maps
-from classification.voting import batch, predictions
+from classification.voting import batch, calibration, predictions
 from cxr import version
 from cxr.figures import diagrams, vectors
 from cxr.run import caselist
@@ -87,8 +87,11 @@ def audited(folder: Path, rows, notes: list[str]) -> dict | None:
 
 def title(made: dict | None) -> str:
     """The run and the network that predicted, by report.json: "tuned (resnet18)"; "" where it does not tell them."""
-    file = Path(((made or {}).get("weights") or {}).get("file") or "")
+    weights = (made or {}).get("weights") or {}
+    file = Path(weights.get("file") or "")
     network = ((made or {}).get("settings") or {}).get("net_label") or ""
+    if weights.get("members"):
+        return f"{file.name} ({len(weights['members'])} networks, {network})"
     run = file.parent.name if file.name in ("best.pt", "last.pt") else file.stem
     return f"{run} ({network})" if network and run not in ("", network) else str(run or network)
 
@@ -100,7 +103,7 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
         notes.append("metrics.json has other classes than predictions.csv and is left out")
         metrics = None
     if not len(rows):
-        return {"metrics": metrics, "roc": "", "reliability": ""}
+        return {"metrics": metrics, "roc": "", "reliability": "", "abstention": ""}
     if not metrics:
         notes.append("there is no metrics.json of these cases; run classification/inference.py again to measure them")
     elif metrics["cases"] != len(rows):
@@ -108,14 +111,19 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
             f"the metrics are of the {metrics['cases']} cases of the last run, the curves and the table of "
             f"{len(rows)}, including those of earlier runs"
         )
-    truth, _, p, _ = predictions.columns(rows, names)
+    truth, _, p, patients = predictions.columns(rows, names)
     told = metrics or {}
     notes += trained_on(told)
     drawn = diagrams.roc(truth, p, names, told.get("per_class"))
     roc = vectors.svg(drawn, "ROC curves; the areas stand below") if len(set(truth)) > 1 else ""
-    drawn = diagrams.reliability(truth, p, told.get("overall", {}).get("ece"))
+    before = calibration.undo(p, told[calibration.KEY]) if calibration.KEY in told else None
+    drawn = diagrams.reliability(truth, p, patients, told.get("overall"), before)
     label = "Share of right predictions against the probability of the most probable class"
-    return {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label)}
+    found = {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label), "abstention": ""}
+    if kept := told.get("abstention"):
+        label = "Accuracy against the share of the cases kept, lowest entropy of the votes first"
+        found["abstention"] = vectors.svg(diagrams.abstention(kept), label)
+    return found
 
 
 def trained_on(metrics: dict) -> list[str]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from classification import shift
 from classification.cases.finder import Case
 from classification.splitting import survey
+from classification.trust import shifted
 from cxr import cohort, tables
 from cxr.errors import BadData
 
@@ -25,7 +25,7 @@ def read(
     """
     keys, notes = [(case.folder, case.case) for case in cases], []
     try:
-        films = _films(Path(masks or shift.find_table(inputs, settings)))
+        films = _films(Path(masks or shifted.find_table(inputs, settings)))
     except ValueError as error:
         films = {}
         notes.append(f"the original radiographs are unknown: {str(error).rstrip('.')}")

@@ -18,9 +18,9 @@ from tqdm import tqdm
 from classification.cases import dataset, finder
 from classification.cases.classes import class_map
 from classification.cases.finder import Case
-from classification.model import backbone
+from classification.model import ensemble
 from classification.model.weightfile import find_weights
-from classification.voting import predict
+from classification.voting import calibration, predict
 from cxr import digest, pairs
 from cxr.run import caselist, engine, journal, lock, runreport
 from cxr.settings import config
@@ -43,6 +43,7 @@ DECISIVE = (
     "vote",
     "sampling",
     "seed",
+    "calibrate",
 )
 # Which weights and cases a run takes
 NAMED = ("file_weights", "dir_checkpoint", "test_name", "dir_split", "dir_save", "file_metadata", "device")
@@ -80,13 +81,14 @@ class Batch:
     inputs: list  # folders as given
     output: Path
     overwrite: bool
-    weights: Path
+    weights: Path | list[Path]  # several of an ensemble
     which: str  # a few words on which weights these are
     model: nn.Module  # on the CPU, in evaluation mode
     names: list[str]  # of the classes
     cases: list[Case]
     notes: list[str]
     seen: dict[tuple[str, str], str]  # the cases that the weights were trained on, by folder and name: train or val
+    calibrated: dict | None  # the weights' calibration, where it is to be applied
     made: str = ""  # what weights and settings made them
     changed: bool = False  # whether the output holds rows that were made otherwise
     given: bool = False  # whether -i named the inputs
@@ -97,6 +99,12 @@ class Batch:
     @property
     def table(self) -> Path:
         return self.output / self.kind.table
+
+    @property
+    def told(self) -> str:
+        """Which weights these are, for a person."""
+        files = [self.weights] if isinstance(self.weights, Path) else self.weights
+        return f"{finder.some(files)} ({f'{len(files)} networks, ' if len(files) > 1 else ''}{self.which})"
 
     @property
     def places(self) -> list[str]:
@@ -124,7 +132,7 @@ class Batch:
     def begin(self, notes: Sequence[str] = ()) -> None:
         """Print what is to be done, and make the output ready for it; every process calls this."""
         say = self.fabric.print
-        say(f"{len(self.cases)} cases; classes: {', '.join(self.names)}; weights: {self.weights} ({self.which})")
+        say(f"{len(self.cases)} cases; classes: {', '.join(self.names)}; weights: {self.told}")
         for note in [*self.notes, *notes]:
             say(f"Note: {note}.")
         self.fabric.barrier()
@@ -210,7 +218,7 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
     output = Path(options.output or Path(settings.dir_save) / settings.test_name / kind.folder).absolute()
     inputs = options.input or [finder.test_part(settings)]
     weights, which = find_weights(settings)
-    model, settings, names, notes = backbone.open_classifier(weights, settings)
+    model, settings, names, notes = ensemble.open_weights(weights, settings)
     predict.check(settings, model)
     found = finder.find(inputs, class_map(settings.classes, [])[1])
     cases = finder.in_order([*found.cases, *found.halves])  # a half pair becomes a row with its reason
@@ -219,7 +227,8 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
         notes.append(f"these weights know no folder {finder.some(strange)}: its cases have no label")
     notes += idle(settings, kind.decisive, kind.always) + found.notes
     seen, told = caselist.seen(weights, map(finder.about, cases))
-    known = weights, which, model, names, cases, notes + told, seen
+    calibrated, uncalibrated = calibration.kept(weights, settings)
+    known = weights, which, model, names, cases, notes + told + uncalibrated, seen, calibrated
     root = (output.parent if kind.folder else output) if options.output else None
     about = {"given": bool(options.input), "root": root, "start": start}
     return Batch(kind, fabric, settings, inputs, output, options.overwrite, *known, **about)
