@@ -21,6 +21,9 @@ demo: .venv/.installed
 	.venv/bin/python classification/visualize_cnn.py dir_split=output/demo-split test_name=demo repeat=25 \
 		-o output/demo-maps --overwrite
 	.venv/bin/python classification/biomarkers.py -i output/demo file_metadata=data/phantom/metadata.xls --overwrite
+	.venv/bin/python classification/audit.py dir_pairs=output/demo dir_split=output/demo-split test_name=demo \
+		-p output/demo-predictions/predictions.csv -o output/demo-predictions/audit \
+		--parts outside within patients file_metadata=data/phantom/metadata.xls
 	.venv/bin/python classification/report.py dir_pairs=output/demo -i output/demo-predictions \
 		--maps output/demo-maps -o output/demo-report.html
 	@echo
@@ -28,6 +31,7 @@ demo: .venv/.installed
 	@echo "  output/demo                               pairs and overlays in a folder for each class; masks.csv, report.json"
 	@echo "  checkpoint/segmentation/demo              curves.png, log.jsonl, best.pt; evaluation/ with its tables"
 	@echo "  output/demo-predictions                   predictions.csv, metrics.json, confusion, ROC and reliability"
+	@echo "  output/demo-predictions/audit             does the answer come from the lungs or the hospital?"
 	@echo "  output/demo-maps                          maps of the evidence, a picture for each case"
 	@echo "  output/demo-report.html                   all of it in one page: open it in a browser"
 

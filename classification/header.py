@@ -37,6 +37,7 @@ input_scaling = "auto"  # imagenet, lite: (grey - 127) / 128, or raw: 0..255; au
 # Network
 net_label = "resnet18"  # or resnet34, resnet50, densenet121, vgg11_bn, squeezenet1_0, 1_1, efficientnet_lite0, _lite2
 pretrained = "imagenet"  # start from torchvision's ImageNet weights; none: from random weights
+freeze = 0.0  # share of the network's parts, the first ones, that keep their starting weights; below 1
 start_weights = None  # train.py starts from these weights instead
 file_weights = None  # predict with these weights, or a list of several; None: those of test_name, or those that ship
 
@@ -66,6 +67,7 @@ repeat_val = 25  # patches that vote on an image in validation
 vote = "majority"  # majority of the patches' classes, or mean of their probabilities
 sampling = "random"  # random: centres uniform over the lung; grid: evenly spaced over it
 num_batch_test = 25  # patches per pass
+calibrate = True  # apply the temperature and the conformal sets kept with the weights; False: raw means, no sets
 
 # Machine
 device = "auto"  # auto, cpu, cuda, mps

@@ -7,7 +7,8 @@
     torchrun --nproc-per-node 2 classification/inference.py         several processes share the work
 
 Writes predictions.csv, one row per case, to dir_save/<test_name>/ or -o, and, if the folders give the classes,
-metrics.json with intervals over patients, confusion.png, roc.png and reliability.png. Finished cases are skipped.
+metrics.json with intervals over patients, confusion.png, roc.png, reliability.png and abstention.png. Finished cases
+are skipped.
 """
 
 import sys
@@ -27,7 +28,7 @@ from cxr.run import caselist, opening
 from cxr.settings import config
 
 KIND = batch.Kind(predictions.TABLE, predictions.TEXT)
-MEASURED = ("metrics.json", "confusion.png", "roc.png", "reliability.png")
+MEASURED = ("metrics.json", "confusion.png", "roc.png", "reliability.png", "abstention.png")
 
 
 @opening.script
@@ -37,6 +38,7 @@ def main() -> None:
     try:
         run = batch.prepare(KIND, settings, options)
         patient_of, unknown = predictions.patients(run.cases, run.inputs, run.settings)
+        flagged, told = predictions.flagged(run.cases, run.inputs, run.settings)
         run.decide()
     except ValueError as error:
         sys.exit(f"classification/inference.py: {error}")
@@ -44,14 +46,15 @@ def main() -> None:
     labelled = any(case.label is not None for case in run.cases)
     # not fabric.setup: processes with unequal work must not wait for each other
     predict.ready(run.model, fabric.device, settings.compile)
-    run.begin(unknown if labelled else [])  # whose a case is matters to intervals only
+    run.begin([*told, *(unknown if labelled else [])])  # whose a case is matters to intervals only
     if fabric.is_global_zero:
         for name in MEASURED:  # they belong to the cases of one run
             (output / name).unlink(missing_ok=True)
     done = run.finished()
     with run.journal() as write:
-        for case, result in results(fabric, run.model, run.mine(done), settings):
-            write(predictions.row(case, patient_of[case.folder, case.case], names, result))
+        for case, result in results(fabric, run.model, run.mine(done), settings, run.calibrated):
+            key = case.folder, case.case
+            write(predictions.row(case, patient_of[key], names, result, flagged.get(key, "")))
     fabric.barrier()
     if not fabric.is_global_zero:
         return
@@ -59,7 +62,7 @@ def main() -> None:
     print(f"{counts['ok']} ok, {counts['failed']} failed ({len(done & run.keys)} were finished before).")
     measured = rows[rows.label != ""]
     if (measured.status == "ok").any():
-        measure(output, measured, names, [str(given) for given in run.inputs], run.seen)
+        measure(output, measured, names, [str(given) for given in run.inputs], run.seen, run.calibrated)
     written = [name for name in MEASURED if (output / name).exists()]
     run.report(counts)
     print(
@@ -70,7 +73,7 @@ def main() -> None:
     sys.exit(1 if counts["failed"] else 0)
 
 
-def results(fabric, model, cases: list[Case], settings):
+def results(fabric, model, cases: list[Case], settings, calibrated):
     """Each case with its tally, coverage and number of patches, or, as text, why it has none."""
     for case, item in batch.read(cases, settings, fabric.is_global_zero):
         if isinstance(item, pairs.BadPair):
@@ -82,32 +85,53 @@ def results(fabric, model, cases: list[Case], settings):
             yield case, f"{case.folder}: {case.case}: the network returns NaN or Inf; try precision=32-true."
             continue
         covered = patch.coverage(item[1], centres, settings.patch_size)
-        result = predict.tally(p, settings.vote, predict.drawn(settings), len(ensemble.members(model, settings)))
-        yield case, result | {"coverage": covered, "patches": len(p)}
+        voters = len(ensemble.members(model, settings))
+        found = predict.tally(p, settings.vote, predict.drawn(settings), voters, calibrated)
+        yield case, found | {"coverage": covered, "patches": len(p)}
 
 
-def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict, more: dict | None = None) -> None:
+def measure(
+    output: Path,
+    rows,
+    names: list[str],
+    inputs: list[str],
+    seen: dict,
+    calibrated: dict | None = None,
+    more: dict | None = None,
+) -> None:
     """Write metrics.json, with `more` in it, and the figures of labelled rows, and print the metrics, again of the
-    cases that the weights were not trained on where some were; seen: {(folder, case): train or val}."""
+    cases that the weights were not trained on where some were; seen: {(folder, case): train or val}. Calibration and
+    abstention are of the latter alone."""
     # Here, since these bring sklearn, scipy.stats and matplotlib, 1 to 2 s that only this function needs
+    from classification.voting import calibration, reliability
     from cxr.figures import diagrams, plots
     from cxr.stats import scores
 
     good = rows[rows.status == "ok"]
-    truth, _, p, _ = predictions.columns(good, names)
+    truth, _, p, patients = predictions.columns(good, names)
     found = scores.classification(**columns(good, names))
     found |= {"classes": names, "input": inputs, "failed": len(rows) - len(good)}
     parts = np.array([seen.get(key, "") for key in zip(good.folder, good.case, strict=True)])
     found[caselist.NAME] = {part: int((parts == part).sum()) for part in ("train", "val")}
-    rest = good[parts == ""]
+    rest, of_rest = good[parts == ""], found
     if 0 < len(rest) < len(good):
-        found[caselist.REST] = scores.classification(**columns(rest, names))
-    found |= more or {}
+        of_rest = found[caselist.REST] = scores.classification(**columns(rest, names))
+    rest = rest if len(rest) else good
+    if calibrated:
+        *told, whose = predictions.columns(rest, names)
+        found[calibration.KEY] = reliability.calibrated(*told, names, whose, of_rest, calibrated)
+    right = (rest.predicted == rest.label).to_numpy()
+    kept = reliability.abstention(right, rest.vote_entropy.to_numpy(), rest.patient.to_numpy())
+    found |= {"abstention": kept} | (more or {})
     writing.json(output / "metrics.json", found)
     plots.save(diagrams.confusion(np.array(found["confusion"]), names), output / "confusion.png")
     plots.save(diagrams.roc(truth, p, names, found["per_class"]), output / "roc.png")
-    plots.save(diagrams.reliability(truth, p, found["overall"]["ece"]), output / "reliability.png")
+    before = calibration.undo(p, calibrated) if calibrated else None
+    plots.save(diagrams.reliability(truth, p, patients, found["overall"], before), output / "reliability.png")
+    plots.save(diagrams.abstention(kept), output / "abstention.png")
     print("\n".join(scores.lines(found)))
+    if calibrated:
+        print(reliability.told(found[calibration.KEY]))
     if caselist.REST in found:
         print(f"{caselist.REST}:", *scores.lines(found[caselist.REST]), sep="\n")
 

@@ -15,21 +15,17 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from classification import header
-from classification.cases import dataset, finder
+from classification.trust import shifted
 from classification.voting import batch, predict, predictions
-from cxr import pairs, preprocess, tables, writing
-from cxr.reading import radiograph
-from cxr.run import engine, opening
+from cxr import writing
+from cxr.run import opening
 from cxr.settings import config
 from cxr.shifts import suite
-from cxr.stats import bootstrap
 
-CLEAN = "none"
 KIND = batch.Kind("shift.csv", (), "shift")
 
 
@@ -49,7 +45,8 @@ def main() -> None:
         shifts = suite.choose(options.shift)
         run = batch.prepare(KIND, settings, options)
         patient_of, _ = predictions.patients(run.cases, run.inputs, run.settings)
-        files, grey = radiographs(Path(options.masks) if options.masks else find_table(options.input, settings))
+        table = Path(options.masks) if options.masks else shifted.find_table(options.input, settings)
+        files, grey = shifted.radiographs(table)
     except ValueError as error:
         sys.exit(f"classification/shift.py: {error}")
     fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases
@@ -58,11 +55,16 @@ def main() -> None:
     for note in run.notes:
         print(f"Note: {note}.")
     predict.ready(model, fabric.device, settings.compile)
+
+    def answer(image, lung, case):
+        with fabric.autocast():
+            return predict.predict_image(model, image, lung, settings, case, fabric.device)[0]
+
     rows, faults = [], []
     try:
         for case in tqdm(cases, "cases"):
             try:
-                rows += measure(case, files, grey, shifts, model, settings, names, fabric)
+                rows += shifted.measure(case, files, grey, shifts, settings, names, answer, run.calibrated)
             except (ValueError, FileNotFoundError) as error:
                 faults.append(f"{case.folder}/{case.case}: {error}")
     except KeyboardInterrupt:
@@ -72,122 +74,18 @@ def main() -> None:
     frame = pd.DataFrame(rows)
     frame.insert(2, "patient", [patient_of[key] for key in zip(frame.folder, frame.case, strict=True)])
     writing.csv(output / "shift.csv", frame)
-    summary = summarise(frame)
+    summary = shifted.summarise(frame)
     writing.csv(output / "shift_summary.csv", summary)
     (output / "shift_summary_not_trained_on.csv").unlink(missing_ok=True)
     rest = frame[[key not in run.seen for key in zip(frame.folder, frame.case, strict=True)]]
     if 0 < len(rest) < len(frame):
-        summarise(rest).to_csv(output / "shift_summary_not_trained_on.csv", index=False)
+        shifted.summarise(rest).to_csv(output / "shift_summary_not_trained_on.csv", index=False)
     run.report({"cases": frame[["folder", "case"]].drop_duplicates().shape[0], "failed": len(faults)})
     print(summary.round(3).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
     print(f"Wrote {output}: shift.csv, shift_summary.csv, report.json.")
     sys.exit(1 if faults else 0)
-
-
-def find_table(inputs: list[str] | None, settings) -> Path:
-    """The masks.csv of the pairs: in or above each folder given; for none, or a split, in dir_pairs. Raises ValueError
-    where folders given have none, or several."""
-    found = set()
-    for given in map(Path, inputs or []):
-        near = [place / "masks.csv" for place in (given.absolute(), *given.absolute().parents[:2])]
-        split = any((table.parent / "split.csv").is_file() for table in near)
-        found.add(next((table for table in near if table.is_file()), None) if not split else None)
-        if None in found and not split:
-            raise ValueError(
-                f"there is no masks.csv in or above {given}, to say where the radiographs are; name it with --masks."
-            )
-    found.discard(None)
-    if len(found) > 1:
-        raise ValueError("these folders have a masks.csv each; measure them one by one.")
-    return found.pop() if found else Path(settings.dir_pairs) / "masks.csv"
-
-
-def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
-    """The radiograph of each (folder, case) in a masks.csv, and the preprocessing settings in the report.json beside
-    it. Raises ValueError with the remedy."""
-    if not table.is_file():
-        raise ValueError(f"{table} does not exist, which says where the radiographs are; name it with --masks.")
-    rows = tables.read(table, ["case", "folder", "file"])
-    try:
-        settings = tables.json(table.parent / "report.json")["settings"]
-        grey = {name: settings[name] for name in ("gamma", "crop_border", "pixel_limit", "equalise")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{table.parent / 'report.json'} does not say how the pairs were preprocessed ({error}); "
-            "segment the radiographs again."
-        ) from None
-    if not grey["equalise"]:
-        raise ValueError(f"the pairs of {table} were made with equalise=False, which is not measured here.")
-    own = table.absolute().parent.name  # what the pairs of radiographs named singly are known by
-    return {(own if row.folder == "." else row.folder, row.case): Path(row.file) for row in rows.itertuples()}, grey
-
-
-def measure(case: finder.Case, files, grey: dict, shifts, model, settings, names, fabric) -> list[dict]:
-    """A row for a case as it is (shift "none") and for each shift of it. Raises ValueError, FileNotFoundError."""
-    if (case.folder, case.case) not in files:
-        raise ValueError("masks.csv has no such case; name the masks.csv of these pairs with --masks.")
-    pixels = radiograph.read(files[case.folder, case.case], grey["pixel_limit"]).pixels
-    lungs = lung_labels(case, pixels.shape)
-    rows = []
-    for shift in (None, *shifts):
-        changed, labels = pixels, lungs
-        if shift:
-            rng = engine.generator(settings.seed, "shift", shift.name, case.case)
-            changed, labels = suite.shifted(shift, pixels, lungs, rng)
-        box = preprocess.content_box(changed) if grey["crop_border"] else None
-        image = preprocess.preprocess(changed, grey["gamma"], box)
-        mask = (labels >= suite.LUNGS[0]).astype(np.uint8)
-        if not mask.any():
-            continue  # moved out of the image
-        size = settings.patch_size if settings.approach == "global" else settings.img_size
-        image, lung = dataset.prepare(image, mask, size, settings.resolution)
-        with fabric.autocast():
-            p, _ = predict.predict_image(model, image, lung, settings, case.case, fabric.device)
-        vote = predict.tally(p, settings.vote, predict.drawn(settings))
-        row = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
-        row |= {"shift": shift.name if shift else CLEAN, "kind": shift.kind if shift else CLEAN}
-        row |= {"predicted": names[vote["predicted"]]}
-        rows.append(row | {f"p_{name}": round(float(p), 6) for name, p in zip(names, vote["p"], strict=True)})
-    return rows
-
-
-def lung_labels(case: finder.Case, shape: tuple[int, int]) -> np.ndarray:
-    """The label map of a case on its radiograph's grid; of a pair without one, its lung mask by connected sides."""
-    labels = pairs.load_labels(case.place, case.case)
-    if labels is None:
-        _, mask = pairs.load(case.place, case.case)
-        middle = np.average(np.arange(mask.shape[1]), weights=mask.sum(0))
-        sides = np.where(np.arange(mask.shape[1]) > middle, *suite.LUNGS)
-        labels = (mask * sides).astype(np.uint8)
-    if not (labels >= suite.LUNGS[0]).any():
-        raise ValueError("its mask is empty.")
-    if labels.shape != shape:
-        raise ValueError(f"its pair is {labels.shape} and its radiograph {shape} pixels; segment it again.")
-    return labels
-
-
-def summarise(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a shift: cases, consistency with its 95 % interval over patients, mean change of the probability of the
-    class predicted without the shift, and accuracy where the cases have labels."""
-    clean = frame[frame["shift"] == CLEAN].set_index(["folder", "case"])
-    table = []
-    for name, group in frame.groupby("shift", sort=False):
-        before = clean.loc[list(zip(group.folder, group.case, strict=True))]
-        same = (group.predicted.to_numpy() == before.predicted.to_numpy()).astype(float)
-        columns = [f"p_{predicted}" for predicted in before.predicted]
-        was, now = (
-            np.array([row[name] for (_, row), name in zip(part.iterrows(), columns, strict=True)])
-            for part in (before, group)
-        )
-        low, high = bootstrap.mean_interval(same, group.patient.to_numpy())
-        row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "consistency": same.mean()}
-        row |= {"low": low, "high": high, "mean_change_of_p": (now - was).mean()}
-        labelled = group[group.label != ""]
-        row["accuracy"] = (labelled.predicted == labelled.label).mean() if len(labelled) else np.nan
-        table.append(row)
-    return pd.DataFrame(table)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def draw(run: batch.Batch, cases: list[Case], with_coverage: bool, write) -> Non
     fabric, settings, names = run.fabric, run.settings, run.names
 
     def finish(case, found) -> None:
-        write(maps.finish(case, found, settings, names, run.output, with_coverage))
+        write(maps.finish(case, found, settings, names, run.output, with_coverage, run.calibrated))
 
     waiting = deque()
     with ThreadPoolExecutor(1) as pool:

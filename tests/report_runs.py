@@ -21,6 +21,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 CLASSES = ["normal", "bacterial", "viral <b>&"]
 FOLDERS = {"normal": 0, "bacteria": 1, "virus": 2, "clinic": None}
 SHA = hashlib.sha256(b"weights").hexdigest()
+CALIBRATION = {"temperature": 0.8, "level": 0.9, "thresholds": dict.fromkeys(CLASSES, 0.7)}
 FAILED = "bacteria: cut: the image cannot be read; write the pair again."
 
 
@@ -41,7 +42,7 @@ def write_run(root, each=6, target="all", classes=CLASSES):
             draw_pair(case.place, name, folder, 10 * i + 1)
             seen = ((label or 0) + (i == 4)) % 3  # the fifth of each class is taken for another
             p = rng.dirichlet(np.full(3, 0.4) + rng.uniform(0.3, 8) * (np.arange(3) == seen), 20)
-            tally = predict.tally(p) | {"coverage": 0.9 + 0.01 * i, "patches": 20}
+            tally = predict.tally(p, calibrated=CALIBRATION) | {"coverage": 0.9 + 0.01 * i, "patches": 20}
             tables["predictions"].append(predictions.row(case, patient, classes, tally))
             add_rows(tables, case, tally, i, target, root, settings, classes)
     write_tables(root, tables, settings, classes)

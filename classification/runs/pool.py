@@ -56,7 +56,7 @@ def write(runs: Sequence[Run], settings, whole: int) -> dict[str, int]:
             "seeds": by_seed(labelled, names),
             caselist.NAME: trained_on(runs),
         }
-        inference.measure(output, labelled, names, [str(run.test) for run in runs], {}, more)
+        inference.measure(output, labelled, names, [str(run.test) for run in runs], {}, more=more)
     writing.json(output / "report.json", about(runs, settings, counts))
     return counts
 

@@ -1,7 +1,6 @@
 """Carry out the runs of a cross-validation, one after the other, each by the scripts that a person would start."""
 
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from classification.runs.folds import Run
 from classification.splitting import parts
 from cxr.errors import BadData, BadRun
 from cxr.run import lock
+from cxr.run.trainings import call
 from cxr.settings import config
 
 
@@ -66,14 +66,3 @@ def train_and_predict(run: Run) -> None:
     code = call(run.command("classification/inference.py", *words))
     if not folds.finished(run):
         raise BadRun(f"classification/inference.py ended with exit code {code}, as told above.")
-
-
-def call(line: Sequence[str]) -> int:
-    """A script as a process of its own, which ends when this one is interrupted; its exit code."""
-    child = subprocess.Popen(line)
-    try:
-        return child.wait()
-    except BaseException:
-        child.terminate()  # it may stop at any moment, and goes on from there
-        child.wait()
-        raise

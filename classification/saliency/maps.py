@@ -32,16 +32,17 @@ def explain(model, case: Case, item, settings, names, device):
     return found
 
 
-def finish(case: Case, found, settings, names, output: Path, with_coverage: bool) -> dict:
+def finish(case: Case, found, settings, names, output: Path, with_coverage: bool, calibrated=None) -> dict:
     """Write the maps and the picture of one case and return its row of cams.csv.
 
-    found: explain()'s. A case that cannot be mapped writes nothing, and its row says why.
+    found: explain()'s; calibrated: the weights' calibration, if any. A case that cannot be mapped writes nothing, and
+    its row says why.
     """
     row = {"case": case.case, "folder": case.folder, "status": "failed"}
     if isinstance(found, str):
         return row | {"reason": found}
     maps, counts, p = found
-    tally = predict.tally(p, settings.vote)
+    tally = predict.tally(p, settings.vote, calibrated=calibrated)
     won = tally["predicted"]
     targets = {"predicted": [won], "all": list(range(len(names)))}.get(settings.target)
     targets = [names.index(settings.target)] if targets is None else targets

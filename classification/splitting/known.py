@@ -50,6 +50,20 @@ def people(cases, inputs, settings):
     return found, notes
 
 
+def masks(cases, roots, settings) -> dict[tuple[str, str], tuple[str, str]]:
+    """What masks.csv says of the masks of cases found in `roots`: {(folder, case): (status, reason)} of those that one
+    knows. Raises ValueError for a bad table."""
+    found = {}
+    for root in [Path(os.path.abspath(given)) for given in roots]:
+        rows = films(root, settings) or {}
+        for case in cases:
+            # Radiographs segmented by name lie in the output itself, whose folder is called "." in masks.csv.
+            own = rows.get((".", case.case)) if case.place.absolute() == root else None
+            if film := rows.get((case.folder, case.case)) or own:
+                found[case.folder, case.case] = film["status"], film["reason"]
+    return found
+
+
 def films(root, settings):
     """Status, reason and spacing of the images by (folder, case), a dict of dicts, from masks.csv; None without one.
 

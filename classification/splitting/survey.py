@@ -57,31 +57,40 @@ def survey(
 
 
 def find_patients(folders: Sequence[str], cases: Sequence[str], table: pd.DataFrame) -> np.ndarray:
-    """(N, 2) patient and source of each case: those of the row with its class and name, else of its name alone.
+    """(N, 2) patient and source of each case, by its row as find_rows() finds it. A case without a row is a patient of
+    its own, and of no known source."""
+    known = table[["patient", "source"]].to_numpy(object)
+    rows = zip(folders, cases, find_rows(folders, cases, table), strict=True)
+    found = [known[i] if i is not None else (f"{UNKNOWN}{folder}/{case}", "") for folder, case, i in rows]
+    return np.array([tuple(one) for one in found], object).reshape(-1, 2)
+
+
+def find_rows(folders: Sequence[str], cases: Sequence[str], table: pd.DataFrame) -> list[int | None]:
+    """The number of the row that tells of each case: that of its class and name, else of its name alone; None for none.
 
     The class is the first part of a case's folder, so that a folder for each patient below it changes nothing. Names
     may differ in upper and lower case and in how accents are written, if that leaves one patient. A row whose class is
-    another one of these folders tells of the file there, and nothing of a namesake here.
-
-    A case without a row, or whose name stands for several patients in other classes, is a patient of its own, and
-    of no known source. Pairs of the authors' own code keep the suffix of their radiograph, JPCLN003.jpg; tables do not.
+    another one of these folders tells of the file there, and nothing of a namesake here. A name that stands for several
+    patients in other classes tells nothing. Pairs of the authors' own code keep the suffix of their radiograph,
+    JPCLN003.jpg; tables do not.
     """
     here = {_class(folder) for folder in folders}
     known, taken = defaultdict(set), set()
-    for case, folder, patient, source in table[["case", "class", "patient", "source"]].itertuples(index=False):
+    columns = table[["case", "class", "patient", "source"]].itertuples(index=False)
+    for i, (case, folder, patient, source) in enumerate(columns):
         kind = cohort.same_letters(folder)
         for name in _ways(case):
-            known[kind, name].add((patient, source))
-            known[None, name].add((patient, source))
+            known[kind, name].add((patient, source, i))
+            known[None, name].add((patient, source, i))
             if kind in here:
                 taken.add((None, name))
-    found = np.empty((len(cases), 2), object)
-    for i, (folder, case) in enumerate(zip(folders, cases, strict=True)):
+    found = []
+    for folder, case in zip(folders, cases, strict=True):
         names = _ways(radiograph.case_of(case))
         choices = [(kind, name) for kind in (_class(folder), None) for name in names]
         rows = next((known[key] for key in choices if key in known and key not in taken), set())
-        same = len({patient for patient, _ in rows}) == 1
-        found[i] = min(rows) if same else (f"{UNKNOWN}{folder}/{case}", "")
+        same = len({patient for patient, *_ in rows}) == 1
+        found.append(min(rows)[2] if same else None)
     return found
 
 

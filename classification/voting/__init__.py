@@ -1,1 +1,1 @@
-"""The vote on one image, predictions.csv, and validation."""
+"""The vote on one image, its calibration, predictions.csv, and validation."""

@@ -20,7 +20,7 @@ from classification.cases.classes import class_map
 from classification.cases.finder import Case
 from classification.model import ensemble
 from classification.model.weightfile import find_weights
-from classification.voting import predict
+from classification.voting import calibration, predict
 from cxr import digest, pairs
 from cxr.run import caselist, engine, journal, lock, runreport
 from cxr.settings import config
@@ -43,6 +43,7 @@ DECISIVE = (
     "vote",
     "sampling",
     "seed",
+    "calibrate",
 )
 # Which weights and cases a run takes
 NAMED = ("file_weights", "dir_checkpoint", "test_name", "dir_split", "dir_save", "file_metadata", "device")
@@ -87,6 +88,7 @@ class Batch:
     cases: list[Case]
     notes: list[str]
     seen: dict[tuple[str, str], str]  # the cases that the weights were trained on, by folder and name: train or val
+    calibrated: dict | None  # the weights' calibration, where it is to be applied
     made: str = ""  # what weights and settings made them
     changed: bool = False  # whether the output holds rows that were made otherwise
     given: bool = False  # whether -i named the inputs
@@ -225,7 +227,8 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
         notes.append(f"these weights know no folder {finder.some(strange)}: its cases have no label")
     notes += idle(settings, kind.decisive, kind.always) + found.notes
     seen, told = caselist.seen(weights, map(finder.about, cases))
-    known = weights, which, model, names, cases, notes + told, seen
+    calibrated, uncalibrated = calibration.kept(weights, settings)
+    known = weights, which, model, names, cases, notes + told + uncalibrated, seen, calibrated
     root = (output.parent if kind.folder else output) if options.output else None
     about = {"given": bool(options.input), "root": root, "start": start}
     return Batch(kind, fabric, settings, inputs, output, options.overwrite, *known, **about)

@@ -7,6 +7,7 @@ from torch import nn
 
 from classification.model import backbone, ensemble
 from classification.patches import patch
+from classification.voting import calibration
 from cxr.run import engine
 
 APPROACHES = ("local", "global", "dense")
@@ -154,15 +155,24 @@ def drawn(settings) -> bool:
     return settings.approach == "local" and settings.sampling == "random"
 
 
-def tally(probabilities: np.ndarray, vote: str = "majority", by_chance: bool = True, members: int = 1) -> dict:
+def tally(
+    probabilities: np.ndarray,
+    vote: str = "majority",
+    by_chance: bool = True,
+    members: int = 1,
+    calibrated: dict | None = None,
+) -> dict:
     """Count the votes of K patches, each for its most probable class (the first of equals).
 
     probabilities (K, classes); of an ensemble (members * K, classes), one network's after the other's. vote: majority
     of the patches' classes (Oh et al. 2020), or mean of their probabilities; a tie goes to the larger mean probability,
     then to the class order. by_chance: whether the patches were drawn(), without which there is no error by the draw.
+    calibrated: what calibration.kept() gives.
+
     Returns
 
-    p               (classes,) float64, the mean probabilities
+    p               (classes,) float64, the mean probabilities, calibrated where told so
+    set             (classes,) bool, the conformal set; none without a calibration
     votes           (classes,) int64, how many patches chose each class
     predicted       index of the class that won
     entropy         of the shares of votes, in nats: 0 where all agree, log(classes) at most
@@ -176,11 +186,17 @@ def tally(probabilities: np.ndarray, vote: str = "majority", by_chance: bool = T
     first = votes if vote == "majority" else p
     predicted = max(range(classes), key=lambda c: (first[c], p[c], -c))
     shares = votes[votes > 0] / count
+    told, inside = probabilities[:, predicted], np.zeros(classes, bool)
+    if calibrated:
+        told = calibration.slope(probabilities, p, calibrated, predicted)
+        p = calibration.apply(p, calibrated)
+        inside = calibration.sets(p, calibrated)
     places, error = count // members, np.nan  # the members look at the same ones
     if by_chance and places > 1:
-        error = probabilities[:, predicted].reshape(members, places).mean(0).std(ddof=1) / np.sqrt(places)
+        error = told.reshape(members, places).mean(0).std(ddof=1) / np.sqrt(places)
     return {
         "p": p,
+        "set": inside,
         "votes": votes,
         "predicted": predicted,
         "entropy": float(-(shares * np.log(shares)).sum()) + 0.0,  # not -0.0

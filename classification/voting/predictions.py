@@ -11,7 +11,7 @@ from classification.splitting import known
 from cxr.run import journal
 
 TABLE = "predictions.csv"
-TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")
+TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted", "set", "mask")
 
 
 def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
@@ -20,16 +20,29 @@ def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tu
     return {(case.folder, case.case): who for case, (who, _) in zip(cases, people, strict=True)}, notes
 
 
-def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str) -> dict:
-    """A case's row: result is predict.tally()'s, with coverage and patches added, or why there is none, as text.
+def flagged(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """Why masks.csv flags the mask of a (folder, case), of those that are flagged, and notes for the user."""
+    try:
+        masks = known.masks(cases, inputs, settings)
+    except ValueError as error:  # what may be unknown stops no prediction
+        return {}, [f"which masks are flagged is not known: {str(error).rstrip('.')}"]
+    found = {key: reason for key, (status, reason) in masks.items() if status != "ok"}
+    return found, [f"{len(found)} of {len(cases)} cases have a flagged mask"] if found else []
+
+
+def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, mask: str = "") -> dict:
+    """A case's row: result is predict.tally()'s, with coverage and patches added, or why there is none, as text;
+    mask: why its mask is flagged.
 
     Numbers are rounded to six decimals, so that metrics computed from the table are those of the run.
     """
     cells = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
     cells["patient"] = patient
     if isinstance(result, str):
-        return cells | {"status": "failed", "reason": result, "predicted": ""}
+        return cells | {"status": "failed", "reason": result, "predicted": "", "set": "", "mask": mask}
     cells |= {"status": "ok", "reason": "", "predicted": names[result["predicted"]]}
+    inside = [name for name, held in zip(names, result["set"], strict=True) if held]
+    cells |= {"set": "|".join(inside), "mask": mask}
     cells |= {f"p_{name}": round(float(p), 6) for name, p in zip(names, result["p"], strict=True)}
     cells |= {f"votes_{name}": int(votes) for name, votes in zip(names, result["votes"], strict=True)}
     cells |= {"vote_entropy": round(result["entropy"], 6), "standard_error": round(result["standard_error"], 6)}

@@ -94,14 +94,14 @@ def write(
     path: Path,
     settings: config.Settings,
     fabric: Fabric,
-    weights: Path | Sequence[Path],
+    weights: Path | Sequence[Path] | None,
     packages: Sequence[str],
     counts: dict | None = None,
     seconds: float | None = None,
     inputs: Sequence[str] | None = None,
 ) -> None:
-    """Write report.json: versions of `packages`, device, settings, weights and their sha256; the folders that the cases
-    came from, if given; counts and seconds when all is done."""
+    """Write report.json: versions of `packages`, device, settings, weights, if any, and their sha256; the folders that
+    the cases came from, if given; counts and seconds when all is done."""
     report = {
         "command": " ".join(sys.argv),
         "project": project.about(),
@@ -110,7 +110,7 @@ def write(
         "counts": counts,
         "device": str(fabric.device),
         "processes": fabric.world_size,
-        "weights": about(weights),
+        "weights": about(weights) if weights else None,
         "versions": {"python": platform.python_version()} | versions(packages),
         "settings": config.as_dict(settings),
     }

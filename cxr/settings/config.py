@@ -20,7 +20,7 @@ from cxr.settings.headerfile import ROOT, listing, read, where
 from cxr.settings.literals import REFUSALS, absolute, convert, convert_path, kind, plain, relative
 
 # Settings that may be None, whatever header.py sets them to
-OPTIONAL = ("dir_images", "dir_masks", "start_weights", "file_weights", "compile")
+OPTIONAL = ("dir_images", "dir_masks", "file_cases", "start_weights", "file_weights", "compile")
 # Paths that may be several, though header.py names one or none
 _SEVERAL = ("file_weights",)
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)

@@ -24,17 +24,18 @@ def resamples(sizes: np.ndarray, count: int, rng: np.random.Generator, at_once: 
         yield rng.multinomial(total, sizes / total, min(max(1, at_once), count - first))
 
 
-def bounds(drawn: np.ndarray) -> tuple[float, float]:
-    """The 95 % percentile interval (low, high) of a statistic's resamples, NaN left out; NaN where none is left."""
+def bounds(drawn: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """The percentile interval (low, high) of a statistic's resamples, NaN left out; NaN where none is left."""
     drawn = drawn[~np.isnan(drawn)]
-    low, high = np.percentile(drawn, (2.5, 97.5)) if len(drawn) else (np.nan, np.nan)
+    tail = round(50 * (1 - level), 9)  # percent
+    low, high = np.percentile(drawn, (tail, 100 - tail)) if len(drawn) else (np.nan, np.nan)
     return float(low), float(high)
 
 
 def mean_interval(
-    values: Sequence, groups: Sequence | None = None, count: int = RESAMPLES, seed: int = 0
+    values: Sequence, groups: Sequence | None = None, count: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
-    """The 95 % interval (low, high) of the mean of values (n,), NaN left out.
+    """The interval (low, high) of the mean of values (n,), NaN left out.
 
     groups (n,): the patient of each value, of any hashable kind; each value is one by itself where they are not given.
     (NaN, NaN) for fewer than two patients. Raises ValueError for groups that do not fit the values.
@@ -52,4 +53,4 @@ def mean_interval(
     sums, sizes = np.bincount(member, values[known]), np.bincount(member)
     rng = np.random.default_rng(seed)
     drawn = resamples(np.ones(len(patients)), count, rng, at_once=1_000_000 // len(patients))
-    return bounds(np.concatenate([copies @ sums / (copies @ sizes) for copies in drawn]))
+    return bounds(np.concatenate([copies @ sums / (copies @ sizes) for copies in drawn]), level)

@@ -30,7 +30,7 @@ INFER = "classification/inference.py"
 NAMES = ["normal", "bacterial", "viral"]
 VOTES, P = [f"votes_{name}" for name in NAMES], [f"p_{name}" for name in NAMES]
 BROKEN = {"cut": "cannot be read", "empty": "mask is empty", "half": "is missing"}
-MEASURED = {"metrics.json", "confusion.png", "roc.png", "reliability.png"}
+MEASURED = {"metrics.json", "confusion.png", "roc.png", "reliability.png", "abstention.png"}
 # Runs a script and kills it, as nothing can be caught of, when the n-th case is counted.
 KILLER = """
 import os, runpy, signal, sys
@@ -54,7 +54,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def table(folder):
     """predictions.csv with numbers as numbers."""
     rows = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
-    for column in rows.columns[7:].difference(MARKS):
+    for column in rows.columns[9:].difference(MARKS):
         rows[column] = pd.to_numeric(rows[column])
     return rows
 
@@ -152,7 +152,7 @@ def whole(split_pairs, weights, tmp_path_factory):
 def test_a_row_a_case_and_exit_code_1_for_the_broken(whole):
     assert whole.done.returncode == 1 and "Traceback" not in whole.done.stderr, whole.done.stderr
     rows = table(whole.out)
-    front = ["case", "folder", "label", "patient", "status", "reason", "predicted"]
+    front = ["case", "folder", "label", "patient", "status", "reason", "predicted", "set", "mask"]
     assert list(rows.columns) == [*front, *P, *VOTES, "vote_entropy", "standard_error", "coverage", "patches", *MARKS]
     expected = {(folder.name, name.name.split(".")[0]) for folder in whole.test.iterdir() for name in folder.iterdir()}
     keys = list(zip(rows.folder, rows.case, strict=True))
@@ -304,6 +304,17 @@ def test_patients_from_a_table_that_comes_later(whole, tmp_path, call):
     assert json.loads((out / "metrics.json").read_text())["patients"] == 4
 
 
+def test_flagged_masks_are_told(whole, tmp_path, call):
+    shutil.copytree(whole.test / "virus", tmp_path / "virus")
+    masks = pd.DataFrame({"case": ["007", "NA"], "status": ["flagged", "ok"], "reason": ["left lung missing", ""]})
+    masks = masks.assign(folder="virus", spacing_row_mm="", spacing_column_mm="")
+    masks.to_csv(tmp_path / "masks.csv", index=False)
+    done = call(INFER, "-i", tmp_path, "-o", tmp_path / "out", *whole.words, "repeat=1")
+    assert done.code == 0 and "Note: 1 of 5 cases have a flagged mask." in done.out, done.err
+    rows = table(tmp_path / "out").set_index("case")
+    assert rows["mask"]["007"] == "left lung missing" and set(rows["mask"].drop("007")) == {""}
+
+
 def test_results_of_other_runs_are_no_folders_of_cases(whole, tmp_path, call):
     """What lies in output/ after the demo: a segmentation into folders of its own, and a split, beside a class."""
     given, out = tmp_path / "output", tmp_path / "out"
@@ -317,6 +328,7 @@ def test_results_of_other_runs_are_no_folders_of_cases(whole, tmp_path, call):
     told = f"skipped {given / 'demo'}, {given / 'demo-split'}, which hold results of other runs"
     assert f"Note: {told}; to use one, give it by itself." in done.out
     done = call(INFER, "-i", given / "demo", "-o", out, *whole.words)
+    assert "Note: which masks are flagged is not known: " in done.out and "has no column folder" in done.out
     assert done.code == 0 and "(5 were finished before)" in done.out and "skipped" not in done.out
     shutil.rmtree(given / "virus")
     done = call(INFER, "-i", given, "-o", out, *whole.words)

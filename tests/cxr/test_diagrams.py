@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from classification.voting import reliability
 from cxr.figures import diagrams, plots, vectors
 from cxr.stats import scores
 
@@ -15,9 +16,13 @@ def draw(folder, truth, p, names):
     found = scores.classification(truth, p.argmax(1), p, names, np.arange(len(truth)), 20)
     plots.save(diagrams.confusion(np.array(found["confusion"]), names), folder / "confusion.png")
     plots.save(diagrams.roc(truth, p, names, found["per_class"]), folder / "roc.png")
-    plots.save(diagrams.reliability(truth, p, found["overall"]["ece"]), folder / "reliability.png")
+    before = np.sqrt(p) / np.sqrt(p).sum(1, keepdims=True)
+    figure = diagrams.reliability(truth, p, np.arange(len(truth)), found["overall"], before)
+    plots.save(figure, folder / "reliability.png")
+    kept = reliability.abstention(p.argmax(1) == truth, 1 - p.max(1), np.arange(len(truth)))
+    plots.save(diagrams.abstention(kept), folder / "abstention.png")
     pictures = {path.stem: cv2.imread(str(path)) for path in folder.glob("*.png")}
-    assert set(pictures) == {"confusion", "roc", "reliability"}
+    assert set(pictures) == {"confusion", "roc", "reliability", "abstention"}
     for picture in pictures.values():
         assert picture.std() > 5  # something is drawn, and its edge is left free
         assert (picture[:, -2:] > 250).all() and (picture[-2:] > 250).all()
@@ -69,6 +74,6 @@ def test_a_figure_within_a_page_follows_its_theme_and_holds_no_name_as_markup():
     root = ElementTree.fromstring(first)
     assert first == again and root.attrib["role"] == "img" and root.attrib["aria-label"] == 'areas "below"'
     assert "var(--c0)" in first and "var(--ink)" in first and not re.search("#0072b2|#262626|alert|<!--|<style", first)
-    other = vectors.svg(diagrams.reliability(truth, p), "other")
+    other = vectors.svg(diagrams.reliability(truth, p, np.arange(30)), "other")
     ids = [set(re.findall(r'clipPath id="([^"]+)"', one)) for one in (first, other)]
     assert not ids[0] & ids[1]  # both stand in one page

@@ -17,7 +17,7 @@ from PIL import Image
 from report_runs import CLASSES, FAILED, HOSTILE, SHA, write_run
 
 from classification.cases.finder import Case
-from classification.page import pictures, render
+from classification.page import findings, pictures, render
 from cxr import pairs
 
 REPORT = "classification/report.py"
@@ -89,6 +89,7 @@ def test_one_file_that_holds_everything(whole, read):
         assert one["votes"] == (None if failed else [row[f"votes_{name}"] for name in CLASSES])
         assert failed or set(one["markers"]) >= {"ctr", "lung_mean", "area_lungs_mm2"}
         assert one["mask"] == ("unknown" if failed else "flagged" if one["case"][-2:] == "-1" else "ok")
+        assert one["set"] == row["set"] and (failed or one["set"].replace("|", ", ") in found.shown)
     assert next(m["name"] for m in held["markers"]) == "lung_fraction"
     metrics = json.loads((whole.root / "run" / "metrics.json").read_text())
     for entry in (metrics["overall"]["accuracy"], metrics["per_class"]["normal"]["auroc"]):
@@ -102,6 +103,29 @@ def test_one_file_that_holds_everything(whole, read):
     assert found.shown.count(CAUTION) == 3
     for text in (SHA, SHA[::-1], "weights/mine.pt", "torch 2.13", "patch_size", "drawn", "2026-01-02T03:04:05+00:00"):
         assert text in found.shown
+
+
+def test_the_audit_of_the_predictions_is_shown(copy, read):
+    figure = {
+        "name": f"AUROC {HOSTILE}",
+        "value": 0.81,
+        "low": 0.72,
+        "high": 0.88,
+        "cases": 9,
+        "patients": 8,
+        "note": "",
+    }
+    gap = figure | {"name": "gap", "value": -0.1, "low": None, "high": None}
+    part = {"title": "Is it?", "means": "Bad.", "verdict": f"It is {HOSTILE}.", "missing": "", "figures": [figure, gap]}
+    parts = {str(word): part | {"accused": word} for word in (True, False, None)}
+    (copy / "run" / "audit").mkdir()
+    (copy / "run" / "audit" / "audit.json").write_text(json.dumps({"cases": 19, "patients": 10, "parts": parts}))
+    done, found = read(copy / "run")
+    assert done.code == 0 and "Note" not in done.out
+    assert found.shown.count(f"It is {HOSTILE}.") == 3 and "0.72–0.88" in found.shown and "-0.10" in found.shown
+    assert [word for word in ("not accused", "not tested", "Lungs or hospital?") if word not in found.shown] == []
+    (copy / "run" / "audit" / "audit.json").write_text(json.dumps({"cases": 3, "patients": 3, "parts": parts}))
+    assert "the audit is of 3 cases" in read(copy / "run")[0].out
 
 
 def test_the_page_is_titled_by_the_network_and_tells_what_it_has_seen(copy, read):
@@ -225,6 +249,13 @@ def test_predicted_maps_and_an_unlabelled_run_without_anything_else(tmp_path, re
     assert not [a for tag, a in found.elements if tag == "svg" and a.get("class") == "plot"]
     done, found = read(run, "--pairs", tmp_path / "a" / "pairs")
     assert sum("film" in found.data(f"picture-{i}") for i in range(10)) == 9 and "no radiograph" not in done.out
+
+
+def test_without_masks_csv_the_predictions_tell_of_flags(whole):
+    found = findings.cases(whole.rows.assign(mask="left lung missing"), CLASSES, {}, {})
+    assert {(one["mask"], one["mask_reason"]) for one in found} == {("flagged", "left lung missing")}
+    older = findings.cases(whole.rows.drop(columns=["mask", "set"]), CLASSES, {}, {})
+    assert {(one["mask"], one["set"]) for one in older} == {("unknown", "")}
 
 
 def test_a_labelled_run_without_metrics_or_with_those_of_other_cases(copy, read):

@@ -70,7 +70,7 @@ def test_sort_by_mouse_and_keyboard(shown):
     shown.key("Enter")  # the button has the focus
     values = column(shown, "vote_entropy")
     assert values[-1] is None and values[:-1] == sorted(values[:-1])
-    for key in ("label", "predicted", "right", "agreement", "probability", "coverage", "mask", "case"):
+    for key in ("label", "predicted", "right", "agreement", "probability", "set", "mask", "case"):
         shown.click(f"[data-sort={key}]")
         assert shown.run("document.querySelectorAll('[aria-sort]').length") == 1
         values = [value for value in column(shown, key) if value not in (None, "")]

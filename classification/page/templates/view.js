@@ -139,8 +139,9 @@ function showVotes(one) {
   }));
   const error = one.standard_error === null ? "" : `standard error of p ${digits(one.standard_error, 3)}, `;
   const covered = one.coverage === null ? "" : `, ${Math.round(100 * one.coverage)} % of the lung covered`;
-  byId("vote-told").textContent =
-    total === 1 ? "The network saw the image whole, once." : `Entropy ${digits(one.vote_entropy, 2)}, ${error}${total} votes${covered}.`;
+  const may = cases.some((other) => other.set) ? `Set: ${one.set.replaceAll("|", ", ") || "none"}. ` : "";
+  byId("vote-told").textContent = may +
+    (total === 1 ? "The network saw the image whole, once." : `Entropy ${digits(one.vote_entropy, 2)}, ${error}${total} votes${covered}.`);
 }
 
 function showMarkers(one) {

@@ -1,0 +1,67 @@
+"""Where is the signal? The same cases with the lungs alone, without the lungs, and with their outline alone."""
+
+import numpy as np
+from statsmodels.stats.contingency_tables import mcnemar
+
+from classification.trust import answers, probe, views
+from classification.trust.part import Figure, Part
+from classification.trust.subject import Subject
+from cxr.stats import bootstrap
+
+TITLE = "Where is the signal?"
+MEANS = "If the class can be read as well without the lungs, it can be read from the hospital, without any disease."
+
+
+def measure(subject: Subject) -> Part:
+    """The balanced accuracy for every view of views.py, twice.
+
+    network    the network as it is, by the vote of its patches: never trained on a control, it proves little
+    retrained  a small model trained anew on each view (probe.py), on the network's frozen features and a thumbnail of
+               the view; on the thumbnail alone where there is no network
+
+    Accused where the retrained model reads the class without the lungs above chance (its interval begins there) and as
+    well as from the lungs alone (the interval of the paired difference, lungs less without, reaches zero). McNemar's
+    exact test counts a patient as right when half of the images are.
+    """
+    kept, y, names = probe.coded(np.array(subject.names)[subject.label], subject.patient)
+    if not names:
+        lacking = f"Two classes of {probe.LEAST} patients each are needed."
+        return Part("controls", TITLE, MEANS, [], "Too few cases to tell.", None, lacking)
+    patient, figures, right = subject.patient[kept], {}, {}
+    for name, seen in answers.of_cases(subject, views.VIEWS).items():
+        if subject.model is not None:
+            truth, p = subject.label[kept], seen.p[kept]
+            figures[f"network, {name}"] = probe.figure(truth, seen.predicted[kept], p, patient)
+        found = probe.read(np.hstack([seen.features, seen.thumbnail])[kept], y, patient, subject.seed, probe.MODEL)
+        figures[f"retrained, {name}"] = found.figure
+        right[name] = found.predicted == y
+    figures["lungs only less lungs removed"] = lost = _lost(right, views.REMOVED, y, patient)
+    figures["lungs only less box removed"] = _lost(right, views.BOX, y, patient)
+    figures["McNemar p, full image against lungs removed"] = _mcnemar(right[views.FULL], right[views.REMOVED], patient)
+    without, lungs = (figures[f"retrained, {name}"] for name in (views.REMOVED, views.LUNGS))
+    accused = without.low > 1 / len(names) and lost.low <= 0
+    verdict = (
+        f"Retrained without the lungs, a small model reaches balanced accuracy {probe.told(without)}, and with the "
+        f"lungs alone {probe.told(lungs)} ({1 / len(names):.2f} by chance): "
+        + ("the class shows as well outside the lungs." if accused else "what lies outside the lungs does not suffice.")
+    )
+    return Part("controls", TITLE, MEANS, probe.named(figures), verdict, bool(accused))
+
+
+def _lost(right: dict, view: str, y: np.ndarray, patient: np.ndarray) -> Figure:
+    """How much of the balanced accuracy from the lungs alone a view loses, case by case."""
+    counts = np.bincount(y)
+    weight = len(y) / (len(counts) * counts[y])  # so that each class counts alike
+    gap = weight * (right[views.LUNGS].astype(float) - right[view])
+    return Figure("", float(gap.mean()), *bootstrap.mean_interval(gap, patient), len(y), len(set(patient)), "retrained")
+
+
+def _mcnemar(one: np.ndarray, other: np.ndarray, patient: np.ndarray) -> Figure:
+    known, member = np.unique(patient, return_inverse=True)
+    a, b = (np.bincount(member, right) / np.bincount(member) >= 0.5 for right in (one, other))
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    p = mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue
+    note = (
+        f"retrained, exact, over patients: {only_a} right with the full image alone, {only_b} without the lungs alone"
+    )
+    return Figure("", float(p), None, None, len(patient), len(known), note)

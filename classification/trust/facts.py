@@ -1,0 +1,66 @@
+"""What is known of each radiograph besides its pixels: its file, its size, and what the table of patients tells."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from classification.cases.finder import Case
+from classification.splitting import survey
+from classification.trust import shifted
+from cxr import cohort, tables
+from cxr.errors import BadData
+
+COLUMNS = ("source", "view", "sex", "age", "width", "height", "bytes", "file")  # text, "" where unknown; of these
+NUMBERS = ("age", "width", "height", "bytes")  # numbers, NaN where unknown
+
+
+def read(
+    cases: Sequence[Case], people: Sequence, inputs: Sequence | None, masks: Path | str | None, settings
+) -> tuple[pd.DataFrame, list[str]]:
+    """COLUMNS of each case in order, and notes for the user.
+
+    people: (patient, source) of each case; masks: the masks.csv that tells file and size, None to look for it near
+    inputs. view is AP, PA ..., without the patient's position; width and height in pixels; file "" where it is gone.
+    """
+    keys, notes = [(case.folder, case.case) for case in cases], []
+    try:
+        films = _films(Path(masks or shifted.find_table(inputs, settings)))
+    except ValueError as error:
+        films = {}
+        notes.append(f"the original radiographs are unknown: {str(error).rstrip('.')}")
+    told = [films.get(key, {}) for key in keys]
+    rows = _rows(cases, settings)
+    about = pd.DataFrame({name: [row.get(name, "") for row in rows] for name in ("source", "sex", "age")})
+    about["source"] = [source or known for (_, source), known in zip(people, about.source, strict=True)]
+    views = [film.get("view") or row.get("view", "") for film, row in zip(told, rows, strict=True)]
+    about["view"] = [view.split()[0] if view.split() else "" for view in views]
+    about["file"] = [film["file"] if film and Path(film["file"]).is_file() else "" for film in told]
+    about["bytes"] = [Path(file).stat().st_size if file else None for file in about.file]
+    about[["width", "height"]] = [[film.get("width"), film.get("height")] for film in told]
+    about[[*NUMBERS]] = about[[*NUMBERS]].apply(pd.to_numeric, errors="coerce").astype(float)
+    about = about[[*COLUMNS]]
+    gone = int((about.file == "").sum())
+    if films and gone:
+        notes.append(f"{gone} of {len(cases)} radiographs are not where masks.csv says")
+    return about, notes
+
+
+def _films(table: Path) -> dict[tuple[str, str], dict]:
+    """The rows of masks.csv by folder and case. Raises BadData."""
+    if not table.is_file():
+        raise BadData(f"there is no {table}; name the masks.csv of these pairs with --masks.")
+    rows = tables.read(table, ["case", "folder", "file", "view", "width", "height"])
+    own = table.absolute().parent.name  # what the pairs of radiographs named singly are known by
+    return {(own if row["folder"] == "." else row["folder"], row["case"]): row for row in rows.to_dict("records")}
+
+
+def _rows(cases: Sequence[Case], settings) -> list[dict]:
+    """The row of file_metadata that tells of each case, {} where none does."""
+    try:
+        table = cohort.read(settings.file_metadata)
+    except FileNotFoundError:
+        return [{}] * len(cases)
+    found = survey.find_rows([case.folder for case in cases], [case.case for case in cases], table)
+    rows = table.to_dict("records")
+    return [{} if i is None else rows[i] for i in found]

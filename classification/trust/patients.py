@@ -1,0 +1,154 @@
+"""What is a prediction worth to patients, and whom does it fail?
+
+Sensitivity and specificity of each class against the rest count patients: one is found if any image of the class is
+predicted so, and falsely alarmed if any other image is. Predictive values at stated prevalences follow by Bayes; their
+intervals are of draws from Jeffreys' posteriors of both. Net benefit is that of Vickers and Elkin (2006).
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from classification.trust.part import Figure, Part
+from classification.trust.subject import Subject, origin
+from cxr.run import engine
+from cxr.stats import bootstrap, proportion
+
+TITLE = "What is it worth to patients, and whom does it fail?"
+MEANS = (
+    "A low predictive value means that most alarms are false where the disease is as rare as stated; a group below the "
+    "others means that it is served worse."
+)
+PREVALENCES = (0.02, 0.1, 0.3)
+SENSITIVITY = 0.95  # of the second operating point
+THRESHOLDS = (0.1, 0.25, 0.5)  # of net benefit
+FEW = 20  # patients, below which a group gets a warning
+AGES = {"under 18": (0, 18), "18 to 39": (18, 40), "40 to 64": (40, 65), "65 and over": (65, 200)}
+COLUMNS = ["what", "class", "at", "prevalence", "value", "low", "high", "cases", "patients", "note"]
+DRAWS = 4000
+
+
+def measure(subject: Subject) -> Part:
+    """The part "patients". Accused where a group's interval lies below that of the other patients; either must hold
+    FEW patients at least."""
+    if subject.predictions is None:
+        return Part("patients", TITLE, MEANS, [], "There are no predictions.", None, "Give predictions.csv with -p.")
+    rows = []
+    for c in range(len(subject.names)):
+        rows += of_class(subject, c)
+        rows += net_benefit(subject, c)
+    groups, worse, unknown = subgroups(subject)
+    table = pd.DataFrame(rows + groups, columns=COLUMNS)
+    shown = table[(table["what"] != "net benefit") & (table["at"] != f"sensitivity {SENSITIVITY}")]
+    figures = [
+        Figure(_name(row), *row[["value", "low", "high", "cases", "patients", "note"]]) for _, row in shown.iterrows()
+    ]
+    told = _best_alarm(table)
+    told += f"; right less often for {', '.join(worse)}" if worse else "; no group is clearly served worse"
+    missing = f"Unknown: {', '.join(unknown)}; a table that tells it (file_metadata) would allow it." if unknown else ""
+    return Part("patients", TITLE, MEANS, figures, f"{told}. {origin(subject)}", bool(worse), missing, table)
+
+
+def _best_alarm(table: pd.DataFrame) -> str:
+    """Of the class whose alarms are right most often, how often, where it is rarest."""
+    rare = table[(table["what"] == "PPV") & (table["at"] == "vote") & table.value.notna()]
+    rare = rare[rare.prevalence == rare.prevalence.min()]
+    if not len(rare):
+        return "No class was predicted"
+    best = rare.loc[rare.value.idxmax()]
+    where = f"Where {best.prevalence:.0%} of patients have a class"
+    return f"{where}, at most {best.value:.0%} of its alarms are right ({best['class']})"
+
+
+def of_class(subject: Subject, c: int) -> list[list]:
+    """Rows of sensitivity, specificity and predictive values of a class, by the vote and where sensitivity is set."""
+    name, sick = subject.names[c], subject.label == c
+    if not sick.any() or sick.all():
+        return []
+    p = subject.predictions[f"p_{name}"].to_numpy(float)
+    vote = (subject.predictions.predicted == name).to_numpy()
+    found = pd.Series(p[sick]).groupby(subject.patient[sick]).max().sort_values(ascending=False).to_numpy()
+    least = found[math.ceil(SENSITIVITY * len(found)) - 1]
+    chosen = f"p of {least:.3f} or more; chosen on these data, so it looks better than it is"
+    rows = []
+    for at, positive, note in (("vote", vote, ""), (f"sensitivity {SENSITIVITY}", p >= least, chosen)):
+        hit = proportion.of_patients(positive[sick], subject.patient[sick])
+        alarm = proportion.of_patients(positive[~sick], subject.patient[~sick])
+        spared = [1 - alarm["value"], 1 - alarm["high"], 1 - alarm["low"]]
+        counts = [int(sick.sum()), hit["patients"]], [int((~sick).sum()), alarm["patients"]]
+        rows.append(["sensitivity", name, at, None, hit["value"], hit["low"], hit["high"], *counts[0], note])
+        rows.append(["specificity", name, at, None, *spared, *counts[1], note])
+        for prevalence in getattr(subject.settings, "prevalence", PREVALENCES):
+            values = predictive(hit, alarm, prevalence, engine.generator(subject.seed, "patients", name, at))
+            total = [len(sick), len(set(subject.patient))]
+            rows += [[what, name, at, prevalence, *three, *total, note] for what, three in values.items()]
+    return rows
+
+
+def predictive(hit: dict, alarm: dict, prevalence: float, rng: np.random.Generator) -> dict[str, list[float]]:
+    """PPV and NPV at a prevalence, [value, low, high] each, from proportion.of_patients() of hits and false alarms."""
+    drawn = [rng.beta(one["hits"] + 0.5, one["patients"] - one["hits"] + 0.5, DRAWS) for one in (hit, alarm)]
+    found = {}
+    for sign, what in ((1, "PPV"), (0, "NPV")):
+        values = []
+        for sens, false in ((hit["value"], alarm["value"]), drawn):
+            right = sens * prevalence if sign else (1 - false) * (1 - prevalence)
+            wrong = false * (1 - prevalence) if sign else (1 - sens) * prevalence
+            with np.errstate(invalid="ignore", divide="ignore"):
+                values.append(np.divide(right, right + wrong))
+        found[what] = [float(values[0]), *bootstrap.bounds(values[1])]
+    return found
+
+
+def net_benefit(subject: Subject, c: int) -> list[list]:
+    """Rows of the net benefit of acting where p of a class reaches a threshold, at the share that the class has here,
+    and of acting always."""
+    sick, p = subject.label == c, subject.predictions[f"p_{subject.names[c]}"].to_numpy(float)
+    rows = []
+    for threshold in THRESHOLDS:
+        worth = np.where(sick, 1.0, -threshold / (1 - threshold))
+        values = worth * (p >= threshold)
+        low, high = bootstrap.mean_interval(values, subject.patient)
+        note = f"acting always: {worth.mean():.3f}"
+        counts = len(sick), len(set(subject.patient)), note
+        rows.append(
+            ["net benefit", subject.names[c], f"p of {threshold}", sick.mean(), values.mean(), low, high, *counts]
+        )
+    return rows
+
+
+def subgroups(subject: Subject) -> tuple[list[list], list[str], list[str]]:
+    """Rows of the share of patients who are right in every image, by sex, age, view and source; the groups that are
+    clearly below the other patients; and what is unknown of all."""
+    wrong = (subject.predictions.predicted != np.array(subject.names, object)[subject.label]).to_numpy()
+    rows, worse, unknown = [], [], []
+    groups = {name: subject.facts[name].to_numpy() for name in ("sex", "view", "source")}
+    groups["age"] = age_groups(subject.facts.age)
+    for what, values in groups.items():
+        known = (values != "") & pd.notna(values)
+        if (gaps := int((~known).sum())) and what != "source":
+            unknown.append(f"{what} for {gaps} cases")
+        order = [*AGES].index if what == "age" else str
+        for value in sorted(set(values[known]), key=order):
+            among = values == value
+            one, rest = (proportion.of_patients(wrong[of], subject.patient[of]) for of in (among, known & ~among))
+            note = f"fewer than {FEW} patients" if one["patients"] < FEW else ""
+            bounds = [1 - one["value"], 1 - one["high"], 1 - one["low"]]
+            rows.append([what, "", value, None, *bounds, int(among.sum()), one["patients"], note])
+            if min(one["patients"], rest["patients"]) >= FEW and one["low"] > rest["high"]:
+                worse.append(f"{what} {value}")
+    return rows, worse, unknown
+
+
+def age_groups(age: pd.Series) -> np.ndarray:
+    """The group of AGES of each age, "" where it is unknown."""
+    conditions = [((age >= low) & (age < high)).to_numpy() for low, high in AGES.values()]
+    return np.select(conditions, list(AGES), "").astype(object)
+
+
+def _name(row: pd.Series) -> str:
+    if not row["class"]:
+        return f"right in every image: {row['what']} {row['at']}"
+    told = f"{row['what']} of {row['class']}"
+    return told if pd.isna(row.prevalence) else f"{told} at a prevalence of {row.prevalence:g}"

@@ -1,0 +1,132 @@
+"""What the audit examines: the cases of a run, what is known of their radiographs, its predictions, its network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from classification.cases import finder
+from classification.cases.classes import class_map
+from classification.cases.finder import Case
+from classification.model import backbone
+from classification.model.weightfile import find_weights
+from classification.splitting import known
+from classification.trust import facts
+from classification.voting import predictions
+from cxr.errors import BadData
+from cxr.run import caselist, journal
+
+UNKNOWN = "unknown"  # whether a network was trained on a case, where its weights keep no list
+
+
+@dataclass
+class Subject:
+    """The cases of one audit, each with a label; every array and table has a row a case, in their order."""
+
+    settings: Any  # of config.load(); with a network, those to use it with
+    cases: list[Case]
+    names: list[str]  # of the classes
+    label: np.ndarray  # (n,) int, indices into names
+    patient: np.ndarray  # (n,) str
+    facts: pd.DataFrame  # facts.COLUMNS
+    predictions: pd.DataFrame | None  # predicted, p_<class>, fold, seen (train, val); seeds averaged
+    model: torch.nn.Module | None  # in evaluation mode
+    device: torch.device
+    seed: int
+
+
+def gather(
+    settings: Any,
+    device: torch.device,
+    inputs: Sequence | None = None,
+    table: Path | None = None,
+    masks: Path | str | None = None,
+) -> tuple[Subject, Path | None, list[str]]:
+    """The subject, the weights of its network if it has one, and notes for the user.
+
+    inputs: folders of pairs, by default the test part of the split; table: predictions of them, None for none; masks:
+    their masks.csv, None to look for it. Cases without a label, or without a prediction where there are some, are left
+    out. Predictions that hold folds are of several networks, none of which can be asked unless file_weights is typed.
+    Raises ValueError with the remedy.
+    """
+    found = finder.find(inputs or [finder.test_part(settings)])
+    rows, names = read_predictions(table) if table else (None, None)
+    cases, notes = found.cases, list(found.notes)
+    model = weights = None
+    if rows is None or not (rows.fold != "").any() or "file_weights" in settings._typed:
+        weights, which = find_weights(settings)
+        model, used, known_names, _ = backbone.open_classifier(weights, settings)
+        if names and known_names != names:
+            notes.append(f"{weights} ({which}) knows other classes than {table}, so no network is asked")
+            model = weights = None
+        else:
+            settings = used
+    else:
+        notes.append(f"{table} holds folds, so no single network is asked; name one with file_weights=FILE")
+    listed = bool(weights and caselist.read(weights))
+    seen = caselist.seen(weights, map(finder.about, cases))[0] if listed else {}
+    if rows is not None:
+        cases, rows = _aligned(cases, rows, names)
+        label = np.array([names.index(name) for name in rows.label], int)
+        rows["seen"] = [seen.get((case.folder, case.case), "" if listed else UNKNOWN) for case in cases]
+    else:
+        names, index = class_map(settings.classes, [] if settings.classes else {finder.top(case) for case in cases})
+        cases = [case for case in finder.labelled(cases, index) if case.label is not None]
+        label = np.array([case.label for case in cases], int)
+    if not cases:
+        raise BadData("none of these cases has a label and a prediction; give the pairs that were predicted with -i.")
+    if left := len(found.cases) - len(cases):
+        notes.append(f"{left} of {len(found.cases)} cases are left out: they have no label or no prediction")
+    cases = [case._replace(label=int(c)) for case, c in zip(cases, label, strict=True)]
+    people, more = known.people(cases, inputs or [finder.test_part(settings)], settings)
+    about, told = facts.read(cases, people, inputs, masks, settings)
+    patient = np.array([who for who, _ in people], object)
+    subject = Subject(settings, cases, names, label, patient, about, rows, model, device, settings.seed)
+    return subject, weights, notes + more + told
+
+
+def read_predictions(file: Path) -> tuple[pd.DataFrame, list[str]]:
+    """A table of predictions, a row a case: folder, case, label, predicted, p_<class>, fold ("" where it tells none);
+    and the names of its classes. Cases with several seeds have their mean p, which predicts. Raises BadData."""
+    if not file.is_file():
+        raise BadData(f"there is no {file}; make it with classification/inference.py, or name another with -p.")
+    rows = journal.read(file, [*predictions.TEXT, "fold"])
+    columns = [name for name in rows if name.startswith("p_")]
+    missing = [name for name in ("label", "predicted") if name not in rows]
+    if missing or len(columns) < 2:
+        raise BadData(f"{file} has no column {', '.join(missing) or 'p_<class>'}; write it again.")
+    names = [name.removeprefix("p_") for name in columns]
+    rows = rows[(rows.predicted != "") & rows.label.isin(names)]
+    rows = rows.assign(fold=rows.get("fold", ""))
+    twice = rows.duplicated(["folder", "case", "seed"] if "seed" in rows else journal.KEY)
+    if twice.any():
+        raise BadData(f"{file} has {rows.case[twice].iloc[0]} twice for one seed; write it again.")
+    means = rows.groupby(journal.KEY, as_index=False).agg(
+        {"label": "first", "predicted": "first", "fold": "first", **dict.fromkeys(columns, "mean")}
+    )
+    if len(means) < len(rows):
+        means["predicted"] = np.array(names, object)[means[columns].to_numpy().argmax(1)]
+    return means, names
+
+
+def _aligned(cases: list[Case], rows: pd.DataFrame, names: list[str]) -> tuple[list[Case], pd.DataFrame]:
+    """The cases that have a row, and their rows in the same order."""
+    place = {key: i for i, key in enumerate(zip(rows.folder, rows.case, strict=True))}
+    cases = [case for case in cases if (case.folder, case.case) in place]
+    return cases, rows.iloc[[place[case.folder, case.case] for case in cases]].reset_index(drop=True)
+
+
+def origin(subject: Subject) -> str:
+    """A sentence on whether the network had seen the cases that it predicted."""
+    rows = subject.predictions
+    if (rows.fold != "").all():
+        return "The predictions are out of fold."
+    if (rows.seen == UNKNOWN).all():
+        return "Whether the network was trained on these cases is unknown."
+    if known := int((rows.seen != "").sum()):
+        return f"The network was trained on {known} of these {len(rows)} cases, so this looks better than it is."
+    return "By the list in its weights, the network was trained on none of these cases."
