@@ -5,7 +5,7 @@ import numpy as np
 from classification.trust import answers, probe, views
 from classification.trust.part import Figure, Part
 from classification.trust.subject import Subject
-from cxr.stats import bootstrap
+from cxr.stats import proportion
 
 TITLE = "Does it travel?"
 MEANS = "If a class is lost at a source that training has not seen, what was learnt of it belongs to the other sources."
@@ -96,5 +96,5 @@ def _floor(x: np.ndarray, subject: Subject, train: np.ndarray, out: np.ndarray, 
 
 
 def _recall(right: np.ndarray, patient: np.ndarray, note: str) -> Figure:
-    low, high = bootstrap.mean_interval(right, patient)
+    low, high = proportion.of_cases(right, patient)
     return Figure("", float(right.mean()), low, high, len(right), len(set(patient)), note)
