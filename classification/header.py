@@ -65,6 +65,7 @@ repeat_val = 25  # patches that vote on an image in validation
 vote = "majority"  # majority of the patches' classes, or mean of their probabilities
 sampling = "random"  # random: centres uniform over the lung; grid: evenly spaced over it
 num_batch_test = 25  # patches per pass
+refuse = 1.0  # refuse what is no frontal chest radiograph: above this many times the limits; greater is laxer, 0 is off
 
 # Machine
 device = "auto"  # auto, cpu, cuda, mps

@@ -21,6 +21,7 @@ from classification.cases.finder import Case
 from classification.model import backbone
 from classification.model.weightfile import find_weights
 from classification.voting import predict
+from classification.voting.refusal import Refusal
 from cxr import digest, pairs
 from cxr.run import caselist, engine, journal, lock, runreport
 from cxr.settings import config
@@ -43,6 +44,7 @@ DECISIVE = (
     "vote",
     "sampling",
     "seed",
+    "refuse",
 )
 # Which weights and cases a run takes
 NAMED = ("file_weights", "dir_checkpoint", "test_name", "dir_split", "dir_save", "file_metadata", "device")
@@ -87,6 +89,7 @@ class Batch:
     cases: list[Case]
     notes: list[str]
     seen: dict[tuple[str, str], str]  # the cases that the weights were trained on, by folder and name: train or val
+    refusal: Refusal
     made: str = ""  # what weights and settings made them
     changed: bool = False  # whether the output holds rows that were made otherwise
     given: bool = False  # whether -i named the inputs
@@ -174,10 +177,12 @@ class Batch:
         return [case for case in share if (case.folder, case.case) not in done]
 
     def close(self, rows: pd.DataFrame, statuses: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
-        """Print what failed; the rows of this run's cases, of all in the table, and how many have each status."""
+        """Print what was refused or failed; the rows of this run's cases, of all in the table, and how many have each
+        status."""
         rows = rows[[key in self.keys for key in zip(rows.folder, rows.case, strict=True)]]
-        for reason in rows.reason[rows.status == "failed"]:
-            print(f"failed: {reason}")
+        for status in ("refused", "failed"):
+            for reason in rows.reason[rows.status == status]:
+                print(f"{status}: {reason}")
         return rows, {status: int((rows.status == status).sum()) for status in statuses}
 
     def report(self, counts: dict[str, int]) -> None:
@@ -219,7 +224,8 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
         notes.append(f"these weights know no folder {finder.some(strange)}: its cases have no label")
     notes += idle(settings, kind.decisive, kind.always) + found.notes
     seen, told = caselist.seen(weights, map(finder.about, cases))
-    known = weights, which, model, names, cases, notes + told, seen
+    refusal = Refusal(model, weights, settings)
+    known = weights, which, model, names, cases, notes + told + refusal.notes, seen, refusal
     root = (output.parent if kind.folder else output) if options.output else None
     about = {"given": bool(options.input), "root": root, "start": start}
     return Batch(kind, fabric, settings, inputs, output, options.overwrite, *known, **about)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from classification.cases.finder import Case
 from classification.splitting import known
+from classification.voting.refusal import REFUSED, SCORES
 from cxr.run import journal
 
 TABLE = "predictions.csv"
@@ -21,7 +22,8 @@ def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tu
 
 
 def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str) -> dict:
-    """A case's row: result is predict.tally()'s, with coverage and patches added, or why there is none, as text.
+    """A case's row: result is predict.tally()'s, with what Refusal says, coverage and patches added; what Refusal says
+    of a case that is refused; or why there is none, as text.
 
     Numbers are rounded to six decimals, so that metrics computed from the table are those of the run.
     """
@@ -29,7 +31,10 @@ def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str) -
     cells["patient"] = patient
     if isinstance(result, str):
         return cells | {"status": "failed", "reason": result, "predicted": ""}
-    cells |= {"status": "ok", "reason": "", "predicted": names[result["predicted"]]}
+    scores = {name: round(result[name], 4) for name in SCORES if name in result}
+    if REFUSED in result:
+        return cells | {"status": REFUSED, "reason": result[REFUSED], "predicted": ""} | scores
+    cells |= {"status": "ok", "reason": "", "predicted": names[result["predicted"]]} | scores
     cells |= {f"p_{name}": round(float(p), 6) for name, p in zip(names, result["p"], strict=True)}
     cells |= {f"votes_{name}": int(votes) for name, votes in zip(names, result["votes"], strict=True)}
     cells |= {"vote_entropy": round(result["entropy"], 6), "standard_error": round(result["standard_error"], 6)}
