@@ -7,8 +7,6 @@ it is MARGIN times the distance that one in a hundred exceeds, of training cases
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
-from sklearn.model_selection import KFold
 from torch import nn
 
 from classification.model import backbone
@@ -38,6 +36,8 @@ class Features:
 
 def fit(train: np.ndarray, val: np.ndarray) -> dict[str, torch.Tensor] | None:
     """What score() needs, of features (n, C) of training and (m, C) of validation cases; None for too few."""
+    from sklearn.model_selection import KFold  # here, since those that only predict need no sklearn
+
     if len(train) < LEAST:
         return None
     away = [np.empty(0)]
@@ -60,6 +60,8 @@ def score(found: dict[str, torch.Tensor], features: np.ndarray) -> float:
 
 
 def _principal(features: np.ndarray) -> dict[str, np.ndarray]:
+    from sklearn.decomposition import PCA
+
     pca = PCA(min(COMPONENTS, len(features) // 2, features.shape[1] - 1), svd_solver="full").fit(features)
     return {
         "mean": pca.mean_,
