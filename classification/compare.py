@@ -58,11 +58,11 @@ def main() -> None:
     print(f"A: {a.name}\nB: {b.name}\n{counts['cases']} cases of {counts['patients']} patients")
     print(table.drop(columns=["metric", "class"]).round(3).to_string(index=False))
     for unit, test in tests.items():
-        print(
-            f"More often right, {unit}: A {test['better_a']}, B {test['better_b']}, McNemar's exact p {test['p']:.3g}"
-        )
+        better = f"A in {test['better_a']}, B in {test['better_b']}"
+        print(f"More often right, of the {unit}: {better}; McNemar's exact p = {test['p']:.3g}")
     print(verdict(table, tests))
-    print("How much another training with another seed would change is in none of these intervals.")
+    if len(a.seeds) == len(b.seeds) == 1:
+        print("How much another training with another seed would change is in none of these intervals.")
     print(f"Wrote {output}: compare.csv, compare.json, compare.png.")
 
 

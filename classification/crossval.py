@@ -22,7 +22,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from classification import header
 from classification.runs import folds, pool, work
 from cxr.errors import BadData, BadRun
-from cxr.run import opening
+from cxr.run import lock, opening
 from cxr.settings import config
 
 
@@ -46,9 +46,7 @@ def main() -> None:
             failed, held = work.through(folds.share(runs, options.task or array_task(len(runs))))
         done = [run for run in runs if run.name not in failed and folds.finished(run)]
         if len(done) == len(runs) or (done and options.partial):
-            counts = pool.write(done, settings, len(runs))
-            told(settings, done, runs, counts)
-            sys.exit(1 if counts["failed"] else 0)
+            finish(settings, done, runs)
     except (BadData, BadRun) as error:
         sys.exit(f"classification/crossval.py: {error}")
     for name, reason in failed.items():
@@ -56,7 +54,8 @@ def main() -> None:
     for name, reason in held.items():
         print(f"elsewhere: {name}: {reason}")
     print(
-        f"{len(done)} of {len(runs)} runs are finished; nothing is pooled. Next: the same command again, or --partial."
+        f"{len(done)} of {len(runs)} runs are finished, without {', '.join(missing(done, runs))}; nothing is pooled. "
+        "Next: the same command again, or with --partial."
     )
     sys.exit(1 if failed or options.partial else 0)
 
@@ -71,20 +70,27 @@ def array_task(count: int) -> str:
     return f"{number}/{count}" if number else ""
 
 
-def told(settings, done: list, runs: list, counts: dict) -> None:
-    """The last lines: what was pooled, what its intervals carry, what comes next."""
+def finish(settings, done: list, runs: list) -> None:
+    """Pool, and end with what was pooled, what its intervals carry, and what comes next."""
+    output = Path(settings.dir_save) / settings.test_name
+    try:
+        lock.take(output / lock.NAME)
+    except BadRun as other:  # it ended at the same moment
+        print(f"All runs are finished; {other}")
+        sys.exit(0)
+    counts = pool.write(done, settings, len(runs))
     if len({run.seed for run in runs}) > 1:
         print("Means over the seeds; the intervals are over seeds and patients, those of each seed in metrics.json.")
     else:
         print("The intervals are over patients. They do not tell how much another seed would change: give several.")
     if len(done) < len(runs):
         print(f"PARTIAL: pooled from {len(done)} of {len(runs)} runs; without {', '.join(missing(done, runs))}.")
-    output = Path(settings.dir_save) / settings.test_name
     names = ("dir_save", "test_name", "file_metadata")
     print(
         f"Wrote {output}: predictions.csv ({counts['ok']} ok, {counts['failed']} failed), metrics.json, confusion.png, "
         f"roc.png, reliability.png, report.json. Next: {config.command('classification/report.py', settings, names)}"
     )
+    sys.exit(1 if counts["failed"] else 0)
 
 
 def missing(done: list, runs: list) -> list[str]:

@@ -68,6 +68,7 @@ vote = "majority"  # majority of the patches' classes, or mean of their probabil
 sampling = "random"  # random: centres uniform over the lung; grid: evenly spaced over it
 num_batch_test = 25  # patches per pass
 calibrate = True  # apply the temperature and the conformal sets kept with the weights; False: raw means, no sets
+refuse = 1.0  # refuse what is no frontal chest radiograph: above this many times the limits; greater is laxer, 0 is off
 
 # Machine
 device = "auto"  # auto, cpu, cuda, mps

@@ -22,7 +22,7 @@ from classification import header
 from classification.cases.finder import Case
 from classification.model import ensemble
 from classification.patches import patch
-from classification.voting import batch, predict, predictions
+from classification.voting import batch, predict, predictions, refusal
 from cxr import pairs, writing
 from cxr.run import caselist, opening
 from cxr.settings import config
@@ -52,14 +52,15 @@ def main() -> None:
             (output / name).unlink(missing_ok=True)
     done = run.finished()
     with run.journal() as write:
-        for case, result in results(fabric, run.model, run.mine(done), settings, run.calibrated):
+        for case, result in results(run, run.mine(done)):
             key = case.folder, case.case
             write(predictions.row(case, patient_of[key], names, result, flagged.get(key, "")))
     fabric.barrier()
     if not fabric.is_global_zero:
         return
-    rows, counts = run.close(predictions.merge(run.table, patient_of), ("ok", "failed"))
-    print(f"{counts['ok']} ok, {counts['failed']} failed ({len(done & run.keys)} were finished before).")
+    rows, counts = run.close(predictions.merge(run.table, patient_of), ("ok", refusal.REFUSED, "failed"))
+    before = f"({len(done & run.keys)} were finished before)"
+    print(f"{counts['ok']} ok, {refusal.told(counts)}{counts['failed']} failed {before}.")
     measured = rows[rows.label != ""]
     if (measured.status == "ok").any():
         measure(output, measured, names, [str(given) for given in run.inputs], run.seen, run.calibrated)
@@ -73,21 +74,30 @@ def main() -> None:
     sys.exit(1 if counts["failed"] else 0)
 
 
-def results(fabric, model, cases: list[Case], settings, calibrated):
-    """Each case with its tally, coverage and number of patches, or, as text, why it has none."""
+def results(run: batch.Batch, cases: list[Case]):
+    """Each case with its tally, coverage and number of patches, why it is refused, or, as text, why it failed."""
+    fabric, model, settings = run.fabric, run.model, run.settings
     for case, item in batch.read(cases, settings, fabric.is_global_zero):
         if isinstance(item, pairs.BadPair):
             yield case, f"{case.folder}: {item}"
             continue
+        judged = run.refusal.look(case, item)
+        if refusal.REFUSED in judged:
+            yield case, judged
+            continue
         with fabric.autocast():
             p, centres = predict.predict_image(model, *item, settings, case.case, fabric.device)
+        judged |= run.refusal.compare(case)
         if not np.isfinite(p).all():
             yield case, f"{case.folder}: {case.case}: the network returns NaN or Inf; try precision=32-true."
             continue
+        if refusal.REFUSED in judged:
+            yield case, judged
+            continue
         covered = patch.coverage(item[1], centres, settings.patch_size)
         voters = len(ensemble.members(model, settings))
-        found = predict.tally(p, settings.vote, predict.drawn(settings), voters, calibrated)
-        yield case, found | {"coverage": covered, "patches": len(p)}
+        found = predict.tally(p, settings.vote, predict.drawn(settings), voters, run.calibrated)
+        yield case, judged | found | {"coverage": covered, "patches": len(p)}
 
 
 def measure(
@@ -110,7 +120,8 @@ def measure(
     good = rows[rows.status == "ok"]
     truth, _, p, patients = predictions.columns(good, names)
     found = scores.classification(**columns(good, names))
-    found |= {"classes": names, "input": inputs, "failed": len(rows) - len(good)}
+    found |= {"classes": names, "input": inputs}
+    found |= {status: int((rows.status == status).sum()) for status in (refusal.REFUSED, "failed")}
     parts = np.array([seen.get(key, "") for key in zip(good.folder, good.case, strict=True)])
     found[caselist.NAME] = {part: int((parts == part).sum()) for part in ("train", "val")}
     rest, of_rest = good[parts == ""], found

@@ -30,7 +30,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from classification import header
 from classification.map_scores import casescore, criteria, summary
 from classification.saliency import grad_cam
-from classification.voting import batch, predict, predictions
+from classification.voting import batch, predict, predictions, refusal
 from cxr.run import journal, opening
 from cxr.settings import config
 
@@ -91,14 +91,20 @@ def main() -> None:
     with run.journal() as write:
         for case, item in batch.read(mine, settings, fabric.is_global_zero):
             about = {"case": case.case, "folder": case.folder, "patient": patients[case.folder, case.case]}
+            judged = run.refusal.look(case, item)
+            if refusal.REFUSED in judged:
+                label = "" if case.label is None else names[case.label]
+                about |= {"label": label, "predicted": "", "status": refusal.REFUSED}
+                write(about | {"reason": judged[refusal.REFUSED]})
+                continue
             with fabric.autocast():
                 write(about | casescore.score(run.model, networks, case, item, settings, names, fabric.device, lesions))
     fabric.barrier()
     if not fabric.is_global_zero:
         return
-    rows, counts = run.close(journal.merge(run.table, TEXT), ("ok", "wrong", "failed"))
+    rows, counts = run.close(journal.merge(run.table, TEXT), ("ok", "wrong", refusal.REFUSED, "failed"))
     print(
-        f"{counts['ok']} scored, {counts['wrong']} misclassified, {counts['failed']} failed "
+        f"{counts['ok']} scored, {counts['wrong']} misclassified, {refusal.told(counts)}{counts['failed']} failed "
         f"({len(done & run.keys)} were finished before)."
     )
     written = summary.write(rows, names, counts, run.output, settings.seed, run.seen)

@@ -126,13 +126,10 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
 
 
 def next_step(settings, root: Path) -> str:
-    """The command that trains on a split, of folds on the first."""
-    names, words = ["classes", "file_metadata", "dir_checkpoint", "test_name", "device"], [f"dir_split={root}"]
-    if settings.folds:
-        names.remove("test_name")
-        run = f"{settings.test_name}-fold1" if "test_name" in settings._typed else "fold1"
-        words = [f"dir_split={root / 'fold1'}", f"test_name={run}"]
-    return config.command("classification/train.py", settings, names, *words)
+    """The command that trains on a split, or on every one of the folds."""
+    names = ["classes", "file_metadata", "dir_checkpoint", "test_name", "device"]
+    script = "classification/crossval.py" if settings.folds else "classification/train.py"
+    return config.command(script, settings, names, f"dir_split={root}")
 
 
 def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.DataFrame]:

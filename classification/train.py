@@ -26,14 +26,24 @@ from classification.cases import dataset
 from classification.model import backbone
 from classification.patches import epochs, patch
 from classification.splitting import leaks, training_cases
-from classification.voting import fitting, predict, validation
+from classification.voting import fitting, predict, training_features, validation
 from cxr import pairs
 from cxr.errors import BadData, BadRun
 from cxr.run import caselist, engine, opening, runfolder, schedule
 from cxr.settings import config
 
 # What a training never reads, so that it may go on with another value: settings of the split, and of what predicts
-UNREAD = ("split_by", "split_parts", "split_seed", "duplicate_distance", "folds", "seeds", "repeat", "calibrate")
+UNREAD = (
+    "split_by",
+    "split_parts",
+    "split_seed",
+    "duplicate_distance",
+    "folds",
+    "seeds",
+    "repeat",
+    "calibrate",
+    "refuse",
+)
 NEXT = ("dir_checkpoint", "dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat")  # for inference.py
 
 
@@ -67,6 +77,7 @@ def main() -> None:
                 fabric.print(f"Note: {note}.")
             train(fabric, settings, run, state, data, {"start": start})
         fitting.after_training(fabric, settings, run, data.val)
+        training_features.after_training(fabric, settings, run, data.train, data.val)
     except (BadData, pairs.BadPair, BadRun) as error:
         sys.exit(f"classification/train.py: {error}")
     fabric.print(f"Wrote {run}. Next: {config.command('classification/inference.py', settings, NEXT)}")

@@ -24,7 +24,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from classification import header
 from classification.cases.finder import Case
 from classification.saliency import grad_cam, maps
-from classification.voting import batch, predict
+from classification.voting import batch, predict, refusal
 from cxr.run import journal, opening
 from cxr.settings import config
 
@@ -76,9 +76,10 @@ def main() -> None:
     run.fabric.barrier()
     if not run.fabric.is_global_zero:
         return
-    _, counts = run.close(journal.merge(run.table, maps.TEXT), ("ok", "failed"))
+    _, counts = run.close(journal.merge(run.table, maps.TEXT), ("ok", refusal.REFUSED, "failed"))
     run.report(counts)
-    print(f"{counts['ok']} ok, {counts['failed']} failed ({len(done & run.keys)} were finished before).")
+    before = f"({len(done & run.keys)} were finished before)"
+    print(f"{counts['ok']} ok, {refusal.told(counts)}{counts['failed']} failed {before}.")
     print(
         f"Wrote {run.output}: a map and a picture a case, {maps.TABLE}, report.json. Next: look at the pictures, then "
         f"at what they are worth: {run.command('classification/scorecard.py', 'scorecard')}"
@@ -97,8 +98,10 @@ def draw(run: batch.Batch, cases: list[Case], with_coverage: bool, write) -> Non
     waiting = deque()
     with ThreadPoolExecutor(1) as pool:
         for case, item in batch.read(cases, settings, fabric.is_global_zero):
-            with fabric.autocast():
-                found = maps.explain(run.model, case, item, settings, names, fabric.device)
+            found = run.refusal.look(case, item)
+            if refusal.REFUSED not in found:
+                with fabric.autocast():
+                    found = maps.explain(run.model, case, item, settings, names, fabric.device)
             if len(waiting) == BEHIND:
                 waiting.popleft().result()
             waiting.append(pool.submit(finish, case, found))

@@ -82,9 +82,10 @@ def plant(drawn: list, kind: str, folder: Path, seed: int, network: bool) -> Sub
 
 def held(x: np.ndarray, subject: Subject, count: int) -> int:
     """How many of some permutations of the labels a small model reads no better than chance from x (n, features)."""
-    y = np.unique(subject.label, return_inverse=True)[1]
-    deals = probe.permuted(y, subject.patient, subject.seed, count)
-    return sum(probe.read(x, some, subject.patient, subject.seed).figure.low <= 0.5 for some in deals)
+    y, patient, seed = np.unique(subject.label, return_inverse=True)[1], subject.patient, subject.seed
+    floor = probe.floor(x, y, patient, seed)
+    deals = probe.permuted(y, patient, seed + 1000, count)
+    return sum(not probe.read(x, some, patient, seed).beats(floor) for some in deals)
 
 
 def main() -> None:

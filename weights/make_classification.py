@@ -14,6 +14,8 @@ ResNet-18's own ImageNet weights are the usual start; where they cannot be had, 
         start_weights=checkpoint/classification/distilled/student.safetensors
 4. ship it, or the teacher, whichever is better on validation (what ships was made by steps 1, with seed=408, and 4):
     python weights/make_classification.py export checkpoint/classification/resnet18/best.pt --overwrite
+Weights from before there was refusal learn their training's features, without another training, by
+    python weights/make_classification.py distance weights/classification.safetensors --split data/split
 
 Each step goes on where it was when it is run again after an interruption.
 """
@@ -25,10 +27,14 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from safetensors import safe_open
 
-from classification.model import weightfile
+from classification import header
+from classification.cases import finder
+from classification.model import backbone, weightfile
+from classification.voting import distance, training_features
 from cxr import version
-from cxr.run import caselist, checksum, opening
+from cxr.run import caselist, checksum, engine, opening
 from cxr.settings import config
 from weights import card
 from weights.distil import TAKEN, distil, metadata
@@ -83,6 +89,12 @@ def main() -> None:
     )
     two.add_argument("--overwrite", action="store_true", help="replace the file if it is there already")
     two.set_defaults(do=export)
+    three = commands.add_parser("distance", help="add the features of the training", description=add_distance.__doc__)
+    three.add_argument("weights", type=Path, help="the .safetensors or best.pt to add to")
+    three.add_argument("--split", type=Path, required=True, metavar="FOLDER", help="train and val of the training")
+    three.add_argument("-o", "--output", type=Path, help="the file to write (default: the weights file)")
+    three.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="as precision, num_batch_test, device")
+    three.set_defaults(do=add_distance)
     version.add_flag(parser)
     options = parser.parse_args()
     try:
@@ -101,15 +113,36 @@ def export(options) -> None:
     if not saved["classes"]:
         raise ValueError(f"{options.checkpoint} does not tell its classes; give best.pt of classification/train.py.")
     kept = {key: value for key, value in saved["settings"].items() if not config.is_path(key)}
+    apart = {weightfile.DISTANCE + name: tensor for name, tensor in (saved.pop(distance.KEY) or {}).items()}
     told = saved | origin(options.checkpoint) | {"settings": kept}
     if listed := caselist.read(options.checkpoint):
         told[caselist.NAME] = caselist.nameless(listed)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    checksum.save(halve(state), options.output, metadata(name, told))
+    checksum.save(halve(state) | apart, options.output, metadata(name, told))
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"Wrote {card.write(options.output)}, its model card.")
     print(f"Next: python classification/inference.py file_weights={options.output}")
+
+
+def add_distance(options) -> None:
+    """Add to a weights file the features of the cases it was trained on, by which refusal knows what is unlike them."""
+    settings = config.load(header, options.settings)[0]
+    fabric = engine.launch(settings.device, settings.precision)
+    output = options.output or options.weights
+    _, used, _, _ = backbone.open_classifier(options.weights, settings)
+    found, _, _ = finder.find_classes([options.split / part for part in ("train", "val")], used.classes)
+    known = training_features.of_cases(fabric, options.weights, settings, *(part.cases for part in found))
+    if known is None:
+        raise ValueError(f"{options.split / 'train'} holds too few cases.")
+    if output.suffix == ".safetensors":
+        with safe_open(options.weights, "pt") as file:
+            state, told = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+        named = {weightfile.DISTANCE + name: tensor for name, tensor in known.items()}
+        checksum.save({n: t for n, t in state.items() if not n.startswith(weightfile.DISTANCE)} | named, output, told)
+    else:
+        engine.save(engine.load(options.weights) | {distance.KEY: known}, output)
+    print(f"Wrote {output}. Next: python classification/inference.py file_weights={output}")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def sections(figures: Path | None, told: dict, sha256: str) -> dict[str, list[st
         votes(figures, found)
         audit(figures, found)
     if calibration := told.get("calibration"):
-        rows = [*calibration.items()]
+        rows = [(name, _plain(value)) for name, value in calibration.items()]
         found[EVALUATION].append(titled("Calibration, as kept in the file", ("", ""), rows))
     return found
 
@@ -145,6 +145,12 @@ def interval(value: float | None, low: float | None, high: float | None) -> str:
 
 def _entry(held: dict) -> str:
     return interval(held["value"], held["low"], held["high"])
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _patches(folder: Path) -> str:

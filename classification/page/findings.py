@@ -27,7 +27,7 @@ def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     """predictions.csv of a run, and the names of its classes in their order. Raises BadData."""
     rows = _table(folder / predictions.TABLE, predictions.TEXT, TEXT, "classification/inference.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
-    good = rows[rows.status != "failed"]
+    good = rows[rows.status == "ok"]
     strange = sorted({*good.predicted, *good.label} - {*names, ""})
     if strange:
         raise BadData(
@@ -132,7 +132,7 @@ def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Map
     found, several = [], "seed" in rows and rows.seed.nunique() > 1
     for row in rows.to_dict("records"):
         key = row["folder"], row["case"]
-        failed = row["status"] == "failed"
+        failed = row["status"] != "ok"
         case = {name: row[name] for name in TEXT}
         case["right"] = row["predicted"] == row["label"] if row["label"] and not failed else None
         case["p"] = None if failed else [finite(row[f"p_{name}"]) for name in names]

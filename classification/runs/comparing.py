@@ -9,7 +9,7 @@ import pandas as pd
 from classification.voting import predictions
 from cxr import tables
 from cxr.errors import BadData
-from cxr.stats import bootstrap, paired, scores
+from cxr.stats import bootstrap, paired, resampled
 
 KEY = ["folder", "case"]
 OVERALL = {"accuracy": "accuracy", "f1": "macro F1", "auroc": "macro AUROC", "brier": "Brier score (less is better)"}
@@ -74,13 +74,11 @@ def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
     return a, b._replace(rows=rows, classes=a.classes), notes
 
 
-def resampled(run: Run, count: int, seed: int) -> dict:
-    """scores.resampled(), as the mean over the run's seeds; two runs on the same cases get the same resamples."""
-    each = []
-    for _, rows in run.rows.groupby("seed"):
-        truth, predicted, p, patients = predictions.columns(rows, run.classes)
-        each.append(scores.resampled(truth, predicted, p, pd.factorize(patients)[0], count, seed))
-    return {key: np.mean([one[key] for one in each], axis=0) for key in each[0]}
+def resample(run: Run, count: int, seed: int) -> dict:
+    """resampled.metrics(); two runs on the same cases get the same resamples of patients, and of as many seeds too."""
+    truth, predicted, p, patients = predictions.columns(run.rows, run.classes)
+    member, training = (pd.factorize(values)[0] for values in (patients, run.rows.seed))
+    return resampled.metrics(truth, predicted, p, member, count, seed, training)
 
 
 def differences(a: Run, b: Run, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> pd.DataFrame:
@@ -88,9 +86,11 @@ def differences(a: Run, b: Run, resamples: int = bootstrap.RESAMPLES, seed: int 
 
     The metrics are accuracy and the sensitivity of each class, with intervals of paired shares (paired.py), and macro
     F1 and AUROC and the Brier score, with those of a paired bootstrap over patients, NaN where no resample differs.
-    Several seeds of a run count by the mean of their metrics; how much another training would change is in no interval.
+    Several seeds of a run count by the mean of their metrics; then every interval comes from the bootstrap, over seeds
+    and patients.
     """
-    values = [resampled(run, resamples, seed) for run in (a, b)]
+    values = [resample(run, resamples, seed) for run in (a, b)]
+    single = len(a.seeds) == len(b.seeds) == 1
     cases, rows = right(a, b), []
     for key in [*OVERALL, *(("sensitivity", c) for c in range(len(a.classes)))]:
         if key not in values[0]:
@@ -98,7 +98,7 @@ def differences(a: Run, b: Run, resamples: int = bootstrap.RESAMPLES, seed: int 
         first, second = (each[key] for each in values)
         gap = second - first
         metric, name = (key, "") if isinstance(key, str) else (key[0], a.classes[key[1]])
-        if metric in ("accuracy", "sensitivity"):
+        if single and metric in ("accuracy", "sensitivity"):
             among = cases[cases.label == name] if name else cases
             low, high = paired.share_interval((among.b - among.a).to_numpy(), among.patient.to_numpy())
         else:

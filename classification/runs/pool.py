@@ -1,6 +1,7 @@
 """Pool the predictions of a cross-validation: every case by the networks that have not seen its patient."""
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -16,8 +17,7 @@ from classification.runs.folds import Run
 from classification.voting import predictions
 from cxr import tables, version, writing
 from cxr.errors import BadData
-from cxr.run import caselist, journal, lock
-from cxr.settings import config
+from cxr.run import caselist, journal
 from cxr.stats import scores
 
 
@@ -31,16 +31,15 @@ def predicted(run: Run) -> tuple[pd.DataFrame, list[str]]:
     if len(rows) < len(wanted):
         raise BadData(
             f"{run.output / predictions.TABLE} lacks {len(wanted) - len(rows)} of the {len(wanted)} cases of "
-            f"{run.test}; predict them with {config.command('classification/inference.py', run.settings, ())}."
+            f"{run.test}; predict them: {shlex.join(['python', *run.command('classification/inference.py')[1:]])}"
         )
     return rows.assign(fold=run.fold, seed=run.seed), names
 
 
 def write(runs: Sequence[Run], settings, whole: int) -> dict[str, int]:
     """Write predictions.csv, metrics.json, the figures and report.json of finished runs to dir_save/<test_name>/; how
-    many rows are ok and failed. whole: how many runs the cross-validation has. Raises BadData, BadRun."""
+    many rows are ok and failed. whole: how many runs the cross-validation has. Raises BadData."""
     output = Path(settings.dir_save) / settings.test_name
-    lock.take(output / lock.NAME)
     tables_of, classes = zip(*map(predicted, runs), strict=True)
     names = classes[0]
     if any(other != names for other in classes):

@@ -8,6 +8,7 @@ import numpy as np
 from classification.cases.finder import Case
 from classification.saliency import grad_cam, overlay
 from classification.voting import predict
+from classification.voting.refusal import REFUSED
 from cxr import pairs, writing
 
 TABLE = "cams.csv"
@@ -35,12 +36,15 @@ def explain(model, case: Case, item, settings, names, device):
 def finish(case: Case, found, settings, names, output: Path, with_coverage: bool, calibrated=None) -> dict:
     """Write the maps and the picture of one case and return its row of cams.csv.
 
-    found: explain()'s; calibrated: the weights' calibration, if any. A case that cannot be mapped writes nothing, and
+    found: explain()'s, or what Refusal says of a case that is refused; calibrated: the weights' calibration, if any. A
+    case that cannot be mapped writes nothing, and
     its row says why.
     """
     row = {"case": case.case, "folder": case.folder, "status": "failed"}
     if isinstance(found, str):
         return row | {"reason": found}
+    if isinstance(found, dict):
+        return row | {"status": REFUSED, "reason": found[REFUSED]}
     maps, counts, p = found
     tally = predict.tally(p, settings.vote, calibrated=calibrated)
     won = tally["predicted"]

@@ -19,27 +19,31 @@ def measure(subject: Subject) -> Part:
     retrained  a small model trained anew on each view (probe.py), on the network's frozen features and a thumbnail of
                the view; on the thumbnail alone where there is no network
 
-    Accused where the retrained model reads the class without the lungs above chance (its interval begins there) and as
-    well as from the lungs alone (the interval of the paired difference, lungs less without, reaches zero). McNemar's
-    exact test counts a patient as right when half of the images are.
+    Accused where the retrained model reads the class without the lungs above chance (its interval begins there, and
+    permuted labels do not reach the value) and as well as from the lungs alone (the interval of the paired difference,
+    lungs less without, reaches zero). McNemar's exact test counts a patient as right when half of the images are.
     """
     kept, y, names = probe.coded(np.array(subject.names)[subject.label], subject.patient)
     if not names:
         lacking = f"Two classes of {probe.LEAST} patients each are needed."
         return Part("controls", TITLE, MEANS, [], "Too few cases to tell.", None, lacking)
-    patient, figures, right = subject.patient[kept], {}, {}
+    patient, figures, right, above = subject.patient[kept], {}, {}, False
     for name, seen in answers.of_cases(subject, views.VIEWS).items():
         if subject.model is not None:
             truth, p = subject.label[kept], seen.p[kept]
             figures[f"network, {name}"] = probe.figure(truth, seen.predicted[kept], p, patient)
-        found = probe.read(np.hstack([seen.features, seen.thumbnail])[kept], y, patient, subject.seed, probe.MODEL)
+        about = np.hstack([seen.features, seen.thumbnail])[kept], y, patient, subject.seed
+        found = probe.read(*about, probe.MODEL)
         figures[f"retrained, {name}"] = found.figure
         right[name] = found.predicted == y
+        if name == views.REMOVED:
+            floor = figures["lungs removed, labels permuted"] = probe.floor(*about)
+            above = found.beats(floor)
     figures["lungs only less lungs removed"] = lost = _lost(right, views.REMOVED, y, patient)
     figures["lungs only less box removed"] = _lost(right, views.BOX, y, patient)
     figures["McNemar p, full image against lungs removed"] = _mcnemar(right[views.FULL], right[views.REMOVED], patient)
     without, lungs = (figures[f"retrained, {name}"] for name in (views.REMOVED, views.LUNGS))
-    accused = without.low > 1 / len(names) and lost.low <= 0
+    accused = above and lost.low <= 0
     verdict = (
         f"Retrained without the lungs, a small model reaches balanced accuracy {probe.told(without)}, and with the "
         f"lungs alone {probe.told(lungs)} ({1 / len(names):.2f} by chance): "

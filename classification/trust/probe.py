@@ -33,6 +33,11 @@ class Probed(NamedTuple):
     predicted: np.ndarray  # (n,) int
     chance: float
 
+    def beats(self, floor: Figure) -> bool:
+        """Whether this is more than chance: the interval begins above it, and permuted labels do not reach the value.
+        Either alone is wrong more often than one time in forty where cases are few."""
+        return self.figure.low > self.chance and self.figure.value > floor.high
+
 
 def fit(x: np.ndarray, y: np.ndarray):
     """A logistic regression, classes weighted to count alike, on standardised x (n, features) and y (n,) int."""

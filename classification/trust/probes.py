@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from classification.trust import numbers
 from classification.trust.part import Figure, Part
 from classification.trust.subject import Subject
-from cxr.stats import bootstrap, scores
+from cxr.stats import bootstrap, paired, proportion, scores
 
 NO_LUNG = {"outside": "8 numbers outside the lung", "metadata": "metadata"}
 FOLDS, TREES, LEAST = 5, 100, 4  # LEAST: patients of a class below which nothing is tested
@@ -101,8 +101,12 @@ def _accuracies(subject: Subject, found: dict[str, Answer]) -> tuple[list[Figure
                 figures.append(Figure(f"{metric}: {name}", *bounds, told["cases"], told["patients"]))
     label, count = subject.label, len(set(subject.patient))
     shares = np.bincount(label) / len(label)
-    for name, right in (("greatest class", label == shares.argmax()), ("chance", shares[label])):
-        bounds = [float(np.mean(right)), *bootstrap.mean_interval(right, subject.patient)]
+    greatest, chance = label == shares.argmax(), shares[label]
+    for name, right, interval in (
+        ("greatest class", greatest, proportion.of_cases),
+        ("chance", chance, bootstrap.mean_interval),
+    ):
+        bounds = [float(np.mean(right)), *interval(right, subject.patient)]
         figures.append(Figure(f"accuracy: {name}", *bounds, len(label), count))
         rows.append([name, "accuracy", *bounds, len(label), count])
     return figures, pd.DataFrame(rows, columns=["probe", "metric", "value", "low", "high", "cases", "patients"])
@@ -114,7 +118,7 @@ def _lead(subject: Subject, found: dict[str, Answer]) -> Figure:
     best = max((name for name in NO_LUNG.values() if name in found), key=lambda name: right[name].mean())
     rows = found[best].rows
     more, patient = right[RUN][rows] - 1.0 * right[best], subject.patient[rows]
-    bounds = float(more.mean()), *bootstrap.mean_interval(more, patient)
+    bounds = float(more.mean()), *paired.share_interval(more, patient)
     return Figure(f"accuracy of the run above that of {best}", *bounds, len(rows), len(set(patient)))
 
 

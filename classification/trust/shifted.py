@@ -59,7 +59,7 @@ def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
 
 
 def measure(
-    case: finder.Case, files, grey: dict, shifts, settings, names, answer: Callable, calibrated=None
+    case: finder.Case, files, grey: dict, shifts, settings, names, answer: Callable, calibrated: dict | None = None
 ) -> list[dict]:
     """A row for a case as it is (shift "none") and for each shift of it. Raises ValueError, FileNotFoundError.
 

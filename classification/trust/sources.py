@@ -17,8 +17,9 @@ def measure(subject: Subject) -> Part:
     longer side of the radiograph to the nearest power of two: over all cases, and within the class that has most
     patients to compare. Labels permuted among patients are the floor.
 
-    Accused where the source is read within one class, so that no disease tells it (the interval begins above chance),
-    and goes with the class (chi-squared over patients, p < 0.01): one without the other does no harm.
+    Accused where the source is read within one class, so that no disease tells it (the interval begins above chance,
+    and permuted labels do not reach the value), and goes with the class (chi-squared over patients, p < 0.01): one
+    without the other does no harm.
     """
     if subject.model is None:
         return Part("sources", TITLE, MEANS, [], "No network, no features to probe.", None, probe.NO_NETWORK)
@@ -26,18 +27,19 @@ def measure(subject: Subject) -> Part:
     longer = subject.facts[["width", "height"]].max(axis=1)
     resolution = [f"{2 ** round(np.log2(side))}" if side > 0 else "" for side in longer]
     targets = {"source": subject.facts.source, "view": subject.facts["view"], "resolution": resolution}
-    figures, within = {}, None
+    figures, within, known = {}, None, False
     for target, values in targets.items():
         values = np.asarray(values, str)
         _probe(figures, target, x, values, subject)
         alone = [np.where(subject.label == c, values, "") for c in range(len(subject.names))]
         most = int(np.argmax([len(set(subject.patient[probe.coded(some, subject.patient)[0]])) for some in alone]))
         found = _probe(figures, f"{target} within {subject.names[most]}", x, alone[most], subject)
-        within = found if target == "source" else within
+        if target == "source" and found:
+            within, known = found, found.beats(figures[f"{found.figure.name}, labels permuted"])
     linked = _linked(subject)
     if linked:
         figures["source and class, Cramér's V"] = linked[0]
-    return Part("sources", TITLE, MEANS, probe.named(figures), *_judge(within, linked))
+    return Part("sources", TITLE, MEANS, probe.named(figures), *_judge(within, known, linked))
 
 
 def _probe(figures: dict, name: str, x: np.ndarray, values: np.ndarray, subject: Subject) -> probe.Probed | None:
@@ -66,8 +68,11 @@ def _linked(subject: Subject) -> tuple[Figure, float] | None:
     return Figure("", value, None, None, len(subject.label), table.patient.nunique(), note), p
 
 
-def _judge(within: probe.Probed | None, linked: tuple[Figure, float] | None) -> tuple[str, bool | None, str]:
-    """The verdict, whether it accuses, and what is missing, by the probe for source within a class."""
+def _judge(
+    within: probe.Probed | None, known: bool, linked: tuple[Figure, float] | None
+) -> tuple[str, bool | None, str]:
+    """The verdict, whether it accuses, and what is missing, by the probe for source within a class, and whether it
+    beats its floor."""
     if not linked:
         return "All cases come from one source, or none is known.", None, "Name each case's source in file_metadata."
     goes = linked[1] < 0.01
@@ -75,7 +80,6 @@ def _judge(within: probe.Probed | None, linked: tuple[Figure, float] | None) -> 
     if within is None:
         lacking = f"No class has two sources of {probe.LEAST} patients each; give radiographs of one from elsewhere."
         return f"Source and disease cannot be told apart in any class; {tied}.", None, lacking
-    known = within.figure.low > within.chance
     verdict = (
         f"The features {'tell' if known else 'do not tell'} the {within.figure.name} (balanced accuracy "
         f"{probe.told(within.figure)}, {within.chance:.2f} by chance), and {tied}"

@@ -21,6 +21,7 @@ from classification.cases.finder import Case
 from classification.model import ensemble
 from classification.model.weightfile import find_weights
 from classification.voting import calibration, predict
+from classification.voting.refusal import Refusal
 from cxr import digest, pairs
 from cxr.run import caselist, engine, journal, lock, runreport
 from cxr.settings import config
@@ -44,6 +45,7 @@ DECISIVE = (
     "sampling",
     "seed",
     "calibrate",
+    "refuse",
 )
 # Which weights and cases a run takes
 NAMED = ("file_weights", "dir_checkpoint", "test_name", "dir_split", "dir_save", "file_metadata", "device")
@@ -89,6 +91,7 @@ class Batch:
     notes: list[str]
     seen: dict[tuple[str, str], str]  # the cases that the weights were trained on, by folder and name: train or val
     calibrated: dict | None  # the weights' calibration, where it is to be applied
+    refusal: Refusal
     made: str = ""  # what weights and settings made them
     changed: bool = False  # whether the output holds rows that were made otherwise
     given: bool = False  # whether -i named the inputs
@@ -182,10 +185,12 @@ class Batch:
         return [case for case in share if (case.folder, case.case) not in done]
 
     def close(self, rows: pd.DataFrame, statuses: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
-        """Print what failed; the rows of this run's cases, of all in the table, and how many have each status."""
+        """Print what was refused or failed; the rows of this run's cases, of all in the table, and how many have each
+        status."""
         rows = rows[[key in self.keys for key in zip(rows.folder, rows.case, strict=True)]]
-        for reason in rows.reason[rows.status == "failed"]:
-            print(f"failed: {reason}")
+        for status in ("refused", "failed"):
+            for reason in rows.reason[rows.status == status]:
+                print(f"{status}: {reason}")
         return rows, {status: int((rows.status == status).sum()) for status in statuses}
 
     def report(self, counts: dict[str, int]) -> None:
@@ -228,7 +233,9 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
     notes += idle(settings, kind.decisive, kind.always) + found.notes
     seen, told = caselist.seen(weights, map(finder.about, cases))
     calibrated, uncalibrated = calibration.kept(weights, settings)
-    known = weights, which, model, names, cases, notes + told + uncalibrated, seen, calibrated
+    refusal = Refusal(model, weights, settings)
+    notes += [*told, *uncalibrated, *refusal.notes]
+    known = weights, which, model, names, cases, notes, seen, calibrated, refusal
     root = (output.parent if kind.folder else output) if options.output else None
     about = {"given": bool(options.input), "root": root, "start": start}
     return Batch(kind, fabric, settings, inputs, output, options.overwrite, *known, **about)

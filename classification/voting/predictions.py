@@ -8,6 +8,7 @@ import pandas as pd
 
 from classification.cases.finder import Case
 from classification.splitting import known
+from classification.voting.refusal import REFUSED, SCORES
 from cxr.run import journal
 
 TABLE = "predictions.csv"
@@ -31,8 +32,8 @@ def flagged(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tup
 
 
 def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, mask: str = "") -> dict:
-    """A case's row: result is predict.tally()'s, with coverage and patches added, or why there is none, as text;
-    mask: why its mask is flagged.
+    """A case's row: result is predict.tally()'s, with what Refusal says, coverage and patches added; what Refusal says
+    of a case that is refused; or why there is none, as text. mask: why its mask is flagged.
 
     Numbers are rounded to six decimals, so that metrics computed from the table are those of the run.
     """
@@ -40,9 +41,13 @@ def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, m
     cells["patient"] = patient
     if isinstance(result, str):
         return cells | {"status": "failed", "reason": result, "predicted": "", "set": "", "mask": mask}
+    scores = {name: round(result[name], 4) for name in SCORES if name in result}
+    if REFUSED in result:
+        reason = result[REFUSED]
+        return cells | {"status": REFUSED, "reason": reason, "predicted": "", "set": "", "mask": mask} | scores
     cells |= {"status": "ok", "reason": "", "predicted": names[result["predicted"]]}
     inside = [name for name, held in zip(names, result["set"], strict=True) if held]
-    cells |= {"set": "|".join(inside), "mask": mask}
+    cells |= {"set": "|".join(inside), "mask": mask} | scores
     cells |= {f"p_{name}": round(float(p), 6) for name, p in zip(names, result["p"], strict=True)}
     cells |= {f"votes_{name}": int(votes) for name, votes in zip(names, result["votes"], strict=True)}
     cells |= {"vote_entropy": round(result["entropy"], 6), "standard_error": round(result["standard_error"], 6)}

@@ -32,11 +32,7 @@ def of_cases(happened: Sequence[bool], patients: Sequence[Hashable]) -> tuple[fl
 
     As `of_sums`. Raises ValueError for lengths that differ, and for a case without a patient.
     """
-    if len(happened) != len(patients):
-        raise ValueError(f"{len(happened)} cases have {len(patients)} patients; give one patient a case.")
-    member, _ = pd.factorize(np.asarray(patients, object))
-    if (member < 0).any():
-        raise ValueError("A case has no patient; name the patient of every case.")
+    member = _members(happened, patients)
     return of_sums(np.bincount(member, np.asarray(happened, bool)), np.bincount(member))
 
 
@@ -60,3 +56,22 @@ def of_sums(hits: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
     spread = share * (1 - share) / (patients - 1)  # the variance if each patient had one case
     effective = patients * spread / max(variance, spread)
     return interval(share * effective, effective)
+
+
+def of_patients(happened: Sequence[bool], patients: Sequence[Hashable]) -> dict[str, float | int]:
+    """The share of patients to whom something happened in any of their cases: {value, low, high, hits, patients}.
+    Arguments and errors as of `of_cases`."""
+    member = _members(happened, patients)
+    each = np.bincount(member, np.asarray(happened, bool)) > 0
+    low, high = interval(int(each.sum()), len(each))
+    value = float(each.mean()) if len(each) else float("nan")
+    return {"value": value, "low": low, "high": high, "hits": int(each.sum()), "patients": len(each)}
+
+
+def _members(happened: Sequence[bool], patients: Sequence[Hashable]) -> np.ndarray:
+    if len(happened) != len(patients):
+        raise ValueError(f"{len(happened)} cases have {len(patients)} patients; give one patient a case.")
+    member, _ = pd.factorize(np.asarray(patients, object))
+    if (member < 0).any():
+        raise ValueError("A case has no patient; name the patient of every case.")
+    return member

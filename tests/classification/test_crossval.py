@@ -4,10 +4,12 @@ import contextlib
 import importlib
 import io
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -101,7 +103,7 @@ def runs_of(whole, *words):
 
 def test_processes_share_the_runs_and_a_killed_ones_is_taken_up(whole):
     assert whole.shared.code == 0 and "[1/2] fold 1, seed 407: another process works on it" in whole.shared.out
-    assert "1 of 2 runs are finished; nothing is pooled" in whole.shared.out
+    assert "1 of 2 runs are finished, without fold1-407; nothing is pooled" in whole.shared.out
     assert whole.done.code == 0 and "fold 2, seed 407: finished before" in whole.done.out, whole.done.out
     assert whole.again.code == 0 and whole.again.out.count("finished before") == 2
     assert whole.calls == ["split.py", *["train.py", "inference.py"] * 2]
@@ -168,6 +170,11 @@ def test_several_seeds_are_averaged(whole, tmp_path):
     accuracy = [one["overall"]["accuracy"] for one in (found, found["seeds"]["1"], found["seeds"]["2"])]
     assert [one["value"] for one in accuracy] == [0.5, 1, 0]
     assert (accuracy[0]["low"], accuracy[0]["high"]) == (0, 1) and (accuracy[1]["low"], accuracy[1]["high"]) == (1, 1)
+    assert start(importlib.import_module("classification.report"), [*whole.words, *words]).code == 0
+    page = (runs[0].output.parent / "report.html").read_text()
+    assert "36 answers of 2 trainings" in page and "intervals over seeds and patients" in page
+    links = re.findall(r'href="#(case=[^"]+)"', page)
+    assert len(links) == len(set(links)) == 36 and links[0].endswith("/1")
 
 
 @pytest.mark.parametrize(
@@ -213,3 +220,15 @@ def test_shares(monkeypatch):
     assert crossval.array_task(15) == "7/15"
     with pytest.raises(BadRun, match="--array=1-5"):
         crossval.array_task(5)
+
+
+def test_an_interruption_ends_the_script_at_work():
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work.call([sys.executable, "-c", "import time; time.sleep(600)"])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 300

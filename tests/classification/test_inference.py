@@ -201,7 +201,7 @@ def test_metrics_and_figures_are_of_the_table_by_patient(whole):
 
 def test_report(whole, weights):
     report = json.loads((whole.out / "report.json").read_text())
-    assert report["counts"] == {"ok": 14, "failed": 3} and report["settings"]["repeat"] == 9
+    assert report["counts"] == {"ok": 14, "refused": 0, "failed": 3} and report["settings"]["repeat"] == 9
     assert report["weights"]["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert f"{weights} (the best of the run mine)" in whole.done.stdout
     assert {"torch", "torchvision", "python"} <= set(report["versions"]) and report["seconds"] > 0

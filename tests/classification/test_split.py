@@ -189,7 +189,7 @@ def test_folds_cover_everything_once(cohort, call):
         assert all({"healthy"} < {folder for folder, _ in found[part]} for part in finder.PARTS)
         tests.append(found["test"])
     assert set().union(*tests) == all_cases(cohort) and sum(map(len, tests)) == len(all_cases(cohort))
-    assert "dir_split=" in done.out and "fold1 test_name=fold1" in done.out
+    assert f"Next: python classification/crossval.py dir_split={cohort / 'split'}" in done.out
     assert "already holds this split" in call(SPLIT, *words(cohort, "folds=3")).out
     assert "folds 3 -> 0" in call(SPLIT, *words(cohort)).err
 

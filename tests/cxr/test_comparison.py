@@ -47,6 +47,13 @@ def test_an_interval_is_within_the_scale_and_turns_with_the_groups_left_alone(a,
     assert shifted == (low, high)  # ranks only
 
 
+def test_groups_that_do_not_overlap_are_not_certain_to_differ():
+    """Of 5 pairs all are in order: P(a > b) may be as low as 0.025 ** (1 / 5)."""
+    bound = 2 * 0.025 ** (1 / 5) - 1
+    assert comparison.interval(np.arange(10, 15), np.arange(8)) == pytest.approx((bound, 1))
+    assert comparison.interval(np.arange(8), np.arange(10, 15)) == pytest.approx((-1, -bound))
+
+
 def test_the_interval_is_scipys_bootstrap_of_the_definition():
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.6, 1, 40), rng.normal(0, 1, 30)

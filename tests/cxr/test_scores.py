@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from cxr.stats import proportion, scores
+from cxr.stats import proportion, resampled, scores
 
 NAMES = ["normal", "bacterial", "viral"]
 
@@ -136,7 +136,7 @@ def test_portions_change_nothing(monkeypatch):
     arguments = (*cohort(50), NAMES)
     arguments = (*arguments[:3], NAMES, arguments[3], 100)
     whole = scores.classification(*arguments)
-    monkeypatch.setattr(scores, "_AT_ONCE", 50 * 7)
+    monkeypatch.setattr(resampled, "_AT_ONCE", 50 * 7)
     assert scores.classification(*arguments) == whole
 
 

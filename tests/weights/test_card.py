@@ -17,6 +17,7 @@ def file(tmp_path):
     """A small weights file that tells little of itself."""
     path = tmp_path / "mine.safetensors"
     about = {"settings": json.dumps({"seed": 408, "split_by": "patient"}), "classes": '["a", "b"]', "start": "null"}
+    about["calibration"] = json.dumps({"temperature": 1.25, "thresholds": {"a": 0.5, "b": 1.0}, "cases": 50})
     about |= {"trained_on": json.dumps([["", "", "train", "x"]] * 5 + [["", "", "val", "y"]] * 2)}
     save_file({"w": torch.zeros(3, 4).half()}, path, about | {"network": "resnet18"})
     return path
@@ -35,6 +36,9 @@ def test_what_is_known_and_what_is_not(file):
     assert "| images trained on | 5 |" in found["Split"] and "| images that chose the epoch | 2 |" in found["Split"]
     assert "| started from | none |" in found["Training"] and "| seed | 408 |" in found["Training"]
     assert "| numbers | 12, half precision |" in found["Model"]
+    assert (
+        "| temperature | 1.250 |" in found["Evaluation"] and "| thresholds | a 0.500, b 1.000 |" in found["Evaluation"]
+    )
     assert found["Ground truth"].strip().endswith("not recorded") and found["Subgroups"].strip().endswith(
         "not measured"
     )

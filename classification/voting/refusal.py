@@ -1,0 +1,59 @@
+"""Which cases get no prediction: what looks like no frontal chest radiograph, and what is unlike the training's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from classification.cases.finder import Case
+from classification.model import weightfile
+from classification.voting import distance, frontal
+from cxr import pairs
+
+REFUSED = "refused"  # status of such a case, and where a result says why
+SCORES = ("frontal", "distance")
+
+
+def told(counts: dict[str, int]) -> str:
+    """The refused among the counts of a run, for its summary."""
+    return f"{counts[REFUSED]} refused, " if counts[REFUSED] else ""
+
+
+class Refusal:
+    """Judges cases by settings.refuse, the multiple of the limits above which a case is refused; 0 judges none.
+
+    look() comes before the network and compare() after it. `notes` tell the user what cannot be judged. Raises
+    ValueError for a file that cannot be read.
+    """
+
+    def __init__(self, model: nn.Module, weights: Path | Sequence[Path], settings):
+        self.limit, self.notes = settings.refuse, []
+        self.gate = frontal.load() if self.limit else None
+        alone = isinstance(weights, Path)  # the features of several networks are not comparable
+        self.known = weightfile.read(weights)[2][distance.KEY] if self.limit and alone else None
+        self.features = distance.Features(model) if self.known else None
+        if self.limit and not self.known:
+            why = "these weights do not tell the features of their training" if alone else "several networks answer"
+            self.notes = [f"{why}: refusal goes by look alone"]
+
+    def look(self, case: Case, item) -> dict:
+        """The score "frontal" of a case, and why it is "refused", if it is. Nothing where item, the case as
+        batch.read() gives it, is the fault of a pair. Raises pairs.BadPair."""
+        if self.gate is None or isinstance(item, pairs.BadPair):
+            return {}
+        score = frontal.score(self.gate, *pairs.load(case.place, case.case))
+        return self._judged(case, "frontal", score, "does not look like a frontal chest radiograph")
+
+    def compare(self, case: Case) -> dict:
+        """The score "distance" of the case that the network has just judged, and why it is "refused", if it is."""
+        features = self.features.take() if self.features else None
+        if features is None:
+            return {}
+        score = distance.score(self.known, features)
+        return self._judged(case, "distance", score, "is unlike the radiographs that the network was trained on")
+
+    def _judged(self, case: Case, name: str, score: float, why: str) -> dict:
+        if score <= self.limit:
+            return {name: score}
+        told = f"{case.folder}: {case.case}: it {why}: {name} {score:.2f} is above refuse={self.limit:g}."
+        return {name: score, REFUSED: told}

@@ -1,0 +1,44 @@
+"""The features of a training's cases, from which a weights file learns what is unlike them."""
+
+from pathlib import Path
+
+import torch
+
+from classification.cases.finder import Case
+from classification.model import backbone
+from classification.voting import batch, distance, predict
+from cxr.run import engine
+
+
+def after_training(fabric, settings, run: Path, train: list[Case], val: list[Case]) -> None:
+    """Keep the distance's statistics in a finished run's best.pt, if they are not there yet. Every process calls this.
+    Raises ValueError, BadPair."""
+    best = run / "best.pt"
+    if not best.exists() or distance.KEY in engine.load(best):
+        return
+    found = of_cases(fabric, best, settings, train, val)
+    if fabric.is_global_zero:
+        engine.save(engine.load(best) | {distance.KEY: found}, best)
+    fabric.barrier()
+
+
+def of_cases(fabric, weights: Path, settings, train: list[Case], val: list[Case]) -> dict[str, torch.Tensor] | None:
+    """distance.fit() of the weights' own features, by repeat_val patches of each case; the processes share them. Raises
+    ValueError, BadPair."""
+    model, settings, _, _ = backbone.open_classifier(weights, settings)
+    predict.ready(model, fabric.device)
+    features = distance.Features(model)
+    cases = [*train, *val]
+    mine = range(fabric.global_rank, len(cases), fabric.world_size)
+    shown = batch.read([cases[i] for i in mine], settings, fabric.is_global_zero)
+    found = None
+    for i, (case, item) in zip(mine, shown, strict=True):
+        if isinstance(item, Exception):
+            raise item
+        with fabric.autocast():
+            predict.predict_image(model, *item, settings, case.case, fabric.device, settings.repeat_val)
+        one = torch.from_numpy(features.take())
+        found = torch.zeros(len(cases), len(one), dtype=one.dtype) if found is None else found
+        found[i] = one
+    found = fabric.all_reduce(found.float().to(fabric.device), reduce_op="sum").cpu().double().numpy()
+    return distance.fit(found[: len(train)], found[len(train) :])
