@@ -12,7 +12,7 @@ import torch
 from classification.cases import finder
 from classification.cases.classes import class_map
 from classification.cases.finder import Case
-from classification.model import backbone
+from classification.model import ensemble
 from classification.model.weightfile import find_weights
 from classification.splitting import known
 from classification.trust import facts
@@ -59,7 +59,7 @@ def gather(
     model = weights = None
     if rows is None or not (rows.fold != "").any() or "file_weights" in settings._typed:
         weights, which = find_weights(settings)
-        model, used, known_names, _ = backbone.open_classifier(weights, settings)
+        model, used, known_names, _ = ensemble.open_weights(weights, settings)
         if names and known_names != names:
             notes.append(f"{weights} ({which}) knows other classes than {table}, so no network is asked")
             model = weights = None
