@@ -12,7 +12,7 @@ import torch
 from classification.cases import finder
 from classification.cases.classes import class_map
 from classification.cases.finder import Case
-from classification.model import backbone
+from classification.model import ensemble
 from classification.model.weightfile import SHIPPED, find_weights
 from classification.splitting import known
 from classification.trust import facts
@@ -87,7 +87,7 @@ def _network(settings: Any, rows: pd.DataFrame | None, names: list[str] | None, 
         return None, None, settings
     weights, which = find_weights(settings)
     try:
-        model, used, known_names, _ = backbone.open_classifier(weights, settings)
+        model, used, known_names, _ = ensemble.open_weights(weights, settings)
     except ValueError as fault:
         if weights != SHIPPED or "file_weights" in settings._typed:
             raise

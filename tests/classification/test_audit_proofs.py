@@ -1,8 +1,11 @@
 """The audit catches a planted shortcut and only that; `python -m tests.audit_proofs` shows it on ten cohorts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from classification.model import ensemble
 from classification.trust import answers, controls, copies, probe, shifted, sources, travel, views
 from cxr.shifts import suite
 from tests import audit_proofs as proofs
@@ -42,7 +45,8 @@ def test_a_texture_of_the_hospital_is_caught_where_hospital_goes_with_class(draw
     assert found.accused is False and "does not go with class" in found.verdict
 
 
-def test_permuted_labels_hold_chance(clean):
+def test_permuted_labels_hold_chance(clean, monkeypatch):
+    monkeypatch.setattr(probe, "PERMUTATIONS", 39)
     seen = answers.of_cases(clean)[views.LUNGS]
     assert proofs.held(seen.features, clean, 20) >= 19
     clean.model.forward = None  # the second time nothing is asked
@@ -50,6 +54,15 @@ def test_permuted_labels_hold_chance(clean):
         assert np.array_equal(answers.of_cases(clean)[views.LUNGS].p, seen.p)
     finally:
         del clean.model.forward
+
+
+def test_an_ensemble_has_the_features_of_its_members(clean):
+    image = np.full((96, 96), 90, np.uint8)
+    one = answers.ask(clean, clean.cases[0], image, np.ones_like(image))
+    two = replace(clean, model=ensemble.Ensemble([clean.model] * 2, [clean.settings.input_scaling] * 2))
+    features, p, _ = answers.ask(two, clean.cases[0], image, np.ones_like(image))
+    assert np.allclose(features, np.tile(one[0], 2)) and np.allclose(p, one[1])
+    assert not any(part._forward_hooks for part in clean.model.modules())
 
 
 def test_views_show_what_they_say():
