@@ -115,7 +115,17 @@ def test_weights_keep_the_distance_of_their_training(classified, tmp_path, call)
     old = tmp_path / "old.safetensors"
     shutil.copy(ROOT / "weights" / "phantom.safetensors", old)
     before = weightfile.read(old)[2]["distance"]
-    words = ["distance", old, "--split", classified.split, "img_size=96", "patch_size=48", "repeat_val=2", "device=cpu"]
+    words = [
+        "distance",
+        "--weights",
+        old,
+        "--split",
+        classified.split,
+        "img_size=96",
+        "patch_size=48",
+        "repeat_val=2",
+        "device=cpu",
+    ]
     assert before is None
     done = call("weights/make_classification.py", *words)
     assert done.code == 0 and weightfile.read(old)[2]["distance"]["mean"].shape == (1280,), done.err
