@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from classification.model import ensemble
-from classification.trust import answers, controls, copies, probe, shifted, sources, travel, views
+from classification.trust import answers, controls, copies, leakage, probe, shifted, sources, travel, views
 from cxr.shifts import suite
 from tests import audit_proofs as proofs
 
@@ -92,6 +92,21 @@ def test_a_class_that_other_sources_show_otherwise_does_not_travel(clean, monkey
     assert found.accused is lost
     drop = next(figure for figure in found.figures if figure.name == "drop")
     assert (drop.value > 0.2) is lost
+
+
+@pytest.mark.parametrize("told_apart", [True, False])
+def test_a_split_by_image_flatters_where_patients_can_be_told_apart(clean, monkeypatch, told_apart):
+    """Features show who a patient is, or the class alone; each patient has three images."""
+    rng = np.random.default_rng(0)
+    who, label = np.repeat(np.arange(30), 3), np.repeat(rng.permutation(30) % 2, 3)
+    x = rng.normal(0, 1, (30, 40))[who] if told_apart else label[:, None] * 3 + rng.normal(0, 1, (90, 4))
+    people = replace(clean, patient=who.astype(str), label=label)
+    seen = answers.Answers(x + rng.normal(0, 0.1, x.shape), None, None, None)
+    monkeypatch.setattr(answers, "of_cases", lambda subject: {views.LUNGS: seen})
+    gap = leakage.measure(people).figures[2]
+    assert (gap.low > 0.2) if told_apart else (gap.low <= 0 <= gap.high)
+    alone = leakage.measure(replace(people, patient=np.arange(90).astype(str)))
+    assert alone.accused is None and "several images" in alone.missing
 
 
 def test_what_cannot_be_tested_is_said(drawn, clean, tmp_path, monkeypatch):
