@@ -27,7 +27,7 @@ from classification import header
 from classification.page import contents, pictures, render
 from cxr import writing
 from cxr.errors import BadData
-from cxr.run import opening
+from cxr.run import lock, opening
 from cxr.settings import config
 
 EMBED = 500  # cases whose pictures the page itself holds
@@ -66,6 +66,7 @@ def main() -> None:
         if output.suffix.lower() not in (".html", ".htm") or output.is_dir():
             raise BadData(f"-o {output} is not a page; name a file that ends in .html.")
         content, places, maps_of = contents.gather(folder, settings, options)
+        lock.take(output.with_name(f"{output.name}{lock.NAME}"))
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"classification/report.py: {error}")
 

@@ -6,7 +6,7 @@
 
 The shifts (cxr/shifts/suite.py) are applied to the radiographs that masks.csv names, before preprocessing; each lung
 mask moves along. Writes a row a case and shift (shift.csv) and for each shift the consistency: the share of cases whose
-class stays, and the mean change of the probability of that class (shift_summary.csv).
+class stays, and the mean change of the probability of that class (shift_summary.csv). An interrupted run goes on.
 """
 
 import argparse
@@ -17,20 +17,18 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from classification import header
 from classification.cases import dataset, finder
 from classification.voting import batch, predict, predictions
-from cxr import pairs, preprocess, tables, writing
+from cxr import digest, pairs, preprocess, tables
 from cxr.reading import radiograph
 from cxr.run import engine, opening
 from cxr.settings import config
-from cxr.shifts import suite
+from cxr.shifts import measured, suite
 from cxr.stats import bootstrap
 
-CLEAN = "none"
-KIND = batch.Kind("shift.csv", (), "shift")
+KIND = batch.Kind("shift.csv", (), "shift", (*batch.DECISIVE, "shifts"), ("shifts",))
 
 
 @opening.script
@@ -50,6 +48,7 @@ def main() -> None:
         run = batch.prepare(KIND, settings, options)
         patient_of, _ = predictions.patients(run.cases, run.inputs, run.settings)
         files, grey = radiographs(Path(options.masks) if options.masks else find_table(options.input, settings))
+        run.decide(shifts=[shift.name for shift in shifts])
     except ValueError as error:
         sys.exit(f"classification/shift.py: {error}")
     fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases
@@ -58,27 +57,23 @@ def main() -> None:
     for note in run.notes:
         print(f"Note: {note}.")
     predict.ready(model, fabric.device, settings.compile)
-    rows, faults = [], []
-    try:
-        for case in tqdm(cases, "cases"):
-            try:
-                rows += measure(case, files, grey, shifts, model, settings, names, fabric)
-            except (ValueError, FileNotFoundError) as error:
-                faults.append(f"{case.folder}/{case.case}: {error}")
-    except KeyboardInterrupt:
-        sys.exit("classification/shift.py: interrupted; nothing was written, since the summary needs every case.")
+
+    def rows_of(case: finder.Case) -> tuple[list[dict], list[str]]:
+        try:
+            return measure(case, files, grey, shifts, model, settings, names, fabric), []
+        except (ValueError, FileNotFoundError) as error:
+            return [], [f"{case.folder}/{case.case}: {error}"]
+
+    told = [(case.folder, case.case, content(case, files, grey), case) for case in cases]
+    rows, faults = measured.collect(output, told, run.made, rows_of)
     if not rows:
         sys.exit("classification/shift.py: no case could be measured:\n" + "\n".join(faults))
     frame = pd.DataFrame(rows)
-    frame.insert(2, "patient", [patient_of[key] for key in zip(frame.folder, frame.case, strict=True)])
-    writing.csv(output / "shift.csv", frame)
-    summary = summarise(frame)
-    writing.csv(output / "shift_summary.csv", summary)
-    (output / "shift_summary_not_trained_on.csv").unlink(missing_ok=True)
-    rest = frame[[key not in run.seen for key in zip(frame.folder, frame.case, strict=True)]]
-    if 0 < len(rest) < len(frame):
-        summarise(rest).to_csv(output / "shift_summary_not_trained_on.csv", index=False)
-    run.report({"cases": frame[["folder", "case"]].drop_duplicates().shape[0], "failed": len(faults)})
+    keys = list(zip(frame.folder, frame.case, strict=True))
+    frame.insert(2, "patient", [patient_of[key] for key in keys])
+    summary = measured.write(output, frame, np.array([key not in run.seen for key in keys]), summarise)
+    run.report({"cases": len(set(keys)), "failed": len(faults)})
+    measured.forget(output)
     print(summary.round(3).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
@@ -147,22 +142,26 @@ def measure(case: finder.Case, files, grey: dict, shifts, model, settings, names
             p, _ = predict.predict_image(model, image, lung, settings, case.case, fabric.device)
         vote = predict.tally(p, settings.vote, predict.drawn(settings))
         row = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
-        row |= {"shift": shift.name if shift else CLEAN, "kind": shift.kind if shift else CLEAN}
+        row |= {"shift": shift.name if shift else measured.CLEAN, "kind": shift.kind if shift else measured.CLEAN}
         row |= {"predicted": names[vote["predicted"]]}
         rows.append(row | {f"p_{name}": round(float(p), 6) for name, p in zip(names, vote["p"], strict=True)})
     return rows
 
 
+def content(case: finder.Case, files, grey: dict) -> str:
+    """A digest of what the rows of a case are made from, beside the weights and settings: radiograph, pair, grey."""
+    file = files.get((case.folder, case.case))
+    return digest.of_text(f"{file and digest.of_file(file)} {digest.of_pair(case.place, case.case)} {grey}")
+
+
 def lung_labels(case: finder.Case, shape: tuple[int, int]) -> np.ndarray:
-    """The label map of a case on its radiograph's grid; of a pair without one, its lung mask by connected sides."""
-    labels = pairs.load_labels(case.place, case.case)
-    if labels is None:
-        _, mask = pairs.load(case.place, case.case)
+    """The label map of a case on its radiograph's grid. Where it does not agree with the lung mask, which may have been
+    corrected by hand, or is missing, the mask counts, divided into sides at its middle column."""
+    labels, mask = pairs.load_labels(case.place, case.case), pairs.load(case.place, case.case)[1]
+    if labels is None or not np.array_equal(labels >= suite.LUNGS[0], mask):
         middle = np.average(np.arange(mask.shape[1]), weights=mask.sum(0))
         sides = np.where(np.arange(mask.shape[1]) > middle, *suite.LUNGS)
         labels = (mask * sides).astype(np.uint8)
-    if not (labels >= suite.LUNGS[0]).any():
-        raise ValueError("its mask is empty.")
     if labels.shape != shape:
         raise ValueError(f"its pair is {labels.shape} and its radiograph {shape} pixels; segment it again.")
     return labels
@@ -171,7 +170,7 @@ def lung_labels(case: finder.Case, shape: tuple[int, int]) -> np.ndarray:
 def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a shift: cases, consistency with its 95 % interval over patients, mean change of the probability of the
     class predicted without the shift, and accuracy where the cases have labels."""
-    clean = frame[frame["shift"] == CLEAN].set_index(["folder", "case"])
+    clean = frame[frame["shift"] == measured.CLEAN].set_index(["folder", "case"])
     table = []
     for name, group in frame.groupby("shift", sort=False):
         before = clean.loc[list(zip(group.folder, group.case, strict=True))]

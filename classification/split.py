@@ -23,7 +23,7 @@ from classification.cases import finder
 from classification.splitting import check, divide, parts, survey
 from cxr import cohort
 from cxr.errors import BadData
-from cxr.run import opening
+from cxr.run import lock, opening
 from cxr.settings import config
 
 # What decides a split, beside the pairs and their patients
@@ -42,6 +42,8 @@ def main() -> None:
         check_settings(settings)
         table = cohort.read(settings.file_metadata)
         root = Path(settings.dir_split)
+        if not options.check:
+            lock.take(root.resolve().with_name(f"{root.resolve().name}{lock.NAME}"))
         kind = parts.state(root)
         if options.check or kind == "hand":
             code = look(root, kind, settings, table, options)

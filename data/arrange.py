@@ -28,7 +28,7 @@ import pandas as pd  # noqa: E402
 
 from classification import header as classification  # noqa: E402
 from cxr import cohort, version, writing  # noqa: E402
-from cxr.run import opening  # noqa: E402
+from cxr.run import lock, opening  # noqa: E402
 from data import downloads  # noqa: E402
 from segmentation import header  # noqa: E402
 
@@ -53,6 +53,7 @@ def main() -> None:
     version.add_flag(parser)
     args = parser.parse_args()
     try:
+        lock.take(args.output / lock.NAME)
         table = arrange(args.metadata, args.input, args.output, args.copy)
     except (OSError, ValueError) as error:
         sys.exit(f"data/arrange.py: {error}")
@@ -131,7 +132,7 @@ def place(
         reason = (
             f"{row['file']} has the same name; give the cases different names in a column case"
             if row
-            else f"{old} is another file, or a broken link; move it away"
+            else f"{old} is another file, or a broken link; move it away, or give this case another name in a column case"
         )
         return "conflict", reason, str(first)
     if old:

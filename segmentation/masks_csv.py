@@ -34,8 +34,8 @@ class Job:
 
 def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
     """The jobs of some files and folders, sorted, and the files passed over. Of files that differ in their suffix alone
-    the suffix stays in the name of the case. Raises BadInput if there are none, or if two would write the same output
-    all the same."""
+    the suffix stays in the name of the case; a file that masks.csv in the output knows keeps its case's name. Raises
+    BadInput if there are none, or if two would write the same output all the same."""
     jobs, passed_over = {}, []
     for given in map(Path, inputs):
         try:
@@ -51,7 +51,8 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
-    found = _told_apart(jobs.values())
+    rows = journals.known(output / MASKS, _TEXT)
+    found = _told_apart(jobs.values(), dict(zip(zip(rows.folder, rows.file, strict=True), rows.case, strict=True)))
     twice = [[str(job.file) for job in alike] for alike in _alike(found) if len(alike) > 1]
     if twice:
         raise BadInput(
@@ -61,13 +62,15 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
     return sorted(found, key=lambda job: (job.folder, job.case)), passed_over
 
 
-def _told_apart(jobs: Iterable[Job]) -> list[Job]:
-    """The jobs; those of files that differ in their suffix alone are called by their whole name, as case.png."""
-    return [
-        replace(job, case=radiograph.legible(job.file.name)) if len(alike) > 1 else job
-        for alike in _alike(jobs)
-        for job in alike
-    ]
+def _told_apart(jobs: Iterable[Job], noted: dict[tuple[str, str], str]) -> list[Job]:
+    """The jobs; those of files that differ in their suffix alone are called by their whole name, as case.png. A file
+    keeps the name that an earlier run gave it, with or without the other file; noted: cases by folder and file."""
+    found = []
+    for alike in _alike(jobs):
+        for job in alike:
+            case = radiograph.legible(job.file.name) if len(alike) > 1 else job.case
+            found.append(replace(job, case=noted.get((job.folder, radiograph.legible(str(job.file.absolute()))), case)))
+    return found
 
 
 def _alike(jobs: Iterable[Job]) -> list[list[Job]]:

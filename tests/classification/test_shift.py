@@ -1,6 +1,10 @@
 """shift.py: a row a case and shift, from the radiographs that masks.csv names; and one sentence where it names none."""
 
+import numpy as np
 import pandas as pd
+
+from classification import shift
+from classification.cases import finder
 
 SHIFT = "classification/shift.py"
 
@@ -34,6 +38,14 @@ def test_who_changes_class(trained, films, classified, tmp_path, call):
     summary = pd.read_csv(tmp_path / "out" / "shift_summary.csv").set_index("shift")
     assert summary.consistency["none"] == 1 and summary.mean_change_of_p["none"] == 0
     assert summary.consistency.between(0, 1).all()
+
+    # A mask corrected by hand counts, also where an older label map lies beside it.
+    case = next(iter(files := sorted(pairs.rglob("*.mask.npy"))))
+    mask = np.load(case)
+    mask[: mask.shape[0] // 2] = 0
+    np.save(case, mask)
+    about = finder.Case(case.name.removesuffix(".mask.npy"), case.parent.name, case.parent, None)
+    assert len(files) == 2 and ((shift.lung_labels(about, mask.shape) >= 2) == mask).all()
 
     (pairs / "masks.csv").unlink()
     done = call(SHIFT, "-i", pairs, *weights, "-o", tmp_path / "other")

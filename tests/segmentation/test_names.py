@@ -89,6 +89,16 @@ def test_two_files_that_differ_in_their_suffix_are_two_cases(segment, tmp_path):
     assert pairs.find(tmp_path / "out" / "in") == rows.case.tolist()
 
 
+def test_a_file_whose_name_clashes_with_a_later_one_keeps_its_case(segment, tmp_path):
+    segment(b"same.png")
+    done, rows = segment(b"same.png", b"same.PNG")
+    assert done.code == 0 and "(1 were finished before)" in done.out
+    assert rows.case.tolist() == ["same", "same.PNG"] and rows.digest.nunique() == 2
+    (tmp_path / "in" / "same.png").unlink()
+    done, rows = segment()
+    assert "(1 were finished before)" in done.out and rows.case.tolist() == ["same", "same.PNG"]
+
+
 def test_a_second_start_ends_with_who_holds_the_output(segment, tmp_path):
     """The first one is another process, which is killed then: what it leaves holds nobody up."""
     code = "import sys, time; from cxr.run import lock; lock.take(sys.argv[1]); print(flush=True); time.sleep(60)"
