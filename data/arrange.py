@@ -132,7 +132,7 @@ def place(
         reason = (
             f"{row['file']} has the same name; give the cases different names in a column case"
             if row
-            else f"{old} is another file, or a broken link; move it away, or give this case another name in a column case"
+            else f"{old} is another file, or a broken link; move it away, or name this case in a column case"
         )
         return "conflict", reason, str(first)
     if old:

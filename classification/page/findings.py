@@ -78,8 +78,8 @@ def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, se
 
 
 def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, dict | None]:
-    """What masks.csv says of the masks, {(folder, case): (status, reason)}, and the report.json beside it, if any.
-    Raises ValueError for a bad table."""
+    """What masks.csv says of the masks, {(folder, case): (status, reason, view)}, and the report.json beside it, if
+    any. Raises ValueError for a bad table."""
     found, told = {}, None
     for root in roots:
         films = known.films(root, settings) or {}
@@ -87,7 +87,7 @@ def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, d
             # Radiographs segmented by name lie in the output itself, whose folder is called "." in masks.csv.
             film = films.get(key) or (films.get((".", case.case)) if case.place.absolute() == root else None)
             if film:
-                found[key] = film["status"], film["reason"]
+                found[key] = film["status"], film["reason"], film["view"]
         near = (place for place in (root, root.parent, Path(settings.dir_pairs)) if (place / finder.MASKS).is_file())
         told = told or (read_json(next(near, root) / "report.json") if films else None)
     return found, told
@@ -112,7 +112,7 @@ def read_biomarkers(file: Path) -> tuple[dict, dict]:
         key = row["folder"], row["case"]
         found[key] = {name: finite(row[name]) for name in names}
         if row["status"] == "flagged":
-            flags[key] = "flagged", row["reason"]
+            flags[key] = "flagged", row["reason"], ""
     return found, flags
 
 
@@ -144,7 +144,7 @@ def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Map
         case["p"] = None if failed else [finite(row[f"p_{name}"]) for name in names]
         case["votes"] = None if failed else [int(row[f"votes_{name}"]) for name in names]
         case |= {name: None if failed else finite(row[name]) for name in NUMBERS}
-        case["mask"], case["mask_reason"] = masks.get(key, (UNKNOWN, ""))
+        case["mask"], case["mask_reason"], case["view"] = masks.get(key, (UNKNOWN, "", ""))
         case["markers"] = markers.get(key, {})
         found.append(case)
     return found

@@ -51,10 +51,11 @@ def people(cases, inputs, settings):
 
 
 def films(root, settings):
-    """Status, reason and spacing of the images by (folder, case), a dict of dicts, from masks.csv; None without one.
+    """Status, reason, view and spacing of the images by (folder, case), a dict each, from masks.csv; None without one.
 
     masks.csv is looked for in root, beside it (root being one folder of a segmentation) and, for pairs of a split, in
-    dir_pairs. spacing_mm is (row, column), or None. Raises ValueError for a table without these columns.
+    dir_pairs. view is "" where unknown, spacing_mm (row, column) or None. Raises ValueError for a table without these
+    columns.
     """
     places = [root, root.parent]
     above = [root, *root.parents]
@@ -69,9 +70,11 @@ def films(root, settings):
     if missing:
         raise ValueError(f"{file} has no column {', '.join(missing)}; write it again with segmentation/inference.py.")
     found = {}
-    for folder, case, status, reason, *steps in rows[["folder", "case", "status", "reason", *spacing]].itertuples(
-        index=False, name=None
-    ):
+    rows = rows.assign(view=rows.view if "view" in rows else "")
+    for folder, case, status, reason, view, *steps in rows[
+        ["folder", "case", "status", "reason", "view", *spacing]
+    ].itertuples(index=False, name=None):
         known = np.isfinite(steps).all() and min(steps) > 0
-        found[folder, case] = {"status": status, "reason": reason, "spacing_mm": tuple(steps) if known else None}
+        about = {"status": status, "reason": reason, "view": view}
+        found[folder, case] = about | {"spacing_mm": tuple(steps) if known else None}
     return found

@@ -16,12 +16,7 @@ def draw(folder, truth, p, names):
     plots.save(diagrams.confusion(np.array(found["confusion"]), names), folder / "confusion.png")
     plots.save(diagrams.roc(truth, p, names, found["per_class"]), folder / "roc.png")
     plots.save(diagrams.reliability(truth, p, found["overall"]["ece"]), folder / "reliability.png")
-    pictures = {path.stem: cv2.imread(str(path)) for path in folder.glob("*.png")}
-    assert set(pictures) == {"confusion", "roc", "reliability"}
-    for picture in pictures.values():
-        assert picture.std() > 5  # something is drawn, and its edge is left free
-        assert (picture[:, -2:] > 250).all() and (picture[-2:] > 250).all()
-    return pictures
+    return {path.stem: cv2.imread(str(path)) for path in folder.glob("*.png")}
 
 
 @pytest.mark.parametrize(
@@ -36,7 +31,11 @@ def test_figures(tmp_path, names, count):
     rng = np.random.default_rng(0)
     truth = 2 * (rng.integers(0, len(names), count) // 2)
     p = rng.dirichlet(np.ones(len(names)), count)
-    draw(tmp_path, truth, p, names)
+    pictures = draw(tmp_path, truth, p, names)
+    assert set(pictures) == {"confusion", "roc", "reliability"}
+    for picture in pictures.values():
+        assert picture.std() > 5  # something is drawn, and its edge is left free
+        assert (picture[:, -2:] > 250).all() and (picture[-2:] > 250).all()
 
 
 def test_shades_follow_the_share_of_the_true_class(tmp_path):

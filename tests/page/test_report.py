@@ -89,6 +89,7 @@ def test_one_file_that_holds_everything(whole, read):
         assert one["votes"] == (None if failed else [row[f"votes_{name}"] for name in CLASSES])
         assert failed or set(one["markers"]) >= {"ctr", "lung_mean", "area_lungs_mm2"}
         assert one["mask"] == ("unknown" if failed else "flagged" if one["case"][-2:] == "-1" else "ok")
+        assert one["view"] == ("" if failed or one["case"][-2:] == "-0" else "PA")
     assert next(m["name"] for m in held["markers"]) == "lung_fraction"
     metrics = json.loads((whole.root / "run" / "metrics.json").read_text())
     for entry in (metrics["overall"]["accuracy"], metrics["per_class"]["normal"]["auroc"]):

@@ -190,6 +190,7 @@ def test_patience_stops_early_and_for_good(trained, tmp_path, call):
         (["dir_images=nowhere"], "needs dir_masks"),
         (["dir_images=nowhere", "dir_masks=nowhere"], "nowhere does not exist"),
         (["schedule=cosine"], "schedule='cosine' is unknown"),
+        (["num_train=3", "num_batch_train=2"], "leaves a step with a single radiograph of 3"),
     ],
 )
 def test_what_cannot_start_says_why(films, tmp_path, call, words, told):

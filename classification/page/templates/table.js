@@ -18,7 +18,7 @@ for (const one of cases) {
   one.probability = won < 0 ? null : one.p[won];
   one.agreement = won < 0 ? null : one.votes[won] / one.votes.reduce((a, b) => a + b, 0);
   one.outcome = one.status === "failed" ? "failed" : one.right === null ? "unlabelled" : one.right ? "right" : "wrong";
-  one.text = [one.case, one.folder, one.patient].join("\n").toLowerCase();
+  one.text = [one.case, one.folder, one.patient, one.view].join("\n").toLowerCase();
 }
 
 const collator = new Intl.Collator(undefined, { numeric: true });

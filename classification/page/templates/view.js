@@ -42,7 +42,7 @@ function show(i) {
   current = i;
   const one = cases[i];
   byId("view-title").replaceChildren(named(one.case));
-  byId("view-about").replaceChildren(named(one.folder), ...(one.patient ? [" · patient ", named(one.patient)] : []));
+  byId("view-about").replaceChildren(named(one.folder), ...(one.patient ? [" · patient ", named(one.patient)] : []), one.view && ` · ${one.view}`);
   showPlace();
   showPictures(one, JSON.parse(held.textContent));
   showVerdict(one);
