@@ -52,6 +52,8 @@ def main() -> None:
         else:
             code = split(root, kind, settings, table, options)
     except (BadData, cohort.BadTable, OSError) as error:
+        if opening.disk_fault(error):
+            raise
         sys.exit(f"classification/split.py: {error}")
     sys.exit(code)
 
