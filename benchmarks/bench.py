@@ -5,10 +5,12 @@
     python -m benchmarks.bench --fastest precision=bf16-mixed    with this setting beside float32; by default what
                                               is installed and computes here: openvino, bfloat16; none with no value
     python -m benchmarks.bench --device cuda
+    python -m benchmarks.bench --resume           after a run that was cut short, the stages it lacks
     python -m benchmarks.bench --short                small sizes: for agreement, not for times
 
 Each side runs in a process of its own: the project sets its memory allocator for the whole process, a user of the plain
-method would not. Ratios are those of pairs of runs that follow each other. Writes bench.json and bench.md.
+method would not. Ratios are those of pairs of runs that follow each other. Writes bench.json and bench.md, after every
+stage: --resume goes on from there.
 """
 
 import argparse
@@ -18,14 +20,12 @@ import os
 import platform
 import shutil
 import sys
-from datetime import datetime, timezone
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from benchmarks import agree, inputs, project_side, rates, rows, sides, table, work
+from benchmarks import agree, inputs, project_side, rates, record, rows, sides
 from cxr import version as project
 from segmentation import header
 
@@ -51,6 +51,7 @@ SHORT = Size(film=256, films=2, network=64, side=128, patch=64, repeat=4, pairs=
 
 def main() -> None:
     parser = arguments_of_both(__doc__)
+    parser.add_argument("--resume", action="store_true", help="keep the stages that a run before has measured")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only some stages")
     parser.add_argument("--pairs", type=int, help="runs of each side (5)")
     parser.add_argument("--films", type=int, help="radiographs of the whole of segmentation/inference.py (40)")
@@ -66,10 +67,7 @@ def main() -> None:
         found = bench(options, size, output)
     except (sides.Failed, ValueError, OSError) as error:
         sys.exit(f"benchmarks/bench.py: {error}")
-    (output / "bench.json").write_text(json.dumps(found, indent=1) + "\n")
-    text = table.markdown(found)
-    (output / "bench.md").write_text(text + "\n")
-    print(text)
+    print(record.keep(found, output))
     differ = [row["stage"] for row in found["rows"] if row["agree"] is False]
     print(f"Wrote {output}: bench.json, bench.md." + (f" Results DIFFER: {', '.join(differ)}." if differ else ""))
     sys.exit(1 if differ else 0)
@@ -89,19 +87,24 @@ def arguments_of_both(text: str) -> argparse.ArgumentParser:
 
 
 def bench(options, size: Size, output: Path) -> dict:
-    """Everything that the table says, as plain types."""
-    load = [os.getloadavg()[0]]
+    """Everything that the table says, as plain types, kept after every stage."""
     films = inputs.films(options.input and options.input.absolute(), output, size.films, size.film)
     arguments = prepare(films, options, size, output)
     weights, classifier, net_label = (arguments[name] for name in ("weights", "classifier", "net_label"))
     repeats = 2 if options.short else 7
-    measured = rates.measure(repeats, options.device)
+    about = {
+        "machine": machine(options.device),
+        "data": f"{len(films)} radiographs of {options.input.name if options.input else 'a phantom'}, {net_label}",
+        "rates": rates.measure(repeats, options.device),
+    }
+    kept = record.begin(options, size, about, output)
     amounts = rows.amount(films, size, net_label)
-    made, losses, waits = [], {}, {}
-    for stage in options.stages:
+    for stage in [stage for stage in options.stages if stage not in kept["stages"]]:
         print(f"{stage} ...", flush=True)
         if stage == "waits":
-            waits = wait(options, size, output, classifier)
+            kept["waits"] = wait(options, size, output, classifier)
+            kept["stages"].append(stage)
+            record.keep(kept, output)
             continue
         both = {"plain": [], "float32": []}
         if faster := fastest(stage, options):
@@ -110,25 +113,14 @@ def bench(options, size: Size, output: Path) -> dict:
             found = inference(films, weights, both, size, output, options.device)
         else:
             found = sides.in_turn(stage, arguments, both, size.steps if stage == "step" else size.pairs, output)
-        made += [rows.row(stage, side, settings, found, amounts[stage]) for side, settings in list(both.items())[1:]]
+        sides_of = list(both.items())[1:]
+        kept["rows"] += [rows.row(stage, side, settings, found, amounts[stage]) for side, settings in sides_of]
+        kept["stages"].append(stage)
         if stage == "step":
-            losses = {side: each["losses"] for side, each in found.items()}
-    measured = rates.best(measured, rates.measure(repeats, options.device))  # what disturbs a rate only slows it
-    for each in made:
-        each["floor_s"] = work.floor(*each.pop("amount"), measured, "bf16" in each["setting"])
-    packages = ("torch", "torchvision", "numpy", "opencv-python-headless")
-    return {
-        "machine": machine(options.device),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "load": [*load, os.getloadavg()[0]],
-        "rates": measured,
-        "size": dataclasses.asdict(size),
-        "data": f"{len(films)} radiographs of {options.input.name if options.input else 'a phantom'}, {net_label}",
-        "versions": ", ".join(f"{name} {version(name)}" for name in packages),
-        "rows": made,
-        "losses": losses,
-        "waits": waits,
-    }
+            kept["losses"] = {side: each["losses"] for side, each in found.items()}
+        record.keep(kept, output)
+    again = rates.measure(repeats, options.device)
+    return kept | {"rates": rates.best(kept["rates"], again)}  # what disturbs a rate only slows it
 
 
 def prepare(films: list[Path], options, size: Size, output: Path) -> dict:

@@ -202,10 +202,20 @@ def test_the_better_rate_counts():
     assert rates.best(one, other) == {"gflops": 3.0, "gbytes": 5.0}
 
 
+def stopped(*_):
+    raise KeyboardInterrupt
+
+
 def test_the_benchmark_as_a_person_runs_it(tmp_path, monkeypatch, capsys):
-    """Whole processes, waits, rates, the table; sides in turn have a test above."""
+    """Whole processes, waits, rates, the table, cut short after one stage; sides in turn have a test above."""
     words = ["bench", "--short", "--stages", "inference", "waits", "-o", tmp_path, "--fastest"]
     monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(bench, "wait", stopped)
+        bench.main()
+    assert "segmentation/inference.py, float32" in (tmp_path / "bench.md").read_text()
+    monkeypatch.setattr(bench, "inference", stopped)  # it is not measured again
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--resume"])
     with pytest.raises(SystemExit) as ended:
         bench.main()
     found = json.loads((tmp_path / "bench.json").read_text())
