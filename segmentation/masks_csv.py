@@ -14,8 +14,8 @@ from cxr.reading import radiograph
 from cxr.run import journal as journals
 
 MASKS = "masks.csv"
-OVERLAY = ".overlay.png"
-_TEXT = ("case", "folder", "file", "status", "reason", "view")
+OVERLAY, LABELS = ".overlay.png", ".labels.png"  # pictures beside the pair
+TEXT = ("case", "folder", "file", "status", "reason", "view")
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             raise BadInput(f"{error} Name radiographs or folders with -i, or as dir_input in header.py.") from None
         passed_over += others
         for file in files:
-            if _is_overlay(file):  # the output may lie among the input
+            if _is_ours(file):  # the output may lie among the input
                 passed_over.append(file)
                 continue
             folder, case = radiograph.legible(_folder(file, given)), radiograph.case_of(file.name)
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
-    rows = journals.known(output / MASKS, _TEXT)
+    rows = journals.known(output / MASKS, TEXT)
     found = _told_apart(jobs.values(), dict(zip(zip(rows.folder, rows.file, strict=True), rows.case, strict=True)))
     twice = [[str(job.file) for job in alike] for alike in _alike(found) if len(alike) > 1]
     if twice:
@@ -81,8 +81,8 @@ def _alike(jobs: Iterable[Job]) -> list[list[Job]]:
     return list(places.values())
 
 
-def _is_overlay(file: Path) -> bool:
-    case = file.name.removesuffix(OVERLAY)
+def _is_ours(file: Path) -> bool:
+    case = file.name.removesuffix(OVERLAY).removesuffix(LABELS)
     return case != file.name and pairs.is_complete(file.parent, case)
 
 
@@ -97,7 +97,7 @@ def _folder(file: Path, given: Path) -> str:
 def outdated(output: Path, jobs: list[Job], made: str) -> set[tuple[str, str]]:
     """The cases of the jobs whose radiograph is another than the one they were made from, or whose weights or settings
     are. Raises BadInput where that one is a radiograph of another place, whose pair would be lost."""
-    rows = journals.known(output / MASKS, _TEXT)
+    rows = journals.known(output / MASKS, TEXT)
     told = rows.reindex(columns=[*journals.KEY, "digest"]).fillna("")  # tables of before do not tell
     telling = {(row.folder, row.case) for row in told.itertuples() if row.digest}
     files = {(row.folder, row.case): row.file for row in rows[rows.status != "failed"].itertuples()}
@@ -120,7 +120,7 @@ def _is_file(file: Path, noted: str) -> bool:
 
 def finished(output: Path) -> set[tuple[str, str]]:
     """The cases that have a row without failure and a whole pair."""
-    return {(f, c) for f, c in journals.finished(output / MASKS, _TEXT) if pairs.is_complete(output / f, c)}
+    return {(f, c) for f, c in journals.finished(output / MASKS, TEXT) if pairs.is_complete(output / f, c)}
 
 
 def journal(output: Path, rank: int):
@@ -130,4 +130,4 @@ def journal(output: Path, rank: int):
 
 def merge(output: Path, forget: set[tuple[str, str]] = frozenset()) -> pd.DataFrame:
     """Fold the journals into masks.csv but for the cases to `forget`, and return it sorted by folder and case."""
-    return journals.merge(output / MASKS, _TEXT, forget)
+    return journals.merge(output / MASKS, TEXT, forget)

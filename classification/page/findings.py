@@ -25,7 +25,7 @@ UNKNOWN = "unknown"  # quality of a mask that no masks.csv knows
 
 def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     """predictions.csv of a run, and the names of its classes in their order. Raises BadData."""
-    rows = _table(folder / predictions.TABLE, TEXT, [*TEXT], "classification/inference.py")
+    rows = table(folder / predictions.TABLE, TEXT, [*TEXT], "classification/inference.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
     good = rows[rows.status != "failed"]
     strange = sorted({*good.predicted, *good.label} - {*names, ""})
@@ -105,7 +105,7 @@ def find_biomarkers(given: str | None, roots: Sequence[Path], settings) -> Path 
 def read_biomarkers(file: Path) -> tuple[dict, dict]:
     """Biomarkers of the cases, {(folder, case): {name: float or None}}, and the flags of their masks that the table
     knows, as qualities() gives them. Raises BadData."""
-    rows = _table(file, biomarkers.ABOUT, biomarkers.ABOUT, "classification/biomarkers.py")
+    rows = table(file, biomarkers.ABOUT, biomarkers.ABOUT, "classification/biomarkers.py")
     names = [name for name in measures.MARKERS if name in rows]
     found, flags = {}, {}
     for row in rows.to_dict("records"):
@@ -118,7 +118,7 @@ def read_biomarkers(file: Path) -> tuple[dict, dict]:
 
 def read_maps(folder: Path) -> dict:
     """The maps of the cases, {(folder, case): [(class, file), ...]}, from cams.csv. Raises BadData."""
-    rows = _table(folder / maps.TABLE, maps.TEXT, maps.TEXT, "classification/visualize_cnn.py")
+    rows = table(folder / maps.TABLE, maps.TEXT, maps.TEXT, "classification/visualize_cnn.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
     found = {}
     for row in rows[rows.status == "ok"].to_dict("records"):
@@ -150,11 +150,11 @@ def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Map
     return found
 
 
-def ranges(found: Sequence[Mapping]) -> list[dict]:
+def ranges(found: Sequence[Mapping], labels: Mapping[str, str] = measures.MARKERS) -> list[dict]:
     """How each biomarker is spread over the cases: name, label and the percentiles 0, 5, 25, 50, 75, 95, 100, in the
-    order of measures.MARKERS; one that no case has is left out."""
+    order of `labels`; one that no case has is left out."""
     spread = []
-    for name, label in measures.MARKERS.items():
+    for name, label in labels.items():
         values = [case["markers"][name] for case in found if case["markers"].get(name) is not None]
         if values:
             at = np.percentile(values, [0, 5, 25, 50, 75, 95, 100])
@@ -167,7 +167,8 @@ def finite(value) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _table(file: Path, text: Sequence[str], needed: Sequence[str], script: str) -> pd.DataFrame:
+def table(file: Path, text: Sequence[str], needed: Sequence[str], script: str) -> pd.DataFrame:
+    """A table that `script` writes, its columns `text` as they stand; some are needed. Raises BadData."""
     if not file.is_file():
         raise BadData(f"there is no {file}; make it with {script}, or name another place (--help).")
     rows = journal.read(file, text)

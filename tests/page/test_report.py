@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import draw_pair
 from PIL import Image
@@ -220,12 +221,47 @@ def test_predicted_maps_and_an_unlabelled_run_without_anything_else(tmp_path, re
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     done, found = read(run)
     assert done.code == 0 and "there are no maps" in done.out and "there is no biomarkers.csv" in done.out
-    assert "there is no masks.csv" in done.out and "9 predicted cases have no radiograph to show; name" in done.out
+    assert "there is no masks.csv" in done.out and "9 cases have no radiograph to show; name" in done.out
     assert "name no class, so nothing can be measured" in found.shown and "Predicted classes" in found.shown
     assert "Confusion" not in found.shown and "True class" not in found.shown
     assert not [a for tag, a in found.elements if tag == "svg" and a.get("class") == "plot"]
     done, found = read(run, "--pairs", tmp_path / "a" / "pairs")
     assert sum("film" in found.data(f"picture-{i}") for i in range(10)) == 9 and "no radiograph" not in done.out
+
+
+def test_figures_of_other_scripts_stand_in_the_page(copy, read):
+    files = [copy / "run" / "scorecard" / "scorecard.png", copy / "pairs" / "biomarkers" / "biomarkers.png"]
+    files.append(copy / "checkpoint" / "curves.png")
+    for number, file in enumerate(files):
+        file.parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8), 50 * number).save(file)
+    made = json.loads((copy / "run" / "report.json").read_text())
+    made["weights"]["file"] = str(copy / "checkpoint" / "best.pt")
+    (copy / "run" / "report.json").write_text(json.dumps(made))
+    done, found = read(copy / "run")
+    held = {a["alt"].split(":")[0]: a["src"] for tag, a in found.elements if tag == "img" and ":" in a.get("alt", "")}
+    assert done.code == 0 and list(held) == ["Training", "Biomarkers by class", "Maps"]
+    for file, name in zip(files, ("Maps", "Biomarkers by class", "Training"), strict=True):
+        assert base64.b64decode(held[name].partition(",")[2]) == file.read_bytes()
+
+
+def test_masks_alone(copy, call):
+    """The page of stage 1: every row of masks.csv with its outlines, flagged ones first, and no word of votes."""
+    rows = pd.read_csv(copy / "pairs" / "masks.csv").assign(ctr=0.5, margin=0.9, area_heart=100)
+    rows.loc[0, ["status", "reason"]] = "failed", FAILED
+    rows.to_csv(copy / "pairs" / "masks.csv", index=False)
+    done = call("segmentation/report.py", "-i", copy / "pairs")
+    assert done.code == 0 and "Note" not in done.out, done.err
+    found = Read((copy / "pairs" / "report.html").read_text(encoding="utf-8"))
+    cases = found.data("data")["cases"]
+    assert len(cases) == len(rows) and found.shown.count("radiographs segmented") == 2
+    assert [one["mask"] for one in cases] == ["flagged"] * 4 + ["unknown"] + ["ok"] * (len(rows) - 5)
+    assert all(("film" in found.data(f"picture-{i}")) for i, one in enumerate(cases))
+    assert cases[0]["markers"] == {"ctr": 0.5, "margin": 0.9, "area_heart": 100}
+    assert "0.900" in found.shown and "Margin" in found.shown and "Votes and p" not in found.shown
+    assert not [a for tag, a in found.elements if a.get("onerror")]
+    done = call("segmentation/report.py", "-i", copy / "run")
+    assert done.code == 1 and "make it with segmentation/inference.py" in done.err
 
 
 def test_a_labelled_run_without_metrics_or_with_those_of_other_cases(copy, read):

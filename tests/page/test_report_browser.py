@@ -8,6 +8,7 @@ from chromium import Browser, find
 from report_runs import HOSTILE, write_run
 
 from classification import report
+from segmentation import report as masks_report
 
 PROGRAM = find()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine: the report page is not tried out")
@@ -36,7 +37,10 @@ def pages(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", [*words, *more])
             report.main()
-    return [(root / f"{name}.html").as_uri() for name in ("whole", "linked", "long")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["report.py", "-i", str(root / "pairs"), "-o", str(root / "masks.html")])
+        masks_report.main()
+    return [(root / f"{name}.html").as_uri() for name in ("whole", "linked", "long", "masks")]
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +289,20 @@ def test_a_long_table_comes_as_it_is_scrolled(chromium, pages):
     chromium.key("Escape")
     chromium.wait(f"!{OPEN} && location.hash === ''")
     assert chromium.run(FOCUS) == "case 298" and chromium.console == []
+
+
+def test_the_page_of_stage_1(chromium, pages):
+    """On a phone the flags stand beside the names; a case opens with its outlines and without votes."""
+    chromium.open(pages[3], 390, 844)
+    badges = f"{SHOWN}.filter(row => row.querySelector('.badge.warn')?.checkVisibility()).length"
+    assert chromium.run(badges) == 4
+    assert chromium.run("document.documentElement.scrollWidth <= innerWidth")
+    chromium.open(pages[3])
+    for key in ("ctr", "margin", "mask", "view"):
+        chromium.click(f"[data-sort={key}]")
+    chromium.click("#table tbody a")
+    assert chromium.run(OPEN) and chromium.run("document.querySelectorAll('#outlines path').length") > 1
+    assert chromium.run(
+        "document.querySelector('#view-votes').hidden && document.querySelector('#verdict').innerText === ''"
+    )
+    assert chromium.console == [] and chromium.dialogs == []

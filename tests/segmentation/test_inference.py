@@ -199,13 +199,15 @@ def test_uint8_images_without_overlays_from_another_folder(whole, films, tmp_pat
     (tmp_path / "films" / "inner").mkdir(parents=True)
     shutil.copy(next((films / "JSRT").iterdir()), tmp_path / "films" / "one.png")
     monkeypatch.chdir(tmp_path / "films" / "inner")
-    more = ["image_dtype=uint8", "overlays=False"]
+    more = ["image_dtype=uint8", "overlays=False", "masks_png=True"]
     assert call(INFER, "-i", "../one.png", "-o", "here", *whole.words, *more).code == 0
     assert call(INFER, "-i", "..", "-o", "../../there", *whole.words, *more).code == 0
     outs = [tmp_path / "films" / "inner" / "here", tmp_path / "there" / "films"]  # a file alone has no class folder
     for out in outs:
         assert {path.name for path in out.iterdir()} >= {"one.image.npy", "one.mask.npy", "one.labels.npy"}
-        assert not list(out.glob("*.png")) and np.load(out / "one.image.npy").dtype == np.uint8
+        assert np.load(out / "one.image.npy").dtype == np.uint8
+        (picture,) = out.glob("*.png")
+        assert np.array_equal(np.asarray(Image.open(picture)), np.load(out / "one.labels.npy"))
         image, _ = pairs.load(out, "one", allow_empty=True)
         assert image.max() > 200
 

@@ -104,6 +104,7 @@ function showMap() {
 function showVerdict(one) {
   const verdict = byId("verdict");
   if (one.status === "failed") return verdict.replaceChildren(make("span", "failed", "badge bad"), " ", named(one.reason));
+  if (!one.votes) return verdict.replaceChildren();
   const parts = [make("i", "", `swatch k${names.indexOf(one.predicted) % 6}`), make("b", one.predicted)];
   if (one.right !== null) {
     parts.push(make("span", one.right ? "✓ right" : "✗ wrong", one.right ? "right" : "wrong"));
@@ -113,8 +114,8 @@ function showVerdict(one) {
 }
 
 function showVotes(one) {
-  byId("view-votes").hidden = one.status === "failed";
-  if (one.status === "failed") return;
+  byId("view-votes").hidden = !one.votes;
+  if (!one.votes) return;
   const total = one.votes.reduce((a, b) => a + b, 0);
   byId("vote-bar").replaceChildren(...one.votes.map((count, c) => {
     const part = make("i", "", `k${c % 6}`);
