@@ -37,11 +37,13 @@ input_scaling = "auto"  # imagenet, lite: (grey - 127) / 128, or raw: 0..255; au
 # Network
 net_label = "resnet18"  # or resnet34, resnet50, densenet121, vgg11_bn, squeezenet1_0, 1_1, efficientnet_lite0, _lite2
 pretrained = "imagenet"  # start from torchvision's ImageNet weights; none: from random weights
+freeze = 0.0  # share of the network's parts, the first ones, that keep their starting weights; below 1
 start_weights = None  # train.py starts from these weights instead
-file_weights = None  # predict with these weights; None: those of the run test_name, or those that ship
+file_weights = None  # predict with these weights, or a list of several; None: those of test_name, or those that ship
 
 # Training
 seed = 407  # weights, order, patches and augmentation
+seeds = []  # crossval.py trains every fold with each of these seeds, as [407, 408, 409]; []: with seed alone
 epoch_max = 100  # epochs
 num_batch_train = 16  # patches per step and process (images, for approach=dense)
 num_patches = 1  # patches per image and epoch

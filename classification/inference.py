@@ -3,6 +3,7 @@
     python classification/inference.py                              the test split
     python classification/inference.py -i output -o FOLDER          any folders of pairs, with or without class folders
     python classification/inference.py file_weights=FILE repeat=25  other weights, fewer patches
+    python classification/inference.py file_weights=A.pt,B.pt       several networks vote together; or their folder
     torchrun --nproc-per-node 2 classification/inference.py         several processes share the work
 
 Writes predictions.csv, one row per case, to dir_save/<test_name>/ or -o, and, if the folders give the classes,
@@ -18,6 +19,7 @@ import numpy as np
 
 from classification import header
 from classification.cases.finder import Case
+from classification.model import ensemble
 from classification.patches import patch
 from classification.voting import batch, predict, predictions
 from cxr import pairs, writing
@@ -80,38 +82,41 @@ def results(fabric, model, cases: list[Case], settings):
             yield case, f"{case.folder}: {case.case}: the network returns NaN or Inf; try precision=32-true."
             continue
         covered = patch.coverage(item[1], centres, settings.patch_size)
-        yield case, predict.tally(p, settings.vote, predict.drawn(settings)) | {"coverage": covered, "patches": len(p)}
+        result = predict.tally(p, settings.vote, predict.drawn(settings), len(ensemble.members(model, settings)))
+        yield case, result | {"coverage": covered, "patches": len(p)}
 
 
-def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict) -> None:
-    """Write metrics.json and the figures of labelled rows, and print the metrics, again of the cases that the weights
-    were not trained on where some were; seen: {(folder, case): train or val}."""
+def measure(output: Path, rows, names: list[str], inputs: list[str], seen: dict, more: dict | None = None) -> None:
+    """Write metrics.json, with `more` in it, and the figures of labelled rows, and print the metrics, again of the
+    cases that the weights were not trained on where some were; seen: {(folder, case): train or val}."""
     # Here, since these bring sklearn, scipy.stats and matplotlib, 1 to 2 s that only this function needs
     from cxr.figures import diagrams, plots
     from cxr.stats import scores
 
     good = rows[rows.status == "ok"]
-    truth, _, p, _ = predictions.columns(good, names)
-    found = scores.classification(*columns(good, names))
+    truth, _, p, patients = predictions.columns(good, names)
+    found = scores.classification(**columns(good, names))
     found |= {"classes": names, "input": inputs, "failed": len(rows) - len(good)}
     parts = np.array([seen.get(key, "") for key in zip(good.folder, good.case, strict=True)])
     found[caselist.NAME] = {part: int((parts == part).sum()) for part in ("train", "val")}
     rest = good[parts == ""]
     if 0 < len(rest) < len(good):
-        found[caselist.REST] = scores.classification(*columns(rest, names))
+        found[caselist.REST] = scores.classification(**columns(rest, names))
+    found |= more or {}
     writing.json(output / "metrics.json", found)
     plots.save(diagrams.confusion(np.array(found["confusion"]), names), output / "confusion.png")
     plots.save(diagrams.roc(truth, p, names, found["per_class"]), output / "roc.png")
-    plots.save(diagrams.reliability(truth, p, found["overall"]["ece"]), output / "reliability.png")
+    plots.save(diagrams.reliability(truth, p, patients, found["overall"]), output / "reliability.png")
     print("\n".join(scores.lines(found)))
     if caselist.REST in found:
         print(f"{caselist.REST}:", *scores.lines(found[caselist.REST]), sep="\n")
 
 
-def columns(rows, names: list[str]) -> tuple:
-    """What scores.classification() takes of rows."""
+def columns(rows, names: list[str]) -> dict:
+    """What scores.classification() takes of rows; crossval.py writes which seed's training gave a row's answer."""
     truth, predicted, p, patients = predictions.columns(rows, names)
-    return truth, predicted, p, names, patients
+    found = {"truth": truth, "predicted": predicted, "p": p, "names": names, "patients": patients}
+    return found | ({"networks": rows.seed.to_numpy()} if "seed" in rows else {})
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from cxr.reading import radiograph
 from cxr.run import engine, opening
 from cxr.settings import config
 from cxr.shifts import measured, suite
-from cxr.stats import bootstrap
+from cxr.stats import proportion
 
 KIND = batch.Kind("shift.csv", (), "shift", (*batch.DECISIVE, "shifts"), ("shifts",))
 
@@ -53,7 +53,7 @@ def main() -> None:
         sys.exit(f"classification/shift.py: {error}")
     fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases
     output = run.output
-    print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {run.weights} ({run.which})")
+    print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {run.told}")
     for note in run.notes:
         print(f"Note: {note}.")
     predict.ready(model, fabric.device, settings.compile)
@@ -168,19 +168,20 @@ def lung_labels(case: finder.Case, shape: tuple[int, int]) -> np.ndarray:
 
 
 def summarise(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a shift: cases, consistency with its 95 % interval over patients, mean change of the probability of the
-    class predicted without the shift, and accuracy where the cases have labels."""
+    """A row a shift: cases, consistency with its exact 95 % interval over patients, mean change of the probability of
+    the class predicted without the shift, and accuracy where the cases have labels."""
     clean = frame[frame["shift"] == measured.CLEAN].set_index(["folder", "case"])
     table = []
     for name, group in frame.groupby("shift", sort=False):
         before = clean.loc[list(zip(group.folder, group.case, strict=True))]
-        same = (group.predicted.to_numpy() == before.predicted.to_numpy()).astype(float)
+        same = group.predicted.to_numpy() == before.predicted.to_numpy()
         columns = [f"p_{predicted}" for predicted in before.predicted]
         was, now = (
             np.array([row[name] for (_, row), name in zip(part.iterrows(), columns, strict=True)])
             for part in (before, group)
         )
-        low, high = bootstrap.mean_interval(same, group.patient.to_numpy())
+        known = name == measured.CLEAN  # stays by definition
+        low, high = (np.nan, np.nan) if known else proportion.of_cases(same, group.patient.to_numpy())
         row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "consistency": same.mean()}
         row |= {"low": low, "high": high, "mean_change_of_p": (now - was).mean()}
         labelled = group[group.label != ""]

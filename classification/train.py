@@ -33,7 +33,7 @@ from cxr.run import caselist, engine, opening, runfolder, schedule
 from cxr.settings import config
 
 # What a training never reads, so that it may go on with another value: settings of the split, and of what predicts
-UNREAD = ("split_by", "split_parts", "split_seed", "duplicate_distance", "folds", "repeat")
+UNREAD = ("split_by", "split_parts", "split_seed", "duplicate_distance", "folds", "seeds", "repeat")
 NEXT = ("dir_checkpoint", "dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat")  # for inference.py
 
 
@@ -52,7 +52,7 @@ def main() -> None:
                 f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
                 "test_name, or restart=True to delete the old run."
             )
-        if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
+        if state and finished(state, settings):
             fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
         else:
             fabric.print(config.describe(settings))
@@ -69,6 +69,11 @@ def main() -> None:
     except (BadData, pairs.BadPair, BadRun) as error:
         sys.exit(f"classification/train.py: {error}")
     fabric.print(f"Wrote {run}. Next: {config.command('classification/inference.py', settings, NEXT)}")
+
+
+def finished(state: dict, settings) -> bool:
+    """Whether a training that was left in this state has nothing more to do."""
+    return state["epoch"] >= settings.epoch_max or stale(state, settings)
 
 
 def stale(state: dict, settings) -> bool:
@@ -88,6 +93,7 @@ def new_network(fabric, settings, state: dict | None, data: training_cases.Data)
                 model, scaling, note = backbone.start(settings, len(data.names), data.names)
             fabric.print(f"Weights: {note}; input scaling: {scaling}.")
         predict.check(settings, model)
+        backbone.freeze(model, settings.freeze)
         epochs.check(data.train, settings, model, fabric.world_size)
     except ValueError as error:
         raise BadRun(str(error)) from error
@@ -125,7 +131,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
 
     for epoch in range(state["epoch"] + 1, settings.epoch_max + 1):
         start = time.perf_counter()
-        loss = train_one_epoch(fabric, settings, model, optimizer, images, data.train, epoch)
+        loss = train_one_epoch(fabric, settings, model, network, optimizer, images, data.train, epoch)
         scores = validation.validate(fabric, settings, network, images, data.val, data.names)
         if not math.isfinite(scores["val_loss"]):  # the last step broke the weights: do not keep them
             raise BadRun(f"the validation loss is {scores['val_loss']} after epoch {epoch}; {run_hint(settings)}")
@@ -157,8 +163,10 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
         writer.close()
 
 
-def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, epoch: int) -> float:
+def train_one_epoch(fabric, settings, model, network, optimizer, images, chosen: list, epoch: int) -> float:
     """One pass over the epoch's patches; returns this process's mean cross-entropy. Raises BadRun if it is NaN or Inf.
+
+    model: what fabric has set up of `network`.
 
     Patches and dropout depend on the seed and the epoch only, so that a run may stop between any two.
     """
@@ -167,6 +175,7 @@ def train_one_epoch(fabric, settings, model, optimizer, images, chosen: list, ep
     shared = fabric.global_rank, fabric.world_size
     batches = epochs.batches(images, chosen, settings, epoch, *shared, pin=fabric.device.type == "cuda")
     model.train()
+    backbone.freeze(network, settings.freeze)  # which train() has set free
     total = 0.0
     bar = tqdm(batches, f"epoch {epoch}/{settings.epoch_max}", count, disable=not fabric.is_global_zero, leave=False)
     for step, batch in enumerate(bar):

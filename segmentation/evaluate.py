@@ -5,7 +5,8 @@
     python segmentation/evaluate.py -i IMAGES -m MASKS -o FOLDER         any images with any masks
     python segmentation/evaluate.py --set montgomery --cases names.txt   only the cases a file lists
 
-Writes one row per case (metrics.csv), mean, SD and 95 % bootstrap interval (summary.csv), and box plots.
+Writes one row per case (metrics.csv), mean, SD and 95 % bootstrap interval (summary.csv), the worst cases (worst.csv)
+and box plots.
 """
 
 import argparse
@@ -74,9 +75,14 @@ def main() -> None:
         output / "report.json", settings, fabric, weights, PACKAGES, {"ok": len(rows), "failed": len(faults)}
     )
     print(summary[summary.metric.str.startswith(("jaccard", "dice"))].round(4).to_string(index=False))
+    lowest = worst(frame)
+    writing.csv(output / "worst.csv", lowest)
+    for organ, rows_of in lowest.groupby("organ", sort=False):
+        told = ", ".join(f"{row.case} {row.jaccard:.3f}" for row in rows_of.itertuples())
+        print(f"Lowest Jaccard index, {organ.replace('_', ' ')}: {told}.")
     for fault in faults:
         print(f"failed: {fault}")
-    print(f"Wrote {output}: metrics.csv, summary.csv, report.json, box plots.", next_step(settings))
+    print(f"Wrote {output}: metrics.csv, summary.csv, worst.csv, report.json, box plots.", next_step(settings))
     sys.exit(1 if faults else 0)
 
 
@@ -167,6 +173,17 @@ def measure(cases, model, settings, fabric) -> tuple[list[dict], list[str]]:
             "were taken as drawn on the stored pixels and turned with them."
         )
     return rows, faults
+
+
+def worst(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of the union of the lungs and of the heart the five cases with the lowest Jaccard index, lowest first: organ,
+    case, jaccard, flagged."""
+    tables = [pd.DataFrame(columns=["organ", "case", "jaccard", "flagged"])]
+    for organ in ("lungs_union", "heart"):
+        if f"jaccard_{organ}" in frame:
+            named = frame.rename(columns={f"jaccard_{organ}": "jaccard"}).assign(organ=organ)
+            tables.append(named.dropna(subset="jaccard").nsmallest(5, "jaccard")[tables[0].columns])
+    return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
 def draw(frame: pd.DataFrame, output: Path, group: str, name: str) -> None:

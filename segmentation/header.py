@@ -8,6 +8,7 @@ dir_data_root = "data"  # holds JSRT/ and SCR/, and MontgomerySet/ for evaluate.
 train_sets = ["jsrt"]  # the sets under dir_data_root to train on: jsrt, montgomery, or both
 dir_images = None  # train on this image folder instead of JSRT
 dir_masks = None  # its masks: label images, or folders heart, left lung, right lung
+file_cases = None  # train and validate on the cases of this table (case, part: train or val), not on the split
 dir_input = ["data/normal", "data/bacteria", "data/Tuberculosis", "data/virus", "data/COVID-19"]  # for inference.py
 split_seed = 407  # the published split: numpy.random.seed(407), shuffle; evaluate.py takes that of the weights
 pixel_limit = 100000000  # larger images are refused

@@ -78,7 +78,7 @@ def about(row: dict) -> dict:
     case = {name: row[name] for name in ("case", "folder", "reason", "view")}
     case |= {"status": "failed" if failed else "ok", "mask": findings.UNKNOWN if failed else row["status"]}
     case |= {"mask_reason": "" if failed else row["reason"], "label": "", "patient": "", "predicted": "", "right": None}
-    case |= dict.fromkeys(("p", "votes", *findings.NUMBERS))
+    case |= dict.fromkeys(("p", "votes", "seed", *findings.NUMBERS))
     measured = {name: findings.finite(row[name]) for name in MEASURES if name in row and pd.notna(row[name])}
     return case | {"markers": {"ctr": None, "margin": None} | measured}
 

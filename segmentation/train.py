@@ -25,7 +25,7 @@ from cxr.errors import BadData, BadRun
 from cxr.figures import plots
 from cxr.run import caselist, engine, opening, runfolder, schedule
 from cxr.settings import config
-from segmentation import class_factors, dataset, fcdensenet, header, validation
+from segmentation import class_factors, dataset, fcdensenet, header, training_cases, validation
 from segmentation import weights as weight_files
 
 
@@ -47,8 +47,8 @@ def main() -> None:
                 fabric.print(note)
             if told := schedule.jump(settings, state):
                 fabric.print(told)
-            train_set, val_set = open_data(settings)
-            kept = {"start": start, caselist.NAME: listed(train_set, val_set)}
+            train_set, val_set = training_cases.open_data(settings)
+            kept = {"start": start, caselist.NAME: training_cases.listed(train_set, val_set)}
             if state and not caselist.same(state.get(caselist.NAME, kept[caselist.NAME]), kept[caselist.NAME]):
                 raise BadRun(
                     f"{run} was trained on other radiographs than there are now: give another test_name, or "
@@ -68,35 +68,6 @@ def next_steps(settings) -> str:
     names = ("dir_checkpoint", "test_name", "device")
     one = config.command("segmentation/evaluate.py", settings, ("dir_data_root", *names), *own)
     return f"Next: {one}, then {config.command('segmentation/inference.py', settings, names)} -i FOLDER"
-
-
-def find_data(settings) -> dict[str, list[dataset.Case]]:
-    """The cases to train and to validate on. Raises BadData."""
-    if settings.dir_images and not settings.dir_masks:
-        raise BadData(f"dir_images={settings.dir_images} needs dir_masks, the folder with their masks.")
-    if settings.dir_images:
-        sets = [dataset.image_folder(Path(settings.dir_images), Path(settings.dir_masks))]
-    else:
-        sets = [dataset.known_set(name, Path(settings.dir_data_root)) for name in settings.train_sets]
-    parts = {"train": [], "val": []}
-    for cases in sets:
-        split = dataset.official_split(cases, settings.split_seed)
-        if not split["train"] or not split["val"]:
-            raise BadData(f"{len(cases)} radiographs are too few to train and validate on: give at least 10.")
-        parts = {name: parts[name] + split[name] for name in parts}
-    return {"train": parts["train"][: settings.num_train or None], "val": parts["val"]}
-
-
-def open_data(settings) -> tuple[dataset.Radiographs, dataset.Radiographs]:
-    """The training and validation radiographs, in memory. Raises BadData."""
-    parts = find_data(settings)
-    return dataset.Radiographs(parts["train"], settings, settings.augment), dataset.Radiographs(parts["val"], settings)
-
-
-def listed(*sets: dataset.Radiographs) -> list[list[str]]:
-    """The cases to train and to validate on, as a checkpoint keeps them."""
-    found = ([(case.name, case.image.parent.name, case.image) for case in one.cases] for one in sets)
-    return caselist.listing(dict(zip(("train", "val"), found, strict=True)))
 
 
 def stale(state: dict, settings) -> bool:
@@ -260,7 +231,7 @@ def decide(fabric, settings, run: Path) -> None:
         model = weight_files.open_network(run / "best.pt", settings)[0].to(fabric.device)
     except ValueError as error:
         raise BadRun(str(error)) from error
-    cases = find_data(settings)["val"]
+    cases = training_cases.find(settings)["val"]
     val_set = dataset.Radiographs(cases, settings)
     if settings.augment:  # factors that fit clean radiographs of one hospital alone cost where they fit no other's
         val_set = torch.utils.data.ConcatDataset([val_set, dataset.Radiographs(cases, settings, augmented=True)])

@@ -46,7 +46,10 @@ def find_weights(settings, shipped: Path = SHIPPED) -> tuple[Path, str]:
 
     shipped: the file that ships to take where there is no other: WIDE for users' folders.
     """
-    return engine.find_weights(settings, shipped, "segmentation/train.py")
+    weights, which = engine.find_weights(settings, shipped, "segmentation/train.py")
+    if not isinstance(weights, Path):
+        raise BadRun(f"a segmentation takes the weights of one network, not {len(weights)}; name one in file_weights.")
+    return weights, which
 
 
 def read(path: Path) -> tuple[str, dict, dict]:

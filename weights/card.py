@@ -1,155 +1,149 @@
-"""Fill the model cards: weights/<name>.md for each weights file, from the file itself and the figures measured of it.
+"""Write the model card of weights files: weights/<name>.md beside each, from the file itself and what was measured.
 
-    python weights/card.py FIGURES          FIGURES/<name>/ holds what weights/make.py wrote; names are the files' own
+    python weights/card.py                  every weights file beside this script, with the figures in weights/figures/
+    python weights/card.py FIGURES          FIGURES/<name>/ holds what weights/make.py measured of weights/<name>
 
-What a program cannot know, as what was seen in overlays and what the data's terms allow, is taken from
-weights/notes/<name>.md. Figures that were not measured are called so.
+The order is that of CLAIM 2024 (Tejani et al. 2024, Radiology: AI 6(4):e240300) and TRIPOD+AI (Collins et al. 2024, BMJ
+385:e078378). What a program cannot know, such as where data come from, is taken from the sections of notes/<name>.md
+beside the file. What neither tells is called not recorded, what has no figures not measured.
 """
 
 import argparse
 import hashlib
 import json
+import re
 import sys
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import pandas as pd
 from safetensors import safe_open
 
-from cxr import version
-from cxr.run import opening
+from cxr import version, writing
+from cxr.run import caselist, opening
+from weights import measured
 
 HERE = Path(__file__).resolve().parent
-# Settings worth a line: what the weights expect, and how they were trained
-TOLD = (
-    "resize_height", "resize_width", "gamma", "crop_border", "decision", "train_sets", "split_seed", "img_size",
-    "resolution", "patch_size", "vote", "epoch_max", "num_batch_train", "num_patches", "learning_rate", "schedule",
-    "average", "augment", "opacity", "objects", "copies", "exposure", "contrast", "seed", "precision",
+UNKNOWN = "not recorded"
+# Settings that a section tells
+PREPARATION = (
+    "equalise", "gamma", "crop_border", "resize_height", "resize_width", "img_size", "resolution", "patch_size",
 )  # fmt: skip
-GROUPS = {"evaluate-jsrt": "JSRT", "evaluate-montgomery": "Montgomery"}
-METRICS = {
-    "jaccard_lungs_mean": "lungs, mean of left and right",
-    "jaccard_lungs_union": "lungs, union",
-    "jaccard_heart": "heart",
-    "hausdorff95_lungs_union": "95 % Hausdorff of the lungs, pixels at 1024",
-    "flagged": "share flagged",
-}
+TRAINING = (
+    "seed", "epoch_max", "num_batch_train", "num_patches", "learning_rate", "schedule", "weight_decay", "lambda_l1",
+    "class_weights", "average", "augment", "opacity", "objects", "copies", "exposure", "contrast", "flip", "rotation",
+    "precision",
+)  # fmt: skip
 
 
 @opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figures", type=Path, help="folder with a folder of figures for each weights file")
+    parser.add_argument("figures", type=Path, nargs="?", default=HERE / "figures", help="default: weights/figures")
     version.add_flag(parser)
     options = parser.parse_args()
-    written = []
-    for file in sorted(HERE.glob("*.safetensors")):
-        if (options.figures / file.stem).is_dir():
-            card = HERE / f"{file.stem}.md"
-            card.write_text(describe(file, options.figures / file.stem), encoding="utf-8")
-            written.append(card.name)
-    if not written:
+    files = [file for file in sorted(HERE.glob("*.safetensors")) if (options.figures / file.stem).is_dir()]
+    if not files:
         sys.exit(f"weights/card.py: {options.figures} holds no folder named after a weights file; run weights/make.py.")
-    print(f"Wrote {', '.join(written)} in {HERE}.")
+    try:
+        cards = [write(file, options.figures / file.stem) for file in files]
+    except ValueError as error:
+        sys.exit(f"weights/card.py: {error}")
+    print(f"Wrote {', '.join(card.name for card in cards)} in {HERE}.")
 
 
-def describe(file: Path, figures: Path) -> str:
-    """The card of one weights file as Markdown. Raises OSError for a file that cannot be read."""
+def write(file: Path, figures: Path | None = None) -> Path:
+    """Write the card of a weights file beside it; figures: the folder of what was measured of it. Raises ValueError as
+    describe() does, and for another text in the card's place."""
+    card = file.with_suffix(".md")
+    if card.exists() and not card.read_text(encoding="utf-8").startswith(f"# {file.name}\n"):
+        raise ValueError(f"{card} is not the card of {file.name}: move it, or name another file.")
+    writing.text(card, describe(file, figures))
+    return card
+
+
+def describe(file: Path, figures: Path | None = None) -> str:
+    """The card of one weights file as Markdown. Raises OSError for a file that cannot be read, ValueError for notes
+    that the card has no place for, and for figures of other weights."""
     with safe_open(file, "pt") as held:
-        texts = held.metadata() or {}
-        count = sum(_size(held, key) for key in held.keys())
-    settings = json.loads(texts.get("settings", "{}"))
+        texts, keys = held.metadata() or {}, list(held.keys())
+        count = sum(_size(held, key) for key in keys)
+    told = {name: json.loads(texts[name]) for name in texts if name not in ("format", "network", "sha256")}
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    found = facts(told | {"network": texts.get("network", UNKNOWN)}, count) | measured.sections(figures, told, digest)
+    notes = read_notes(file.parent / "notes" / f"{file.stem}.md")
+    if strange := [name for name in notes if name not in found]:
+        raise ValueError(f"the notes of {file.name} have the section {strange[0]!r}; sections are {', '.join(found)}.")
+    project = told.get("project", {})
     rows = [
-        ("network", texts.get("network", "not recorded")),
-        ("numbers", f"{count:,}, half precision"),
         ("file", f"{file.stat().st_size / 1e6:.1f} MB, sha256 `{digest}`"),
+        ("exported by", f"limited-cxr {project['version']}, commit {project['commit']}" if project else UNKNOWN),
         ("card", date.today().isoformat()),
     ]
-    if "classes" in texts:
-        rows.append(("classes", ", ".join(json.loads(texts["classes"]))))
-    rows += [(name, json.dumps(settings[name])) for name in TOLD if name in settings]
-    parts = [f"# {file.name}", _table(("", ""), rows)]
-    notes = HERE / "notes" / f"{file.stem}.md"
-    if notes.is_file():
-        parts.append(notes.read_text(encoding="utf-8").strip())
-    parts += [*masks(figures, settings.get("train_sets", [])), *votes(figures)]
+    parts = [f"# {file.name}", measured.table(("", ""), rows)]
+    for name, own in found.items():
+        body = [text for text in (*own, notes.get(name, "")) if text]
+        parts += [f"## {name}", *(body or ["not measured" if name in measured.SECTIONS else UNKNOWN])]
     return "\n\n".join(parts) + "\n"
 
 
-def masks(figures: Path, train_sets: list[str]) -> list[str]:
-    """What evaluate.py and shift.py of stage 1 measured, as Markdown; train_sets: those of the training."""
-    rows = []
-    for folder, name in GROUPS.items():
-        if "montgomery" in train_sets and name == "Montgomery":
-            name += " (80 % of it trained on)"
-        if (figures / folder / "summary.csv").is_file():
-            table = pd.read_csv(figures / folder / "summary.csv")
-            rows += [
-                (f"{name}, {row.group}", METRICS[row.metric], row.n, _interval(row.mean, row.low, row.high))
-                for row in table.rename(columns={"mean": "mean_"}).assign(mean=table["mean"]).itertuples()
-                if row.metric in METRICS
-            ]
-    parts = ["## Masks", _table(("set", "figure", "cases", "mean (95 % interval)"), rows)] if rows else []
-    for folder in ("shift-jsrt", "shift-montgomery"):
-        if (figures / folder / "shift_summary.csv").is_file():
-            table = pd.read_csv(figures / folder / "shift_summary.csv")
-            rows = [
-                (
-                    row.shift,
-                    _interval(row.jaccard_lungs_union, row.low, row.high),
-                    f"{row.worst_5_percent:.3f}",
-                    f"{row.change:+.3f}",
-                    f"{row.flagged:.2f}",
-                )
-                for row in table.itertuples()
-            ]
-            parts += [
-                f"## Under the shift suite, {folder.split('-')[1]}, {table.n.iloc[0]} cases: lungs, union",
-                _table(("shift", "Jaccard (95 % interval)", "worst 5 %", "change", "flagged"), rows),
-            ]
-    return parts
+def facts(told: dict, count: int) -> dict[str, list[str]]:
+    """What the file says of itself, as tables by section, in the order of the card. told: its metadata; count: its
+    numbers."""
+    settings = told.get("settings", {})
+    known = Counter(part for _, _, part, _ in told.get(caselist.NAME) or [])
+    start, best, average = told.get("start"), told.get("best"), told.get("average")
+    split = [
+        ("images trained on", known["train"] or UNKNOWN),
+        ("images that chose the epoch", known["val"] or UNKNOWN),
+        ("split by", settings.get("split_by", "image" if "train_sets" in settings else UNKNOWN)),
+        ("seed of the split", settings.get("split_seed", UNKNOWN)),
+    ]
+    if "train_sets" in settings:
+        split.insert(0, ("sets", ", ".join(settings["train_sets"])))
+    model = [("network", told["network"]), ("numbers", f"{count:,}, half precision")]
+    if "classes" in told:
+        model += [("classes", ", ".join(told["classes"]))]
+        model += [(name, settings.get(name, UNKNOWN)) for name in ("approach", "vote", "sampling", "repeat")]
+        model += [("input scaling", told.get("input_scaling", UNKNOWN))]
+    else:
+        model += [("output", "background, heart, left lung, right lung")]
+        model += [("factors before the argmax (decision)", settings.get("decision", UNKNOWN))]
+    began = f"{start['file']}, sha256 `{start['sha256']}`" if start else "none" if "start" in told else UNKNOWN
+    training = [("started from", began)]
+    training += [(name, json.dumps(settings[name])) for name in TRAINING if name in settings]
+    training += [("kept", f"epoch {best['epoch']}, validation score {best['score']:.4f}" if best else UNKNOWN)]
+    if average:
+        training += [("averaged with", f"{average['share']:g} of {average['file']}, sha256 `{average['sha256']}`")]
+    versions = told.get("versions", {})
+    training += [
+        ("software at the export", ", ".join(f"{name} {number}" for name, number in versions.items()) or UNKNOWN)
+    ]
+    prepared = [(name, json.dumps(settings[name])) for name in PREPARATION if name in settings]
+    return {
+        "Intended use": ["For research and education. Not for clinical decisions."],
+        "Data: source and dates": [],
+        "Data: inclusion and exclusion": [],
+        "Data: preparation": [measured.table(("setting", "value"), prepared)] if prepared else [],
+        "Ground truth": [],
+        "Split": [measured.table(("", ""), split)],
+        "Model": [measured.table(("", ""), model)],
+        "Training": [measured.table(("", ""), training)],
+        **{name: [] for name in measured.SECTIONS},
+        "Limitations": [],
+        "Terms": [],
+        "Registration, protocol, funding": [],
+    }
 
 
-def votes(figures: Path) -> list[str]:
-    """What inference.py and shift.py of stage 2 measured, as Markdown."""
-    parts = []
-    if (figures / "inference" / "metrics.json").is_file():
-        scores = json.loads((figures / "inference" / "metrics.json").read_text())
-        told = [
-            (name, _interval(*(entry[key] for key in ("value", "low", "high"))))
-            for name, entry in scores["overall"].items()
-            if isinstance(entry, dict)
-        ]
-        told += [
-            (
-                f"sensitivity, {name} ({row['cases']} images, {row['patients']} patients)",
-                _interval(*(row["sensitivity"][key] for key in ("value", "low", "high"))),
-            )
-            for name, row in scores["per_class"].items()
-        ]
-        parts += [
-            f"## Votes of {_patches(figures / 'inference')}: {scores['cases']} images of {scores['patients']} patients",
-            _table(("figure", "value (95 % interval over patients)"), told),
-        ]
-    if (figures / "shift" / "shift_summary.csv").is_file():
-        table = pd.read_csv(figures / "shift" / "shift_summary.csv")
-        rows = [
-            (
-                row.shift,
-                _interval(row.consistency, row.low, row.high),
-                f"{row.mean_change_of_p:+.3f}",
-                f"{row.accuracy:.2f}",
-            )
-            for row in table.itertuples()
-        ]
-        parts += [
-            f"## Under the shift suite, {table.n.iloc[0]} images, {_patches(figures / 'shift')}: whose class stays",
-            _table(("shift", "consistency (95 % interval)", "mean change of p", "accuracy"), rows),
-        ]
-    return parts
+def read_notes(file: Path) -> dict[str, str]:
+    """The text of each `## section` of a notes file; nothing where there is none."""
+    if not file.is_file():
+        return {}
+    pieces = re.split(r"^## (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {name.strip(): text.strip() for name, text in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
 def _size(held, key: str) -> int:
@@ -157,22 +151,6 @@ def _size(held, key: str) -> int:
     for side in held.get_slice(key).get_shape():
         size *= side
     return size
-
-
-def _patches(folder: Path) -> str:
-    """How many patches voted, as the report.json of a run says."""
-    return f"{json.loads((folder / 'report.json').read_text())['settings']['repeat']} patches"
-
-
-def _interval(value, low, high) -> str:
-    if value is None or pd.isna(value):
-        return "undefined"
-    return f"{value:.3f}" if low is None or pd.isna(low) else f"{value:.3f} ({low:.3f} to {high:.3f})"
-
-
-def _table(head, rows) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ from classification.model import weightfile
 from cxr import version
 from cxr.run import caselist, checksum, opening
 from cxr.settings import config
+from weights import card
 from weights.distil import TAKEN, distil, metadata
-from weights.make_segmentation import halve
+from weights.make_segmentation import halve, origin
 
 
 @opening.script
@@ -91,8 +92,7 @@ def main() -> None:
 
 
 def export(options) -> None:
-    """Write a classifier's weights at half precision, with the settings of its training inside, and print the file's
-    sha256 for the model card."""
+    """Write a classifier's weights at half precision, with the settings of its training inside, and its model card."""
     if options.output.exists() and not options.overwrite:
         raise ValueError(
             f"{options.output} is there already: name another file with -o, or replace it with --overwrite."
@@ -101,13 +101,14 @@ def export(options) -> None:
     if not saved["classes"]:
         raise ValueError(f"{options.checkpoint} does not tell its classes; give best.pt of classification/train.py.")
     kept = {key: value for key, value in saved["settings"].items() if not config.is_path(key)}
-    told = saved | {"settings": kept}
+    told = saved | origin(options.checkpoint) | {"settings": kept}
     if listed := caselist.read(options.checkpoint):
         told[caselist.NAME] = caselist.nameless(listed)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     checksum.save(halve(state), options.output, metadata(name, told))
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+    print(f"Wrote {card.write(options.output)}, its model card.")
     print(f"Next: python classification/inference.py file_weights={options.output}")
 
 

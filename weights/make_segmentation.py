@@ -2,7 +2,7 @@
 
     python weights/make_segmentation.py checkpoint/segmentation/fcdensenet103/best.pt
 
-Writes weights/segmentation.safetensors with the training's settings inside, and prints its sha256 for the model card.
+Writes weights/segmentation.safetensors with the training's settings inside, and its model card beside it.
 
     python weights/make_segmentation.py robust/best.pt --average EARLIER.safetensors --share 0.3 --decision 1.4 0.5 1 1
 
@@ -21,9 +21,12 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch
 
 from cxr import version
-from cxr.run import caselist, checksum, opening
+from cxr.run import caselist, checksum, engine, opening, runreport
 from cxr.settings import config
 from segmentation import weights
+from weights import card
+
+PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")
 
 
 @opening.script
@@ -49,17 +52,40 @@ def main() -> None:
             settings |= {"decision": options.decision}
         half = halve(state)
         listed = caselist.read(options.checkpoint)
+        about = origin(options.checkpoint)
     except ValueError as error:
         sys.exit(f"weights/make_segmentation.py: {error}")
+    if options.average:
+        about["average"] = {**named(options.average), "share": options.share}
     settings = {key: value for key, value in settings.items() if not config.is_path(key)}
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    about = {"settings": json.dumps(settings), "project": json.dumps(version.about())}
+    about |= {"settings": settings, "project": version.about()}
     if listed:
-        about[caselist.NAME] = json.dumps(caselist.nameless(listed))
-    checksum.save(half, options.output, {"format": "pt", "network": name} | about)
+        about[caselist.NAME] = caselist.nameless(listed)
+    texts = {key: json.dumps(value) for key, value in about.items()}
+    checksum.save(half, options.output, {"format": "pt", "network": name} | texts)
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+    print(f"Wrote {card.write(options.output)}, its model card.")
     print("Next: python segmentation/evaluate.py file_weights=" + str(options.output))
+
+
+def origin(checkpoint: Path) -> dict:
+    """What best.pt tells of its making, for the model card: start (file and sha256 of the weights it started from,
+    None for none), best (epoch and score), and versions, those of the packages now. Raises ValueError."""
+    told = {"versions": runreport.versions(PACKAGES)}
+    held = engine.load(checkpoint) if checkpoint.suffix == ".pt" else {}
+    if "start" in held:
+        start = held["start"]
+        told["start"] = start and {"file": Path(start["file"]).name, "sha256": start["sha256"]}
+    if "best" in held and "epoch" in held:
+        told["best"] = {"epoch": held["epoch"], "score": held["best"]}
+    return told
+
+
+def named(file: Path) -> dict[str, str]:
+    """Name and sha256 of a file."""
+    return {"file": file.name, "sha256": runreport.digest(file)}
 
 
 def average(start: dict, end: dict, share: float) -> dict:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 from torch import nn
 
-from classification.model import backbone
+from classification.model import backbone, ensemble
 from classification.saliency import grad_cam
 from classification.voting import predict
 from cxr.run import engine
@@ -85,24 +85,30 @@ def agreement(model, item, settings, case: str, device, target: int, counts: lis
     found = []
     for seed in (settings.seed, settings.seed + 1):
         other = config.replace(settings, seed=seed, repeat=max(counts))
-        p, maps, places = grad_cam.patch_maps(model, *item, other, case, device, [target], settings.method)
-        found.append(
-            [
-                grad_cam.combine(
-                    maps[:k], p[:k, [target]], places[:k], settings.patch_size, len(item[0]), backbone.lattice(model)
-                )
-                for k in counts
-            ]
-        )  # fewer are the first of more
+        found.append(_by_count(model, item, other, case, device, target, counts))
+    return [(a[0], b[0], a[1], b[1]) for a, b in zip(*found, strict=True)]
+
+
+def _by_count(model, item, settings, case: str, device, target: int, counts: list[int]) -> list[tuple]:
+    """The map and the coverage of the first K patches, for each K; of an ensemble the mean of its members' maps."""
+    size, each = (settings.patch_size, len(item[0])), []
+    for network, own in ensemble.members(model, settings):
+        p, maps, places = grad_cam.patch_maps(network, *item, own, case, device, [target], settings.method)
+        how = *size, backbone.lattice(network)
+        each.append([grad_cam.combine(maps[:k], p[:k, [target]], places[:k], *how) for k in counts])
     return [
-        (a[0][0].cpu().numpy(), b[0][0].cpu().numpy(), a[1].cpu().numpy(), b[1].cpu().numpy())
-        for a, b in zip(*found, strict=True)
+        (np.mean([found[0].cpu().numpy() for found, _ in one], 0), one[0][1].cpu().numpy())
+        for one in zip(*each, strict=True)
     ]
 
 
 def randomised(model: nn.Module, seed: int) -> dict[str, nn.Module]:
     """Copies of a network with ever more of its layers drawn anew, from the last to the first (Adebayo et al. 2018,
-    cascading randomisation): the last layer, and the last quarter, half, three quarters and all of the layers."""
+    cascading randomisation): the last layer, and the last quarter, half, three quarters and all of the layers. Those of
+    an ensemble are drawn anew in each of its members."""
+    if isinstance(model, ensemble.Ensemble):
+        each = [randomised(network, seed) for network in model.networks]
+        return {name: ensemble.Ensemble([one[name] for one in each], model.scalings) for name in each[0]}
     copies = {}
     for name, share in (("last", 0.0), ("quarter", 0.25), ("half", 0.5), ("three_quarters", 0.75), ("all", 1.0)):
         other = copy.deepcopy(model)

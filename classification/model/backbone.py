@@ -87,6 +87,17 @@ def judge(model: nn.Module, pooled: torch.Tensor) -> torch.Tensor:
     return head(model)(drop(pooled))
 
 
+def freeze(model: nn.Module, share: float) -> None:
+    """Keep the first `share` of the parts of features() as they are: no gradients, and batch normalisation by its
+    running statistics, which a later model.train() would undo. Raises ValueError for a share outside 0 <= share < 1."""
+    if not 0 <= share < 1:
+        raise ValueError(f"freeze={share:g} must be a share of the network, from 0 to below 1.")
+    parts = list(getattr(model, "features", model).children())
+    parts = [part for part in parts if part is not head(model)]
+    for part in parts[: round(share * len(parts))]:
+        part.eval().requires_grad_(False)
+
+
 def last_layer(model: nn.Module) -> nn.Module:
     """The part whose output is features(), before DenseNet's last ReLU: where a hook finds them."""
     return model.layer4 if isinstance(model, torchvision.models.ResNet) else model.features

@@ -79,7 +79,17 @@ class InvertedBottleneck(nn.Module):
         self.residual = stride == 1 and width == out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.project(self.depthwise(self.pad(self.expand(x))))
+        y = self.pad(self.expand(x))
+        conv, norm, activation = self.depthwise
+        learns = torch.is_grad_enabled() and conv.weight.requires_grad
+        if learns and y.device.type == "cpu" and y.dtype == torch.bfloat16:
+            # A CPU takes up to five times as long for a depthwise convolution's gradients in bfloat16 as in float32.
+            with torch.autocast("cpu", enabled=False):
+                y = conv(y.float()).bfloat16()
+        else:
+            y = conv(y)
+        y = activation(norm(y))
+        y = self.project(y)
         return x + y if self.residual else y
 
 

@@ -29,9 +29,17 @@ _MARKS = {
 }
 
 
-def find_weights(settings) -> tuple[Path, str]:
-    """The weights file to predict with, and a few words on which it is, as engine.find_weights() chooses it."""
-    return engine.find_weights(settings, SHIPPED, "classification/train.py")
+def find_weights(settings) -> tuple[Path | list[Path], str]:
+    """The weights file to predict with, and a few words on which it is, as engine.find_weights() chooses it; several
+    for an ensemble. A folder stands for the runs of the cross-validation in it. Raises ValueError."""
+    given, which = engine.find_weights(settings, SHIPPED, "classification/train.py")
+    found = []
+    for path in [given] if isinstance(given, Path) else given:
+        runs = sorted(path.glob("fold*-*/best.pt")) if path.is_dir() else [path]
+        if not runs:
+            raise ValueError(f"{path} holds no run of a cross-validation (fold*-*/best.pt); name a file of weights.")
+        found += [run for run in runs if run not in found]
+    return found if len(found) > 1 else found[0], which
 
 
 def read(path: Path) -> tuple[str, dict, dict]:

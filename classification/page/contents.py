@@ -102,8 +102,11 @@ def drawings(folder: Path, biomarkers: Path | None, made: dict | None) -> list[d
 
 def title(made: dict | None) -> str:
     """The run and the network that predicted, by report.json: "tuned (resnet18)"; "" where it does not tell them."""
-    file = Path(((made or {}).get("weights") or {}).get("file") or "")
+    weights = (made or {}).get("weights") or {}
+    file = Path(weights.get("file") or "")
     network = ((made or {}).get("settings") or {}).get("net_label") or ""
+    if weights.get("members"):
+        return f"{file.name} ({len(weights['members'])} networks, {network})"
     run = file.parent.name if file.name in ("best.pt", "last.pt") else file.stem
     return f"{run} ({network})" if network and run not in ("", network) else str(run or network)
 
@@ -123,12 +126,12 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
             f"the metrics are of the {metrics['cases']} cases of the last run, the curves and the table of "
             f"{len(rows)}, including those of earlier runs"
         )
-    truth, _, p, _ = predictions.columns(rows, names)
+    truth, _, p, patients = predictions.columns(rows, names)
     told = metrics or {}
     notes += trained_on(told)
     drawn = diagrams.roc(truth, p, names, told.get("per_class"))
     roc = vectors.svg(drawn, "ROC curves; the areas stand below") if len(set(truth)) > 1 else ""
-    drawn = diagrams.reliability(truth, p, told.get("overall", {}).get("ece"))
+    drawn = diagrams.reliability(truth, p, patients, told.get("overall"))
     label = "Share of right predictions against the probability of the most probable class"
     return {"metrics": metrics, "roc": roc, "reliability": vectors.svg(drawn, label)}
 

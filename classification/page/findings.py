@@ -133,9 +133,10 @@ def read_maps(folder: Path) -> dict:
 def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Mapping) -> list[dict]:
     """The cases as plain types that JSON takes, in the table's order; what is not known is None.
 
-    masks as qualities(), markers as read_biomarkers() gives them. `right` is whether the prediction is the label.
+    masks as qualities(), markers as read_biomarkers() gives them. `right` is whether the prediction is the label;
+    `seed` tells answers to one case apart, where crossval.py pooled those of several trainings.
     """
-    found = []
+    found, several = [], "seed" in rows and rows.seed.nunique() > 1
     for row in rows.to_dict("records"):
         key = row["folder"], row["case"]
         failed = row["status"] == "failed"
@@ -146,6 +147,7 @@ def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Map
         case |= {name: None if failed else finite(row[name]) for name in NUMBERS}
         case["mask"], case["mask_reason"], case["view"] = masks.get(key, (UNKNOWN, "", ""))
         case["markers"] = markers.get(key, {})
+        case["seed"] = int(row["seed"]) if several else None
         found.append(case)
     return found
 

@@ -55,4 +55,5 @@ def decimals(value, digits: int = 2) -> str:
 
 def anchor(case: Mapping) -> str:
     """The part of an address behind # that opens a case."""
-    return f"case={quote(case['folder'], safe='')}/{quote(case['case'], safe='')}"
+    seed = "" if case["seed"] is None else f"/{case['seed']}"
+    return f"case={quote(case['folder'], safe='')}/{quote(case['case'], safe='')}{seed}"

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from classification.model import backbone
+from classification.model import backbone, ensemble
 from classification.patches import patch
 from classification.voting import predict
 
@@ -31,9 +31,20 @@ def explain(model, image, lung, settings, case: str, device, targets, method: st
     image (side, side) uint8 masked and lung (side, side) uint8, of dataset.prepare(); targets: indices of classes.
     Returns maps (T, side, side) float32, coverage (side, side) float32 (how many patches cover a pixel), and the
     probabilities (K, classes) float32 of the patches. Raises ValueError for an unknown method.
+
+    Of an ensemble: the mean of its members' maps, which is the formula over the patches of all, and their
+    probabilities, one network's after the other's.
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown; it is {' or '.join(METHODS)}.")
+    asked = ensemble.members(model, settings)
+    each = [_explain(one, image, lung, own, case, device, targets, method) for one, own in asked]
+    maps, counts, p = zip(*each, strict=True)
+    return np.mean(maps, 0), counts[0], np.concatenate(p)
+
+
+def _explain(model, image, lung, settings, case: str, device, targets, method: str):
+    """explain() of one network."""
     if settings.approach == "dense":
         return _explain_windows(model, image, lung, settings, device, targets)
     p, maps, places = patch_maps(model, image, lung, settings, case, device, targets, method)

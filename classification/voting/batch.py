@@ -18,7 +18,7 @@ from tqdm import tqdm
 from classification.cases import dataset, finder
 from classification.cases.classes import class_map
 from classification.cases.finder import Case
-from classification.model import backbone
+from classification.model import ensemble
 from classification.model.weightfile import find_weights
 from classification.voting import predict
 from cxr import digest, pairs
@@ -80,7 +80,7 @@ class Batch:
     inputs: list  # folders as given
     output: Path
     overwrite: bool
-    weights: Path
+    weights: Path | list[Path]  # several of an ensemble
     which: str  # a few words on which weights these are
     model: nn.Module  # on the CPU, in evaluation mode
     names: list[str]  # of the classes
@@ -97,6 +97,12 @@ class Batch:
     @property
     def table(self) -> Path:
         return self.output / self.kind.table
+
+    @property
+    def told(self) -> str:
+        """Which weights these are, for a person."""
+        files = [self.weights] if isinstance(self.weights, Path) else self.weights
+        return f"{finder.some(files)} ({f'{len(files)} networks, ' if len(files) > 1 else ''}{self.which})"
 
     @property
     def places(self) -> list[str]:
@@ -124,7 +130,7 @@ class Batch:
     def begin(self, notes: Sequence[str] = ()) -> None:
         """Print what is to be done, and make the output ready for it; every process calls this."""
         say = self.fabric.print
-        say(f"{len(self.cases)} cases; classes: {', '.join(self.names)}; weights: {self.weights} ({self.which})")
+        say(f"{len(self.cases)} cases; classes: {', '.join(self.names)}; weights: {self.told}")
         for note in [*self.notes, *notes]:
             say(f"Note: {note}.")
         self.fabric.barrier()
@@ -210,7 +216,7 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
     output = Path(options.output or Path(settings.dir_save) / settings.test_name / kind.folder).absolute()
     inputs = options.input or [finder.test_part(settings)]
     weights, which = find_weights(settings)
-    model, settings, names, notes = backbone.open_classifier(weights, settings)
+    model, settings, names, notes = ensemble.open_weights(weights, settings)
     predict.check(settings, model)
     found = finder.find(inputs, class_map(settings.classes, [])[1])
     cases = finder.in_order([*found.cases, *found.halves])  # a half pair becomes a row with its reason

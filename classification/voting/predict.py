@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from classification.model import backbone
+from classification.model import backbone, ensemble
 from classification.patches import patch
 from cxr.run import engine
 
@@ -37,7 +37,8 @@ def check(settings, model: nn.Module) -> None:
                 f"{name}={getattr(settings, name)} is too small for networks that halve an image five "
                 f"times; give {LEAST} or more."
             )
-    if settings.approach == "dense" and backbone.head(model) is None:
+    networks = [network for network, _ in ensemble.members(model, settings)]
+    if settings.approach == "dense" and any(backbone.head(network) is None for network in networks):
         raise ValueError(
             f"approach=dense needs a network that ends in global pooling and one linear layer, which "
             f"{settings.net_label} does not; give net_label=resnet18, or approach=local."
@@ -53,7 +54,8 @@ def ready(model: nn.Module, device, compile: str | None = None) -> nn.Module:
     """
     model.to(device, memory_format=torch.channels_last)
     if compile:
-        for part in (model, *model.children()):
+        whole = model.networks if isinstance(model, ensemble.Ensemble) else [model]
+        for part in (part for network in whole for part in (network, *network.children())):
             if any(True for _ in part.children()):
                 part.compile(backend=compile)
     return model
@@ -124,8 +126,16 @@ def predict_image(model: nn.Module, image: np.ndarray, lung: np.ndarray, setting
     backbone.open_classifier() returns them, input_scaling among them; case: its name; repeat: see places(). For the
     dense approach K is the number of windows in the lung.
 
-    Returns probabilities (K, classes) float32 and centres (K, 2) int64, rows and columns.
+    Returns probabilities (K, classes) float32 and centres (K, 2) int64, rows and columns; of an ensemble those of its
+    members one after the other, (members * K, ...).
     """
+    asked = ensemble.members(model, settings)
+    p, centres = zip(*(_answer(one, image, lung, own, case, device, repeat) for one, own in asked), strict=True)
+    return np.concatenate(p), np.concatenate(centres)
+
+
+def _answer(model: nn.Module, image: np.ndarray, lung: np.ndarray, settings, case: str, device, repeat):
+    """predict_image() of one network."""
     images = torch.as_tensor(image, device=device)[None]
     if settings.approach == "dense":
         x = backbone.scale(images[:, None].float(), settings.input_scaling)
@@ -144,12 +154,13 @@ def drawn(settings) -> bool:
     return settings.approach == "local" and settings.sampling == "random"
 
 
-def tally(probabilities: np.ndarray, vote: str = "majority", by_chance: bool = True) -> dict:
+def tally(probabilities: np.ndarray, vote: str = "majority", by_chance: bool = True, members: int = 1) -> dict:
     """Count the votes of K patches, each for its most probable class (the first of equals).
 
-    probabilities (K, classes). vote: majority of the patches' classes (Oh et al. 2020), or mean of
-    their probabilities; a tie goes to the larger mean probability, then to the class order. by_chance: whether the
-    patches were drawn(), without which there is no error by the draw. Returns
+    probabilities (K, classes); of an ensemble (members * K, classes), one network's after the other's. vote: majority
+    of the patches' classes (Oh et al. 2020), or mean of their probabilities; a tie goes to the larger mean probability,
+    then to the class order. by_chance: whether the patches were drawn(), without which there is no error by the draw.
+    Returns
 
     p               (classes,) float64, the mean probabilities
     votes           (classes,) int64, how many patches chose each class
@@ -165,11 +176,13 @@ def tally(probabilities: np.ndarray, vote: str = "majority", by_chance: bool = T
     first = votes if vote == "majority" else p
     predicted = max(range(classes), key=lambda c: (first[c], p[c], -c))
     shares = votes[votes > 0] / count
-    spread = probabilities[:, predicted].std(ddof=1) if by_chance and count > 1 else np.nan
+    places, error = count // members, np.nan  # the members look at the same ones
+    if by_chance and places > 1:
+        error = probabilities[:, predicted].reshape(members, places).mean(0).std(ddof=1) / np.sqrt(places)
     return {
         "p": p,
         "votes": votes,
         "predicted": predicted,
         "entropy": float(-(shares * np.log(shares)).sum()) + 0.0,  # not -0.0
-        "standard_error": float(spread / np.sqrt(count)),
+        "standard_error": float(error),
     }

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from cxr.figures.plots import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, QUIET, SKY, VERMILLION, add_axes, new_figure
-from cxr.stats import scores
+from cxr.stats import calibration
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 STYLES = ("-", "--", ":")  # a new one for every six classes
@@ -94,47 +94,35 @@ def roc(truth: np.ndarray, p: np.ndarray, names: list[str], per_class: dict | No
     return figure
 
 
-def reliability(truth: np.ndarray, p: np.ndarray, ece: dict | None = None) -> Figure:
-    """How often the most probable class is right against its probability, in 15 bins, and below it how
-    many cases a bin has (DeGroot and Fienberg 1983; Guo et al. 2017, figure 1).
+def reliability(truth: np.ndarray, p: np.ndarray, patients: np.ndarray, overall: dict | None = None) -> Figure:
+    """How often the most probable class is right against its probability, in bins of equally many cases with exact 95 %
+    intervals, and below it how the probability is distributed (DeGroot and Fienberg 1983; Guo et al. 2017, figure 1).
 
-    truth (n,) int, p (n, classes) probabilities; ece as scores.classification() gives it stands in the legend.
+    truth (n,) int, p (n, classes) probabilities, patients (n,); the calibration errors of `overall`, as
+    scores.classification() gives it, stand in the title.
     """
-    count, top, right = scores.calibration(truth, p)
-    full = count > 0
-    edges = np.linspace(0, 1, scores.BINS + 1)
+    _, member = np.unique(np.asarray(patients, str), return_inverse=True)
+    bins = calibration.curve(p.argmax(1) == truth, p.max(1), member)
     figure = new_figure(5.2, 6)
     grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
     axes = add_axes(figure, grid[0], "Share right")
     below = add_axes(figure, grid[1], "Cases", sharex=axes)
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), label="as it should be")
-    axes.bar(edges[:-1][full], right[full], 1 / scores.BINS, align="edge", color=BLUE, alpha=0.22, linewidth=0)
-    # The gap to the diagonal at the bin's own mean probability is what the calibration error adds up.
-    axes.vlines(
-        top[full],
-        np.minimum(top, right)[full],
-        np.maximum(top, right)[full],
-        color=VERMILLION,
-        linewidth=1.4,
-        label="gap",
-    )
-    axes.plot(top[full], right[full], "o", color=BLUE, markersize=5, label="share of a bin", clip_on=False, zorder=4)
-    below.bar(edges[:-1], count, 1 / scores.BINS, align="edge", color=BLUE, alpha=0.55, edgecolor="white")
+    axes.vlines(bins["probability"], bins["low"], bins["high"], color=BLUE, linewidth=1.4, label="95 % interval")
+    axes.plot(bins["probability"], bins["share"], "o", color=BLUE, label="share of a bin", clip_on=False, zorder=4)
+    below.hist(p.max(1), 20, range=(0, 1), color=BLUE, alpha=0.55, edgecolor="white")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.tick_params(labelbottom=False)
     below.set_ylim(0)
     below.yaxis.get_major_locator().set_params(integer=True, nbins=3)
     below.set_xlabel("Probability of the most probable class", color=INK)
-    axes.set_title(f"Reliability of the probabilities, {len(truth)} cases", loc="left", color=INK, fontsize=11)
-    told = None
-    if ece and ece["value"] is not None:
-        told = f"Calibration error {ece['value']:.3f}"
-        told += "" if ece["low"] is None else f"\n95 % interval {ece['low']:.3f} to {ece['high']:.3f}"
-    legend = axes.legend(
-        frameon=False, loc="upper left", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5, alignment="left"
-    )
-    legend.get_title().set_color(INK)
+    told = f"Reliability of the probabilities, {len(truth)} cases"
+    if overall and overall.get("ece_expected", {}).get("low") is not None:
+        error, chance = overall["ece"], overall["ece_expected"]
+        told += f"\nCalibration error {error['value']:.3f}; by chance {chance['low']:.3f} to {chance['high']:.3f}"
+    axes.set_title(told, loc="left", color=INK, fontsize=11)
+    axes.legend(loc="lower right", fontsize=8.5, labelcolor=INK, edgecolor="none", framealpha=0.85)
     return figure
 
 

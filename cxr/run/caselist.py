@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -56,14 +56,19 @@ def read(weights: Path) -> list[list[str]] | None:
         raise ValueError(f"{weights} cannot be read as safetensors: {error}.") from error
 
 
-def seen(weights: Path, cases: Iterable[tuple[str, str, Path]]) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """Which of the cases (name, folder, file) the weights were trained on: {(folder, name): train or val}, and
-    sentences for the user. The image decides, not its name. Raises ValueError."""
-    listed, cases = read(weights), list(cases)
-    if not listed:
+def seen(
+    weights: Path | Sequence[Path], cases: Iterable[tuple[str, str, Path]]
+) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """Which of the cases (name, folder, file) the weights, or any of several, were trained on: {(folder, name): train
+    or val}, and sentences for the user. The image decides, not its name. Raises ValueError."""
+    parts, names, cases = {}, set(), list(cases)
+    for file in [weights] if isinstance(weights, Path) else weights:
+        listed = read(file) or []
+        own = {told: part for _, _, part, told in listed}
+        parts |= {told: part for told, part in own.items() if parts.get(told) != "train"}
+        names |= {(folder, name) for name, folder, _, _ in listed}
+    if not parts:
         return {}, []
-    parts = {told: part for _, _, part, told in listed}
-    names = {(folder, name) for name, folder, _, _ in listed}
     found, alike = {}, 0
     for name, folder, file in cases:
         try:

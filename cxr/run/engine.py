@@ -114,15 +114,17 @@ def load(path: Path) -> dict:
         raise ValueError(f"{path} cannot be read as a checkpoint ({type(error).__name__}); is it complete?") from error
 
 
-def find_weights(settings: Any, shipped: Path, script: str) -> tuple[Path, str]:
-    """The weights file to predict with, and a few words on which it is: the one named by file_weights, else the best of
-    the user's own run, else the one that ships. Raises ValueError with the remedy, `script`, if there is none."""
+def find_weights(settings: Any, shipped: Path, script: str) -> tuple[Path | list[Path], str]:
+    """The weights file to predict with, and a few words on which it is: the one named by file_weights, or several, else
+    the best of the user's own run, else the one that ships. Raises ValueError with the remedy, `script`, if there is
+    none."""
     own = Path(settings.dir_checkpoint) / settings.test_name / "best.pt"
     if settings.file_weights:
         which = "named by file_weights"
         if "file_weights" not in settings._typed and own.exists():
             which += f" in header.py, and not the best of the run {settings.test_name}"
-        return Path(settings.file_weights), which
+        given = settings.file_weights
+        return Path(given) if isinstance(given, str) else [Path(path) for path in given], which
     if own.exists():
         return own, f"the best of the run {settings.test_name}"
     if shipped.exists():

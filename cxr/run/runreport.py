@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ _CV2 = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headle
 _SAME = {name: _CV2 for name in _CV2}
 
 
-def check(path: Path, settings: config.Settings, weights: Path, decisive: Sequence[str]) -> None:
+def check(path: Path, settings: config.Settings, weights: Path | Sequence[Path], decisive: Sequence[str]) -> None:
     """Raise ValueError if the report of an earlier run in this folder tells of other weights or other settings.
 
     decisive are the settings that decide a case's result: cases made with other values do not belong into one folder.
@@ -51,15 +52,25 @@ def inputs(path: Path) -> list[str]:
         return []
 
 
-def made_with(settings: config.Settings, weights: Path, decisive: Sequence[str]) -> str:
+def made_with(settings: config.Settings, weights: Path | Sequence[Path], decisive: Sequence[str]) -> str:
     """16 hexadecimal digits of the weights and of the settings that decide a case's result, for its row."""
     values = config.as_dict(settings)
     return of_text(json.dumps([digest(weights), {name: values[name] for name in sorted(decisive)}]))
 
 
-def digest(file: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def digest(weights: Path | Sequence[Path]) -> str:
+    """SHA-256 of a file, in hexadecimal; of several, that of theirs, in whatever order."""
+    if isinstance(weights, Path):
+        return hashlib.sha256(weights.read_bytes()).hexdigest()
+    return hashlib.sha256(" ".join(sorted(map(digest, weights))).encode()).hexdigest()
+
+
+def about(weights: Path | Sequence[Path]) -> dict:
+    """Where weights lie, and their sha256; of several the folder that holds them all, and the same of each member."""
+    told = {"file": str(weights), "sha256": digest(weights)}
+    if isinstance(weights, Path):
+        return told
+    return told | {"file": os.path.commonpath(weights), "members": [about(file) for file in weights]}
 
 
 def versions(packages: Sequence[str]) -> dict[str, str | None]:
@@ -83,7 +94,7 @@ def write(
     path: Path,
     settings: config.Settings,
     fabric: Fabric,
-    weights: Path,
+    weights: Path | Sequence[Path],
     packages: Sequence[str],
     counts: dict | None = None,
     seconds: float | None = None,
@@ -99,7 +110,7 @@ def write(
         "counts": counts,
         "device": str(fabric.device),
         "processes": fabric.world_size,
-        "weights": {"file": str(weights), "sha256": digest(weights)},
+        "weights": about(weights),
         "versions": {"python": platform.python_version()} | versions(packages),
         "settings": config.as_dict(settings),
     }

@@ -20,7 +20,9 @@ from cxr.settings.headerfile import ROOT, listing, read, where
 from cxr.settings.literals import REFUSALS, absolute, convert, convert_path, kind, plain, relative
 
 # Settings that may be None, whatever header.py sets them to
-OPTIONAL = ("dir_images", "dir_masks", "start_weights", "file_weights", "compile")
+OPTIONAL = ("dir_images", "dir_masks", "file_cases", "start_weights", "file_weights", "compile")
+# Paths that may be several, though header.py names one or none
+_SEVERAL = ("file_weights",)
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 
@@ -166,7 +168,7 @@ def _resolve(rows: list[tuple], overrides: list[tuple[str, str]], header: Module
             raise ValueError(f"{where(header)} has no setting {name!r}; the nearest is {nearest!r}, --help lists all")
         default = None if name in OPTIONAL and text == "None" else defaults[name]
         try:
-            value = convert_path(text, default) if is_path(name) else convert(text, default)
+            value = convert_path(text, default, name in _SEVERAL) if is_path(name) else convert(text, default)
         except REFUSALS:
             wanted = f"{kind(defaults[name])} as path" if is_path(name) else kind(defaults[name])
             raise ValueError(f"{name} takes {wanted}, not {text!r}; its default is {defaults[name]!r}") from None

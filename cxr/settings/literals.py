@@ -34,15 +34,18 @@ def convert(value: Any, default: Any) -> Any:
     return _sequence(value, default)
 
 
-def convert_path(text: str, default: Any) -> str | list[str] | tuple[str, ...] | None:
+def convert_path(text: str, default: Any, several: bool = False) -> str | list[str] | tuple[str, ...] | None:
     """Typed text as a path, None or a list of paths; only a setting that is None in header.py may be None.
+
+    several: whether commas part paths where there is no file of that name and the default is no list.
 
     Raises one of REFUSALS for an empty path or an empty list.
     """
     listed = isinstance(default, (list, tuple))
     if default is None and text == "None":
         return None
-    if listed or (default is None and text[:1] in ("[", "(")):
+    parted = several and "," in text and not os.path.exists(os.path.expanduser(text))
+    if listed or parted or (default is None and text[:1] in ("[", "(")):
         paths = convert(text, type(default)([""]) if listed else [""])
     elif text == "None":
         raise ValueError

@@ -13,7 +13,7 @@ from skimage.measure import regionprops
 from skimage.segmentation import find_boundaries
 
 from cxr.labels import LEFT, ORGANS, RIGHT
-from cxr.stats import bootstrap
+from cxr.stats import bootstrap, proportion
 from cxr.stats.overlap import dice, jaccard
 
 
@@ -121,11 +121,15 @@ def summarise(
 ) -> pd.DataFrame:
     """One row a numeric column of a per-case table: metric, n, mean, sd (n - 1), low, high, median.
 
-    low and high bound the mean's 95 % bootstrap interval, over groups (len(table),) where given. NaN is left out of n.
+    low and high bound the mean's 95 % interval, over groups (len(table),) where given: the exact one of a proportion
+    for the column flagged, else the bootstrap's. NaN is left out of n.
     """
     rows = []
     for metric in table.select_dtypes("number").columns:
         values = table[metric].astype(float)
-        low, high = bootstrap.mean_interval(values, groups, repeats, seed)
+        if metric == "flagged":
+            low, high = proportion.of_cases(values == 1, range(len(table)) if groups is None else groups)
+        else:
+            low, high = bootstrap.mean_interval(values, groups, repeats, seed)
         rows.append((metric, int(values.count()), values.mean(), values.std(), low, high, values.median()))
     return pd.DataFrame(rows, columns=["metric", "n", "mean", "sd", "low", "high", "median"])

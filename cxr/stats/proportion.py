@@ -1,8 +1,8 @@
-"""The interval of a proportion: of so many patients, so many had it. Patients are the units, not their images.
+"""The exact interval of a proportion: of so many patients, so many had it. Patients are the units, not their images.
 
-Wilson's score interval (1927) covers the true proportion about as often as it says, on average over proportions;
-Clopper and Pearson's (1934) at least as often, for every proportion, and is wider for that. Neither collapses to
-nothing at 0 % and 100 %, as the bootstrap does (Brown, Cai and DasGupta, Statistical Science 16, 2001).
+The bootstrap gives no width at 0 % and 100 %, however few patients there are, and too little of it for a dozen.
+Clopper and Pearson's interval (Biometrika 26:404, 1934) covers the true proportion at least as often as it says, for
+every proportion and number.
 """
 
 from collections.abc import Hashable, Sequence
@@ -11,40 +11,52 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-METHODS = {"wilson": "wilson", "clopper-pearson": "beta"}  # by the names that statsmodels has for them
+LEVEL = 0.95
 
 
-def interval(hits: int, count: int, method: str = "wilson", level: float = 0.95) -> tuple[float, float]:
+def interval(hits: float, count: float) -> tuple[float, float]:
     """(low, high) of the proportion hits / count, in 0..1; (NaN, NaN) where count is 0.
 
-    method: wilson, or clopper-pearson where the level must be reached whatever the proportion is. Raises ValueError
-    for another method, and for counts that are no proportion.
+    count need not be whole: it may be an effective number. Raises ValueError for what is no proportion.
     """
-    if method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown; it is {' or '.join(METHODS)}.")
     if not 0 <= hits <= count:
-        raise ValueError(f"{hits} of {count} is no proportion; give whole numbers with 0 <= hits <= count.")
+        raise ValueError(f"{hits} of {count} is no proportion; give 0 <= hits <= count.")
     if not count:
         return float("nan"), float("nan")
-    low, high = proportion_confint(hits, count, 1 - level, METHODS[method])
+    low, high = proportion_confint(hits, count, 1 - LEVEL, "beta")
     return max(float(low), 0.0), min(float(high), 1.0)
 
 
-def of_patients(
-    happened: Sequence[bool], patients: Sequence[Hashable], method: str = "wilson", level: float = 0.95
-) -> dict[str, float | int]:
-    """The share of patients to whom something happened in any of their images: {value, low, high, hits, patients}.
+def of_cases(happened: Sequence[bool], patients: Sequence[Hashable]) -> tuple[float, float]:
+    """The interval of the share of cases to which something happened; happened (n,) and patients (n,) of each.
 
-    happened (n,) and patients (n,) of each image. Images of one patient count once, because ten images of a patient
-    tell little more than one, and an interval over images would be too narrow. Raises ValueError for lengths that
-    differ, and for an image without a patient.
+    As `of_sums`. Raises ValueError for lengths that differ, and for a case without a patient.
     """
     if len(happened) != len(patients):
-        raise ValueError(f"{len(happened)} images have {len(patients)} patients; give one patient an image.")
-    member, known = pd.factorize(np.asarray(patients, object))
+        raise ValueError(f"{len(happened)} cases have {len(patients)} patients; give one patient a case.")
+    member, _ = pd.factorize(np.asarray(patients, object))
     if (member < 0).any():
-        raise ValueError("An image has no patient; name the patient of every image.")
-    hits = int((np.bincount(member, np.asarray(happened, bool), len(known)) > 0).sum())
-    low, high = interval(hits, len(known), method, level)
-    value = hits / len(known) if len(known) else float("nan")
-    return {"value": value, "low": low, "high": high, "hits": hits, "patients": len(known)}
+        raise ValueError("A case has no patient; name the patient of every case.")
+    return of_sums(np.bincount(member, np.asarray(happened, bool)), np.bincount(member))
+
+
+def of_sums(hits: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
+    """The interval of sum(hits) / sum(sizes), where each patient has hits (m,) of sizes (m,) cases; 0 cases are none.
+
+    Cases of one patient are alike, so they count as the number of independent ones whose proportion would vary as much
+    (Korn and Graubard, Survey Methodology 24:193, 1998), and never as more than there are patients: as many where each
+    has one case, and where all or none were hit. (NaN, NaN) without a case, and where the only patient was hit in part.
+    """
+    hits, sizes = (np.asarray(part, float)[np.asarray(sizes) > 0] for part in (hits, sizes))
+    patients, cases = len(sizes), sizes.sum()
+    if not patients:
+        return float("nan"), float("nan")
+    share = hits.sum() / cases
+    if share in (0, 1):
+        return interval(share * patients, patients)
+    if patients < 2:
+        return float("nan"), float("nan")
+    variance = patients / (patients - 1) * ((hits - share * sizes) ** 2).sum() / cases**2
+    spread = share * (1 - share) / (patients - 1)  # the variance if each patient had one case
+    effective = patients * spread / max(variance, spread)
+    return interval(share * effective, effective)

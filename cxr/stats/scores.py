@@ -1,4 +1,5 @@
-"""Metrics of a classification, each with a bootstrap interval over patients (bootstrap.py).
+"""Metrics of a classification, each with an interval over patients: proportions an exact one (proportion.py), the
+others by the bootstrap (bootstrap.py).
 
 A resample is a whole number of copies of every case, and every metric here is a function of such weights: two
 thousand resamples are a few matrix products instead of two thousand calls.
@@ -9,12 +10,12 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from cxr.stats import bootstrap
+from cxr.stats import bootstrap, calibration, proportion
 
-BINS = 15  # of equal width over 0..1, for the calibration error
-OVERALL = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc", "brier", "ece")
+_ECE = ("ece", "ece_debiased", "ece_expected")
+OVERALL = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc", "brier", *_ECE)
 _MACRO = ("precision", "sensitivity", "specificity", "f1", "auroc")  # whose mean over the classes is the overall value
-PER_CLASS = (*_MACRO, "brier", "ece")
+PER_CLASS = (*_MACRO, "brier", *_ECE)
 _AT_ONCE = 300_000  # weights in memory at a time, whatever the size of the cohort
 
 
@@ -26,6 +27,7 @@ def classification(
     patients: Sequence[Hashable],
     resamples: int = bootstrap.RESAMPLES,
     seed: int = 0,
+    networks: Sequence[Hashable] | None = None,
 ) -> dict:
     """Every metric of a classification, with its 95 % interval, as plain types that JSON takes.
 
@@ -41,24 +43,38 @@ def classification(
     precision, sensitivity (recall), specificity, f1 and auroc (one class against the rest) of `overall` are macro
     averages, each class that the truth holds counting as much. A class that is never predicted has no precision, and
     counts 0 in the macro average. brier is the sum over classes of squared differences to the truth (0 to 2; Brier
-    1950). ece is the expected calibration error of the greatest probability, whatever the vote predicted, in 15 bins
-    of equal width (Guo et al. 2017, eq. 3). Those of a class are of its own probability, as that of an event which
-    happens or not: brier its squared difference to 1 or 0 (0 to 1), ece in the same bins (Nixon et al. 2019).
+    1950); that of a class is the squared difference of its own probability to 1 or 0 (0 to 1).
+
+    ece is the expected calibration error of the greatest probability, whatever the vote predicted, or of a class's own
+    probability (Nixon et al. 2019), without interval; ece_expected what it would be if the network were calibrated,
+    with the range of 95 in 100 draws; ece_debiased the root of the squared error without bias (calibration.py).
+
+    Intervals of proportions and of a class's f1 are exact (see `_exact`), the others percentiles of the bootstrap.
     A value that does not exist, such as the sensitivity for a class of which a resample holds no case, is left out of
     its interval, and `undefined` counts these resamples; a value or bound that does not exist at all is None.
+
+    networks (n,): which of several trainings gave each answer, where the same cases were answered by more than one. A
+    metric is then its mean over the trainings, and the bootstrap has two levels (Davison and Hinkley 1997, section
+    3.8): a resample draws trainings, with replacement, and patients, the same for all of them. Intervals are then
+    exact only where all or none are right, and `cases` counts answers.
     Raises ValueError for lengths that differ, classes out of range, and probabilities that are none.
     """
     truth, predicted, p = np.asarray(truth, int), np.asarray(predicted, int), np.asarray(p, float)
     _check(truth, predicted, p, names, patients)
     member, known = pd.factorize(np.asarray(patients, dtype=object))
-    found = {}
-    for weights in _resamples(member, resamples, seed):
-        for key, values in _metrics(truth, predicted, p, weights).items():
-            found.setdefault(key, []).append(values)
-    # The first row of weights is the cohort itself: its values are the ones reported.
-    found = {key: np.concatenate(values) for key, values in found.items()}
+    training, trainings = pd.factorize(np.zeros(len(truth)) if networks is None else np.asarray(networks, dtype=object))
+    found = resampled(truth, predicted, p, member, resamples, seed, training)
     present = [c for c in range(len(names)) if (truth == c).any()]
-    one = len(known) < 2
+    told = {key: _entry(*_percentiles(values), np.isnan(values[1:]).sum()) for key, values in found.items()}
+    for key, bounds in _exact(truth, predicted, member, told, present).items():
+        if len(trainings) == 1 or told[key]["value"] in (0, 1):
+            told[key] = _entry(told[key]["value"], *bounds, told[key]["undefined"])
+    events = {None: (p.argmax(1) == truth, p.max(1))} | {c: (truth == c, p[:, c]) for c in present}
+    for c, event in events.items():
+        values = calibration.measure(*event, member, resamples, seed)
+        told |= {key if c is None else (key, c): _entry(*held) for key, held in zip(_ECE, values, strict=True)}
+    if len(known) < 2:
+        told = {key: _entry(entry["value"], None, None, entry["undefined"]) for key, entry in told.items()}
     confusion = np.zeros((len(names), len(names)), int)
     np.add.at(confusion, (truth, predicted), 1)
     return {
@@ -67,24 +83,35 @@ def classification(
         "resamples": resamples,
         "seed": seed,
         "confusion": confusion.tolist(),
-        "overall": {metric: _interval(found[metric], one) for metric in OVERALL},
+        "overall": {metric: told[metric] for metric in OVERALL},
         "per_class": {
             names[c]: {"cases": int((truth == c).sum()), "patients": len(set(member[truth == c]))}
-            | {metric: _interval(found[metric, c], one) for metric in PER_CLASS}
+            | {metric: told[metric, c] for metric in PER_CLASS}
             for c in present
         },
     }
 
 
-def calibration(truth: Sequence[int], p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How often the most probable class is right, in 15 bins of its probability: (count, mean probability, share right)
-    of each bin, (15,) each, NaN where a bin is empty."""
-    truth, p = np.asarray(truth, int), np.asarray(p, float)
-    top, right = p.max(1), (p.argmax(1) == truth).astype(float)
-    which = _bins(top)
-    count = np.bincount(which, minlength=BINS)
-    with np.errstate(invalid="ignore"):
-        return count, *(np.bincount(which, values, BINS) / count for values in (top, right))
+def resampled(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    p: np.ndarray,
+    member: np.ndarray,
+    count: int,
+    seed: int,
+    training: np.ndarray | None = None,
+) -> dict[str | tuple[str, int], np.ndarray]:
+    """{metric or (metric, class): (1 + count,)}: the value of the cohort, then those of resamples of its patients. The
+    resamples depend on seed, count and the number of patients only. member (n,): the number of each case's patient;
+    training (n,): that of the training which gave the answer, where there were several."""
+    training = np.zeros(len(truth), int) if training is None else training
+    owns = [training == number for number in range(training.max() + 1)]
+    found = {}
+    for weights, copies in _resamples(member, len(owns), count, seed):
+        each = [_metrics(truth[own], predicted[own], p[own], weights[:, own]) for own in owns]
+        for key, values in _mean(each, copies).items():
+            found.setdefault(key, []).append(values)
+    return {key: np.concatenate(values) for key, values in found.items()}
 
 
 def lines(scores: dict) -> list[str]:
@@ -96,7 +123,7 @@ def lines(scores: dict) -> list[str]:
     for name, cases, patients, row in rows:
         numbers = "".join(f"  {_told(row[metric]):<16}" for metric in _MACRO)
         text.append(f"{name:<{width}} {cases:>6} {patients:>9}{numbers}".rstrip())
-    text.append(", ".join(f"{metric} {_told(scores['overall'][metric])}" for metric in ("accuracy", "brier", "ece")))
+    text.append(", ".join(f"{metric} {_told(scores['overall'][metric])}" for metric in ("accuracy", "brier", *_ECE)))
     return text
 
 
@@ -119,12 +146,30 @@ def _check(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, names: Seque
         raise ValueError(f"The classes must be from 0 to {len(names) - 1}.")
 
 
-def _resamples(member: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
-    """Copies of every case, (rows, n) float: a first row of ones, then `count` resamples of patients, in portions."""
-    yield np.ones((1, len(member)))
-    patients, rng = np.ones(int(member.max()) + 1), np.random.default_rng(seed)
-    for copies in bootstrap.resamples(patients, count, rng, _AT_ONCE // len(member)):
-        yield copies[:, member].astype(float)
+def _resamples(member: np.ndarray, trainings: int, count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Copies of every case (rows, n) float and of every training (rows, trainings): a first row of ones, then `count`
+    resamples, in portions. One training changes nothing about the resamples of patients."""
+    yield np.ones((1, len(member))), np.ones((1, trainings))
+    sizes, rngs = (np.ones(int(member.max()) + 1), np.ones(trainings)), (seed, (seed, 1))
+    drawn = [
+        bootstrap.resamples(size, count, np.random.default_rng(rng), _AT_ONCE // len(member))
+        for size, rng in zip(sizes, rngs, strict=True)
+    ]
+    for patients, copies in zip(*drawn, strict=True):
+        yield patients[:, member].astype(float), copies
+
+
+def _mean(each: list[dict], copies: np.ndarray) -> dict:
+    """The metrics of several trainings, as _metrics() gives them, averaged by the copies (rows, trainings) of each;
+    what a training leaves undefined is left out."""
+    if len(each) == 1:
+        return each[0]
+    found, nothing = {}, np.full(len(copies), np.nan)
+    for key in dict.fromkeys(key for one in each for key in one):
+        values = np.stack([one.get(key, nothing) for one in each], 1)
+        shares = np.where(np.isnan(values), 0, copies)
+        found[key] = _ratio((shares * np.nan_to_num(values)).sum(1), shares.sum(1))
+    return found
 
 
 def _metrics(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, weights: np.ndarray) -> dict:
@@ -136,7 +181,6 @@ def _metrics(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, weights: n
     confusion = (weights @ np.eye(classes**2)[truth * classes + predicted]).reshape(-1, classes, classes)
     found = {"accuracy": np.trace(confusion, axis1=1, axis2=2) / total}
     found["brier"] = weights @ ((p - np.eye(classes)[truth]) ** 2).sum(1) / total
-    found["ece"] = _calibration_error(p.max(1), p.argmax(1) == truth, weights) / total
     for c in present:
         true, said, both = confusion[:, c].sum(1), confusion[:, :, c].sum(1), confusion[:, c, c]
         found["precision", c] = _ratio(both, said)
@@ -145,7 +189,6 @@ def _metrics(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, weights: n
         found["f1", c] = np.where(true > 0, _ratio(2 * both, true + said), np.nan)
         found["auroc", c] = _auroc(truth == c, p[:, c], weights)
         found["brier", c] = weights @ (p[:, c] - (truth == c)) ** 2 / total
-        found["ece", c] = _calibration_error(p[:, c], truth == c, weights) / total
     for metric in _MACRO:
         each = np.array([found[metric, c] for c in present])
         if metric == "precision":  # 0 for a class never predicted, undefined only where a resample lost the class
@@ -171,19 +214,40 @@ def _auroc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.n
     return _ratio((above * (lower + below / 2)).sum(1), above.sum(1) * below.sum(1))
 
 
-def _bins(probability: np.ndarray) -> np.ndarray:
-    return np.minimum((probability * BINS).astype(int), BINS - 1)
+def _exact(truth: np.ndarray, predicted: np.ndarray, member: np.ndarray, told: dict, present: list[int]) -> dict:
+    """{metric or (metric, class): exact (low, high)} of all that are proportions, and of the others that are 0 or 1.
+
+    f1 is 2 J / (1 + J) of the proportion J of the cases that are of a class and called so, among those that are
+    either. An auroc of 1 says that m pairs of different patients are all in order, m being the patients of the smaller
+    side; a macro average of 1 that m patients, of classes drawn at random, are all right, m being the fewest patients
+    of a class. So m of m bound either.
+    """
+
+    def sums(happened: np.ndarray) -> np.ndarray:
+        return np.bincount(member, happened)
+
+    bounds, units = {"accuracy": proportion.of_cases(truth == predicted, member)}, {}
+    for c in present:
+        true, said = truth == c, predicted == c
+        shares = {"precision": (true, said), "sensitivity": (said, true), "specificity": (~said, ~true)}
+        for metric, (hit, among) in (shares | {"f1": (true & said, true | said)}).items():
+            bounds[metric, c] = proportion.of_sums(sums(hit & among), sums(among))
+            units[metric, c] = (sums(among) > 0).sum()
+        bounds["f1", c] = tuple(2 * bound / (1 + bound) for bound in bounds["f1", c])
+        units["auroc", c] = min((sums(true) > 0).sum(), (sums(~true) > 0).sum())
+    for metric in _MACRO:
+        units[metric] = min(units[metric, c] for c in present)
+        for key in (metric, *((metric, c) for c in present)):
+            if key not in bounds and told[key]["value"] in (0, 1):
+                bounds[key] = proportion.interval(told[key]["value"] * units[key], units[key])
+    return bounds
 
 
-def _calibration_error(probability: np.ndarray, happened: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """By each row of weights, the sum over the bins of |how often it happened - how often it should have|."""
-    which, excess = _bins(probability), happened - probability
-    return sum(np.abs(weights[:, which == b] @ excess[which == b]) for b in np.unique(which))
-
-
-def _interval(values: np.ndarray, one_patient: bool) -> dict:
+def _percentiles(values: np.ndarray) -> tuple[float, float, float]:
     """Value and percentile interval of the first and the other entries of (1 + resamples,) values."""
-    drawn = values[1:]
-    low, high = (np.nan, np.nan) if one_patient else bootstrap.bounds(drawn)
-    plain = [None if np.isnan(number) else round(float(number), 6) for number in (values[0], low, high)]
-    return dict(zip(("value", "low", "high"), plain, strict=True)) | {"undefined": int(np.isnan(drawn).sum())}
+    return values[0], *bootstrap.bounds(values[1:])
+
+
+def _entry(value: float | None, low: float | None = None, high: float | None = None, undefined: int = 0) -> dict:
+    plain = [None if number is None or np.isnan(number) else round(float(number), 6) for number in (value, low, high)]
+    return dict(zip(("value", "low", "high"), plain, strict=True)) | {"undefined": int(undefined)}

@@ -1,5 +1,6 @@
 """Networks, their input and start, and the weights files that they are opened from."""
 
+import copy
 import hashlib
 import json
 from types import SimpleNamespace
@@ -56,6 +57,24 @@ def test_features_pooled_and_the_head_are_the_network(networks, name):
     assert (linear is None) == (name in ("vgg11_bn", "squeezenet1_0", "squeezenet1_1"))
     if linear is not None:
         assert torch.allclose(linear(found.mean((2, 3))), logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ("resnet18", "efficientnet_lite2", "squeezenet1_1"))
+def test_frozen_parts_do_not_learn(name):
+    model = backbone.build(name, 3).train()
+    backbone.freeze(model, 0.5)
+    before = copy.deepcopy(model.state_dict())
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    model(torch.rand(2, 3, 64, 64)).square().sum().backward()
+    optimizer.step()
+    changed = [key for key, value in model.state_dict().items() if not torch.equal(value, before[key])]
+    order = list(before)
+    half = [key for key, value in model.named_parameters() if not value.requires_grad]
+    assert half and changed and not {*half} & {*changed}
+    assert min(map(order.index, changed)) > max(map(order.index, half))
+    with pytest.raises(ValueError, match="from 0 to below 1"):
+        backbone.freeze(model, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ for approach in ("local", "dense"):
     model = predict.Windows(network, settings.patch_size) if approach == "dense" else network
     model, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), 0.0))
     images = dataset.Images(data.train, settings)
-    loss = train.train_one_epoch(fabric, settings, model, optimizer, images, data.train, 1)
+    loss = train.train_one_epoch(fabric, settings, model, network, optimizer, images, data.train, 1)
     gradients = {name: p.grad for name, p in network.named_parameters()}
     torch.save({"gradients": gradients, "loss": loss}, folder / f"{approach}{fabric.global_rank}.pt")
 """

@@ -15,7 +15,7 @@ def draw(folder, truth, p, names):
     found = scores.classification(truth, p.argmax(1), p, names, np.arange(len(truth)), 20)
     plots.save(diagrams.confusion(np.array(found["confusion"]), names), folder / "confusion.png")
     plots.save(diagrams.roc(truth, p, names, found["per_class"]), folder / "roc.png")
-    plots.save(diagrams.reliability(truth, p, found["overall"]["ece"]), folder / "reliability.png")
+    plots.save(diagrams.reliability(truth, p, np.arange(len(truth)), found["overall"]), folder / "reliability.png")
     return {path.stem: cv2.imread(str(path)) for path in folder.glob("*.png")}
 
 
@@ -68,6 +68,6 @@ def test_a_figure_within_a_page_follows_its_theme_and_holds_no_name_as_markup():
     root = ElementTree.fromstring(first)
     assert first == again and root.attrib["role"] == "img" and root.attrib["aria-label"] == 'areas "below"'
     assert "var(--c0)" in first and "var(--ink)" in first and not re.search("#0072b2|#262626|alert|<!--|<style", first)
-    other = vectors.svg(diagrams.reliability(truth, p), "other")
+    other = vectors.svg(diagrams.reliability(truth, p, np.arange(30)), "other")
     ids = [set(re.findall(r'clipPath id="([^"]+)"', one)) for one in (first, other)]
     assert not ids[0] & ids[1]  # both stand in one page

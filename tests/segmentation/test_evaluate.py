@@ -69,6 +69,10 @@ def test_the_synthetic_set(trained, films, tmp_path, call):
     clean = summary.loc[("clean test", "jaccard_left"), "mean"]
     assert clean == summary.loc[("not trained on", "jaccard_left"), "mean"]
     assert clean == pytest.approx(rows.set_index("case").jaccard_left[cases[11]])
+    worst = pd.read_csv(tmp_path / "worst.csv")
+    assert list(worst.organ) == 3 * ["lungs_union"] + 3 * ["heart"] and worst.jaccard[:3].is_monotonic_increasing
+    assert worst.case[0] == rows.case[rows.jaccard_lungs_union.idxmin()]
+    assert f"Lowest Jaccard index, lungs union: {worst.case[0]} {worst.jaccard[0]:.3f}, " in done.out
     plots = {path.name for path in tmp_path.glob("*.png")}
     assert {"jaccard_clean_test.png", "jaccard_authors__test.png"} <= plots
     assert f"Wrote {tmp_path}" in done.out.splitlines()[-1]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cxr.run import runreport
 from weights.make_segmentation import average
 
 
@@ -17,3 +18,15 @@ def test_the_average_lies_between_start_and_end():
     for wrong, share in (({"w": torch.zeros(3)}, 0.3), (start, 1.5)):
         with pytest.raises(ValueError, match="same network"):
             average(wrong, end, share)
+
+
+def test_an_export_has_its_card(trained, tmp_path, call):
+    file = tmp_path / "mine.safetensors"
+    best = trained.run / "best.pt"
+    done = call("weights/make_segmentation.py", best, "-o", file, "--average", best, "--share", 0.2)
+    assert done.code == 0, done.err
+    card = file.with_suffix(".md").read_text()
+    for told in ("images trained on | 9 |", "images that chose the epoch | 2 |", "| started from | none |"):
+        assert told in card
+    assert f"| averaged with | 0.2 of best.pt, sha256 `{runreport.digest(best)}` |" in card
+    assert "| kept | epoch " in card and "torch " in card and str(tmp_path) not in card

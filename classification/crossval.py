@@ -1,0 +1,96 @@
+"""Cross-validate: train every fold, predict each case by the network that has not seen its patient, and pool.
+
+    python classification/crossval.py folds=5 test_name=cv                          five folds by patient
+    python classification/crossval.py folds=5 seeds=407,408,409 test_name=cv        each with three seeds
+    python classification/crossval.py dir_split=data/folds test_name=cv             folds that split.py made
+    python classification/crossval.py folds=5 test_name=cv --partial                pool what is finished so far
+
+Takes every setting of header.py, for split.py, train.py and inference.py, which it runs. Run it again after an
+interruption: finished folds are skipped. Several processes with the same command, in two terminals or in a SLURM
+array, share the folds; whoever ends last pools. The run of a fold and a seed is called <test_name>/fold<i>-<seed>.
+Writes to dir_save/<test_name>/: predictions.csv with the columns fold and seed, metrics.json with intervals over seeds
+and patients, confusion.png, roc.png, reliability.png. Unless dir_split is typed, the folds go to <dir_split>-folds<k>.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from classification import header
+from classification.runs import folds, pool, work
+from cxr.errors import BadData, BadRun
+from cxr.run import opening
+from cxr.settings import config
+
+
+@opening.script
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--partial", action="store_true", help="train nothing, and pool the runs that are finished")
+    parser.add_argument(
+        "--task", default="", metavar="I/N", help="do only every Nth run from the Ith on (in a SLURM array: one each)"
+    )
+    settings, options = config.load(header, parser=parser)
+    failed, held = {}, {}
+    try:
+        folds.check(settings)
+        root = folds.place(settings)
+        if settings.folds and not options.partial:
+            work.make_folds(root, settings)
+        runs = folds.all_runs(root, settings)
+        print(f"{len(runs)} runs, of the folds in {root}: {', '.join(run.name for run in runs)}.", flush=True)
+        if not options.partial:
+            failed, held = work.through(folds.share(runs, options.task or array_task(len(runs))))
+        done = [run for run in runs if run.name not in failed and folds.finished(run)]
+        if len(done) == len(runs) or (done and options.partial):
+            counts = pool.write(done, settings, len(runs))
+            told(settings, done, runs, counts)
+            sys.exit(1 if counts["failed"] else 0)
+    except (BadData, BadRun) as error:
+        sys.exit(f"classification/crossval.py: {error}")
+    for name, reason in failed.items():
+        print(f"failed: {name}: {reason}")
+    for name, reason in held.items():
+        print(f"elsewhere: {name}: {reason}")
+    print(
+        f"{len(done)} of {len(runs)} runs are finished; nothing is pooled. Next: the same command again, or --partial."
+    )
+    sys.exit(1 if failed or options.partial else 0)
+
+
+def array_task(count: int) -> str:
+    """The share of a SLURM array's task: the run with its number."""
+    number = os.environ.get("SLURM_ARRAY_TASK_ID")
+    if number and not 1 <= int(number) <= count:
+        raise BadRun(
+            f"task {number} of the SLURM array has no run; submit it with --array=1-{count}, or give --task I/N."
+        )
+    return f"{number}/{count}" if number else ""
+
+
+def told(settings, done: list, runs: list, counts: dict) -> None:
+    """The last lines: what was pooled, what its intervals carry, what comes next."""
+    if len({run.seed for run in runs}) > 1:
+        print("Means over the seeds; the intervals are over seeds and patients, those of each seed in metrics.json.")
+    else:
+        print("The intervals are over patients. They do not tell how much another seed would change: give several.")
+    if len(done) < len(runs):
+        print(f"PARTIAL: pooled from {len(done)} of {len(runs)} runs; without {', '.join(missing(done, runs))}.")
+    output = Path(settings.dir_save) / settings.test_name
+    names = ("dir_save", "test_name", "file_metadata")
+    print(
+        f"Wrote {output}: predictions.csv ({counts['ok']} ok, {counts['failed']} failed), metrics.json, confusion.png, "
+        f"roc.png, reliability.png, report.json. Next: {config.command('classification/report.py', settings, names)}"
+    )
+
+
+def missing(done: list, runs: list) -> list[str]:
+    """The names of the runs that are not done."""
+    return [run.name for run in runs if run not in done]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What crossval.py and compare.py are made of."""

@@ -1,0 +1,132 @@
+"""Two runs on the same cases: the difference of every metric with its interval over patients, and exact tests."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from classification.voting import predictions
+from cxr import tables
+from cxr.errors import BadData
+from cxr.stats import bootstrap, paired, scores
+
+KEY = ["folder", "case"]
+OVERALL = {"accuracy": "accuracy", "f1": "macro F1", "auroc": "macro AUROC", "brier": "Brier score (less is better)"}
+
+
+class Run(NamedTuple):
+    """The labelled cases that a run has predicted; with seeds, a row for each case and seed."""
+
+    name: str
+    place: Path  # folder of its predictions.csv
+    rows: pd.DataFrame
+    classes: list[str]
+
+    @property
+    def seeds(self) -> list[str]:
+        return sorted(self.rows.seed.unique())
+
+
+def read(given: str | Path) -> Run:
+    """The run of a folder with predictions.csv, or of such a file. Raises BadData."""
+    file = Path(given) / predictions.TABLE if Path(given).is_dir() else Path(given)
+    if not file.is_file():
+        raise BadData(f"{file} does not exist; classification/inference.py and crossval.py write it.")
+    text = {*predictions.TEXT, "fold", "seed", "digest", "made"}
+    rows = tables.numbers(file, tables.read(file, predictions.TEXT), text)
+    classes = [column.removeprefix("p_") for column in rows if column.startswith("p_")]
+    rows = rows[(rows.status == "ok") & rows.label.isin(classes)]
+    if not len(rows):
+        raise BadData(f"{file} has no predicted case with a label: there is nothing to compare.")
+    rows = rows.assign(seed=rows.seed if "seed" in rows else "").sort_values(["seed", *KEY], ignore_index=True)
+    if rows.duplicated(["seed", *KEY]).any():
+        raise BadData(f"{file} holds a case twice; {tables.REMEDY}.")
+    per_seed = rows.groupby("seed").size()
+    if per_seed.nunique() > 1:
+        raise BadData(f"{file} holds {per_seed.to_dict()} cases of its seeds; finish the runs of all seeds first.")
+    return Run(str(given), file.parent, rows, classes)
+
+
+def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
+    """Both runs on the cases that they share, with the patients of a, and notes. Raises BadData for other classes,
+    labels or cases."""
+    if set(a.classes) != set(b.classes):
+        told = "; ".join(f"{run.name} knows {', '.join(run.classes)}" for run in (a, b))
+        raise BadData(f"the runs know different classes: {told}.")
+    keys = [set(zip(run.rows.folder, run.rows.case, strict=True)) for run in (a, b)]
+    shared = set(paired.match(*keys, (a.name, b.name), common))
+    a, b = (
+        run._replace(rows=run.rows[[key in shared for key in zip(run.rows.folder, run.rows.case, strict=True)]])
+        for run in (a, b)
+    )
+    about = [run.rows.drop_duplicates(KEY).set_index(KEY).sort_index() for run in (a, b)]
+    other = about[0].index[about[0].label.to_numpy() != about[1].label.to_numpy()]
+    if len(other):
+        named = ", ".join("/".join(key) for key in other[:5])
+        raise BadData(f"the runs disagree on the label of {len(other)} cases: {named}. Use one table for both.")
+    notes = [f"{len(shared)} cases that both hold, of {len(keys[0])} and {len(keys[1])}"] if common else []
+    moved = int((about[0].patient.to_numpy() != about[1].patient.to_numpy()).sum())
+    if moved:
+        notes.append(f"{moved} cases have another patient in {b.name}; those of {a.name} count")
+    patient = about[0].patient
+    rows = b.rows.assign(patient=patient.loc[list(zip(b.rows.folder, b.rows.case, strict=True))].to_numpy())
+    return a, b._replace(rows=rows, classes=a.classes), notes
+
+
+def resampled(run: Run, count: int, seed: int) -> dict:
+    """scores.resampled(), as the mean over the run's seeds; two runs on the same cases get the same resamples."""
+    each = []
+    for _, rows in run.rows.groupby("seed"):
+        truth, predicted, p, patients = predictions.columns(rows, run.classes)
+        each.append(scores.resampled(truth, predicted, p, pd.factorize(patients)[0], count, seed))
+    return {key: np.mean([one[key] for one in each], axis=0) for key in each[0]}
+
+
+def differences(a: Run, b: Run, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """A row a metric: metric, class, label, a, b, difference (b - a), low, high.
+
+    The metrics are accuracy and the sensitivity of each class, with intervals of paired shares (paired.py), and macro
+    F1 and AUROC and the Brier score, with those of a paired bootstrap over patients, NaN where no resample differs.
+    Several seeds of a run count by the mean of their metrics; how much another training would change is in no interval.
+    """
+    values = [resampled(run, resamples, seed) for run in (a, b)]
+    cases, rows = right(a, b), []
+    for key in [*OVERALL, *(("sensitivity", c) for c in range(len(a.classes)))]:
+        if key not in values[0]:
+            continue  # no case of that class
+        first, second = (each[key] for each in values)
+        gap = second - first
+        metric, name = (key, "") if isinstance(key, str) else (key[0], a.classes[key[1]])
+        if metric in ("accuracy", "sensitivity"):
+            among = cases[cases.label == name] if name else cases
+            low, high = paired.share_interval((among.b - among.a).to_numpy(), among.patient.to_numpy())
+        else:
+            low, high = bootstrap.bounds(gap[1:]) if np.nan_to_num(gap).any() else (np.nan, np.nan)
+        label = f"sensitivity, {name}" if name else OVERALL[key]
+        row = {"metric": metric, "class": name, "label": label, "a": first[0], "b": second[0]}
+        rows.append(row | {"difference": gap[0], "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def right(a: Run, b: Run) -> pd.DataFrame:
+    """A row a case: label, patient, and the share of its seeds' answers that are right, in columns a and b."""
+    about = a.rows.drop_duplicates(KEY).set_index(KEY)[["label", "patient"]]
+    shares = [(run.rows.predicted == run.rows.label).groupby([run.rows[k] for k in KEY]).mean() for run in (a, b)]
+    return about.assign(a=shares[0], b=shares[1])
+
+
+def tests(a: Run, b: Run) -> dict[str, dict]:
+    """McNemar's exact test over cases and over patients (paired.sign_test): which run has the greater share right, of a
+    case over its seeds, and of a patient over the cases."""
+    cases = right(a, b)
+    patients = cases.groupby("patient")[["a", "b"]].mean()
+    return {
+        unit: paired.sign_test(rows.a.to_numpy(), rows.b.to_numpy())
+        for unit, rows in (("cases", cases), ("patients", patients))
+    }
+
+
+def by_seed(run: Run) -> dict[str, float]:
+    """The accuracy of each seed's training."""
+    return (run.rows.predicted == run.rows.label).groupby(run.rows.seed).mean().round(6).to_dict()

@@ -1,0 +1,60 @@
+"""All runs below a folder, as a table: what was set otherwise, what came out, with how many seeds, in what time."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from classification.page import findings
+from classification.runs import comparing
+from classification.voting import batch, predictions
+from cxr.errors import BadData
+
+# What runs differ in without being other methods
+_NAMES = ("dir_", "test_name", "file_", "device", "num_workers", "seeds")
+
+
+def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    """A row a run below a folder, the most accurate first: run, cases, patients, seeds, seconds (of inference.py), each
+    metric of metrics.json with low and high, and the settings that differ between the runs; and notes. Raises
+    BadData."""
+    files = sorted(folder.rglob(predictions.TABLE))
+    places = [file.parent for file in files]
+    places = [place for place in places if not set(place.parents) & set(places)]  # a cross-validation's own runs
+    if not places:
+        raise BadData(f"{folder} holds no {predictions.TABLE}; classification/inference.py and crossval.py write it.")
+    rows, settings, cases = [], [], []
+    for place in places:
+        run, made = comparing.read(place), findings.read_json(place / "report.json") or {}
+        metrics = findings.read_json(place / "metrics.json")
+        if not metrics:
+            raise BadData(f"{place} has no metrics.json; run classification/inference.py again to measure it.")
+        cases.append(set(zip(run.rows.folder, run.rows.case, strict=True)))
+        row = {"run": str(place.relative_to(folder)), "cases": len(cases[-1]), "patients": run.rows.patient.nunique()}
+        row |= {"seeds": len(run.seeds), "seconds": made.get("seconds")}
+        for name in comparing.OVERALL:
+            entry = metrics["overall"][name]
+            row |= {name: entry["value"], f"{name}_low": entry["low"], f"{name}_high": entry["high"]}
+        rows.append(row)
+        settings.append(set_to(made))
+    notes = []
+    if any(other != cases[0] for other in cases):
+        notes.append("the runs are of different cases: their figures cannot be compared; compare two with --common")
+    differ = [name for name in dict.fromkeys(n for held in settings for n in held) if _differs(name, settings)]
+    chosen = pd.DataFrame([{name: held.get(name, "") for name in differ} for held in settings])
+    found = pd.concat([pd.DataFrame(rows), chosen], axis=1)
+    return found.sort_values("accuracy", ascending=False, ignore_index=True), notes
+
+
+def set_to(made: dict) -> dict[str, str]:
+    """The settings of a run as text: of its training, by header.json beside its weights, and of its predictions, by
+    report.json."""
+    weights = made.get("weights") or {}
+    file = (weights.get("members") or [weights])[0].get("file")
+    trained = (findings.read_json(Path(file).parent / "header.json") if file else None) or {}
+    found = (made.get("settings") or {}) | {n: value for n, value in trained.items() if n not in batch.DECISIVE}
+    return {name: json.dumps(value) for name, value in found.items() if not name.startswith(_NAMES)}
+
+
+def _differs(name: str, settings: list[dict]) -> bool:
+    return len({held.get(name) for held in settings}) > 1

@@ -1,0 +1,35 @@
+"""A forest plot: a line a measure, with the difference of two results and its interval, and 0 between them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cxr.figures import plots
+
+
+def draw(panels: Sequence[tuple[str, pd.DataFrame]], path: str | Path, title: str) -> None:
+    """Write a PNG with a panel for each (what the x axis says, table). A table has a row a line: label, difference, low
+    and high, NaN where there is no interval. What excludes 0 is blue. Raises ValueError without a line."""
+    panels = [(axis, table) for axis, table in panels if len(table)]
+    if not panels:
+        raise ValueError("There is nothing to draw; give the difference of one measure at least.")
+    heights = [len(table) + 1.6 for _, table in panels]
+    figure = plots.new_figure(8, 0.9 + 0.3 * sum(heights))
+    figure.suptitle(title, x=0.01, ha="left", color=plots.INK, fontsize=11, parse_math=False)
+    grid = figure.add_gridspec(len(panels), 1, height_ratios=heights)
+    for place, (axis, table) in zip(grid, panels, strict=True):
+        axes = plots.add_axes(figure, place, "")
+        axes.grid(axis="y", visible=False)
+        axes.axvline(0, color=plots.QUIET, linewidth=1)
+        for line, row in enumerate(table.itertuples()):
+            colour = plots.BLUE if row.low > 0 or row.high < 0 else plots.QUIET
+            axes.plot([row.low, row.high], [line, line], color=colour, linewidth=1.8, solid_capstyle="butt")
+            axes.plot(row.difference, line, "s", color=colour, markersize=5)
+            told = f"{row.difference:+.3f}" + ("" if pd.isna(row.low) else f"  ({row.low:+.3f} to {row.high:+.3f})")
+            where = {"xy": (1.01, line), "xycoords": ("axes fraction", "data"), "va": "center"}
+            axes.annotate(told, **where, fontsize=8, color=plots.INK)
+        axes.set_yticks(range(len(table)), table.label, parse_math=False)
+        axes.set_ylim(len(table) - 0.5, -0.5)
+        axes.set_xlabel(axis, color=plots.INK, parse_math=False, fontsize=9)
+    plots.save(figure, path)

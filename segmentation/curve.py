@@ -1,0 +1,83 @@
+"""How masks improve with the number of labelled radiographs: trainings on n of them, measured on one held-out test.
+
+    python segmentation/curve.py                                      10, 20, 40, 80 and 160 radiographs, 5 draws
+    python segmentation/curve.py --n 10 20 40 --draws 3 epoch_max=50  any setting of train.py
+    python segmentation/curve.py --set montgomery                     the same trainings on another hospital's set
+
+Every training is train.py's, in checkpoint/segmentation/<test_name>-n<n>-draw<draw>/. Two in ten of the n validate and
+fit the class factors, so that n counts every labelled radiograph. Finished trainings are skipped; start the command
+again to resume, or several times to share the work. Writes curve.csv, curve.json and curve.png.
+"""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import pandas as pd
+
+from cxr import digest, writing
+from cxr.errors import BadData
+from cxr.run import curve, engine, opening, trainings
+from cxr.settings import config
+from segmentation import dataset, header, training_cases
+
+FIGURES = ("jaccard_lungs_mean", "jaccard_heart")
+
+
+@opening.script
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    curve.add_options(parser, (10, 20, 40, 80, 160), "labelled radiographs of a training")
+    parser.add_argument(
+        "--set", choices=("jsrt", "montgomery"), default="jsrt", help="measure on this set's test cases"
+    )
+    settings, options = config.load(header, parser=parser)
+    which = Path(settings.dir_images).name if settings.dir_images else options.set
+    output = options.output or Path(settings.dir_checkpoint) / f"{settings.test_name}-curve" / which
+    runs = curve.plan(options, settings)
+    pool, tested = divide(settings, which)
+    if max(options.n) > len(pool):
+        raise BadData(f"--n {max(options.n)} is more than the {len(pool)} radiographs that are not held out.")
+    held_out = output / "test.txt"
+    writing.text(held_out, "".join(f"{name}\n" for name in tested))
+    make = partial(run_one, settings, which, pool, held_out)
+    rows, busy = curve.through(runs, make)
+    print(curve.finish(output, rows, FIGURES, "radiographs", busy, {"tested": len(tested), "seed": settings.seed}))
+
+
+def run_one(settings, which: str, pool: list[str], held_out: Path, n: int, draw: int, run: Path) -> dict | None:
+    """Train on the first n cases of a draw and evaluate: the row of the run, None where another program is at it."""
+    order = engine.generator(settings.seed, "curve", draw).permutation(len(pool))[:n]
+    cases = pd.DataFrame({"case": [pool[i] for i in order], "part": [curve.part(place) for place in range(n)]})
+    measured = run / "evaluation" / f"curve-{which}"
+    words = [f"test_name={run.name}", f"file_cases={run / 'cases.csv'}", f"seed={settings.seed + draw - 1}"]
+    train = trainings.command("segmentation/train.py", settings, *words, "num_train=0")
+    where = ["-i", settings.dir_images, "-m", settings.dir_masks] if settings.dir_images else ["--set", which]
+    where += ["--cases", held_out, "-o", measured, f"file_weights={run / 'best.pt'}"]
+    evaluate = trainings.command("segmentation/evaluate.py", settings, *where)
+    made_from = digest.of_text(cases.to_csv() + held_out.read_text(encoding="utf-8"))
+    if not trainings.run(run, made_from, partial(writing.csv, run / "cases.csv", cases), [train, evaluate]):
+        return None
+    summary = pd.read_csv(measured / "summary.csv").query("group == 'test'").set_index("metric")["mean"]
+    known = {"n": n, "draw": draw, "run": run.name, "labelled": n, **cases.part.value_counts()}
+    return known | dict(summary.reindex(FIGURES).dropna())
+
+
+def divide(settings, name: str) -> tuple[list[str], list[str]]:
+    """Names of the radiographs to draw from, and of those that measure: what the official split of each set trained on
+    has for test, and all of Montgomery where it is not trained on. Raises BadData."""
+    sets, pool = training_cases.find_sets(settings), []
+    for cases in sets:
+        split = dataset.official_split(cases, settings.split_seed)
+        pool += [case.name for case in split["train"] + split["val"]]
+    tested = sets[0] if settings.dir_images else dataset.known_set(name, Path(settings.dir_data_root))
+    if settings.dir_images or name == "jsrt" or name in settings.train_sets:
+        tested = dataset.official_split(tested, settings.split_seed)["test"]
+    return sorted(pool), [case.name for case in tested]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""compare.py of stage 2: known differences are found, chance is not taken for one, and other cases are refused."""
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from classification.runs import comparing
+from cxr.errors import BadData
+from cxr.stats import scores
+
+NAMES = ["normal", "bacterial", "viral"]
+
+
+def table(skill, noise=0, cases=120, people=60, seed=None):
+    """Rows of predictions.csv: the share `skill` of the cases is right, which ones depends on `noise`."""
+    truth = np.arange(cases) % 3
+    rng = np.random.default_rng([1, noise])
+    predicted = np.where(rng.random(cases) < skill, truth, (truth + 1) % 3)
+    p = np.full((cases, 3), 0.15)
+    p[np.arange(cases), predicted] = 0.7
+    rows = pd.DataFrame({"case": [f"c{i:03}" for i in range(cases)], "folder": [f"f{i}" for i in truth]})
+    rows = rows.assign(label=np.array(NAMES)[truth], patient=[f"p{i % people}" for i in range(cases)], status="ok")
+    rows = rows.assign(reason="", predicted=np.array(NAMES)[predicted])
+    for c, name in enumerate(NAMES):
+        rows[f"p_{name}"] = p[:, c]
+    return rows if seed is None else rows.assign(fold=1, seed=seed)
+
+
+def save(rows, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(folder / "predictions.csv", index=False)
+    return comparing.read(folder)
+
+
+def both(tmp_path, first, second, common=False):
+    return comparing.pair(save(first, tmp_path / "a"), save(second, tmp_path / "b"), common)[:2]
+
+
+def test_a_known_difference_is_found(tmp_path):
+    a, b = both(tmp_path, table(0.6), table(0.9, noise=1).sample(frac=1, random_state=0))
+    found, tests = comparing.differences(a, b, 400).set_index("label"), comparing.tests(a, b)
+    right = [(run.rows.predicted == run.rows.label).to_numpy() for run in (a, b)]
+    row = found.loc["accuracy"]
+    assert (row.a, row.b) == (right[0].mean(), right[1].mean()) and row.difference == pytest.approx(row.b - row.a)
+    assert 0 < row.low < row.difference < row.high and found.loc["macro F1"].low > 0
+    assert found.loc["Brier score (less is better)"].high < 0 and len(found) == 7
+    assert tests["cases"]["better_b"] == (right[1] & ~right[0]).sum() and tests["patients"]["p"] < 0.001
+    one = scores.classification(*arguments(b), 10)["per_class"]["viral"]["sensitivity"]["value"]
+    assert found.loc["sensitivity, viral"].b == pytest.approx(one, abs=1e-6)
+
+
+def arguments(held):
+    index = {name: i for i, name in enumerate(NAMES)}
+    truth, predicted = (held.rows[column].map(index) for column in ("label", "predicted"))
+    return truth, predicted, held.rows[[f"p_{name}" for name in NAMES]].to_numpy(), NAMES, held.rows.patient
+
+
+def test_the_same_run_differs_by_0(tmp_path):
+    a, b = both(tmp_path, table(0.8), table(0.8))
+    found, tests = comparing.differences(a, b, 100), comparing.tests(a, b)
+    assert (found.difference == 0).all()
+    assert tests == {unit: {"better_a": 0, "better_b": 0, "p": 1.0} for unit in ("cases", "patients")}
+    # A share that nobody shows may still be there
+    shares = found[found.metric.isin(["accuracy", "sensitivity"])]
+    assert (shares.low == -shares.high).all() and shares.high.between(0.01, 0.1).all()
+    assert found[~found.index.isin(shares.index)].low.isna().all()
+
+
+def test_noise_is_not_taken_for_a_difference(tmp_path):
+    """Runs of the same skill, of which the second is claimed to be better: a test may say so of one in 20."""
+    a = comparing.read(save(table(0.8), tmp_path / "a").place)
+    wrong = 0
+    for noise in range(1, 17):
+        _, b, _ = comparing.pair(a, save(table(0.8, noise), tmp_path / "b"), False)
+        row, tests = comparing.differences(a, b, 200).iloc[0], comparing.tests(a, b)
+        wrong += (row.low > 0 or row.high < 0) and tests["patients"]["p"] < 0.05
+    assert wrong <= 2
+
+
+def test_the_cases_of_a_patient_are_no_independent_evidence(tmp_path):
+    """B is better in all of 30 cases, which are of 3 patients."""
+    first, second = table(0, people=12), table(0, people=12)
+    mine = second.patient.isin(["p0", "p1", "p2"])
+    second.loc[mine, "predicted"] = second.label[mine]
+    a, b = both(tmp_path, first, second)
+    tests = comparing.tests(a, b)
+    assert tests["cases"]["p"] < 1e-6 and tests["patients"] == {"better_a": 0, "better_b": 3, "p": 0.25}
+
+
+def test_seeds_count_by_the_mean_of_their_metrics(tmp_path):
+    seeds = [table(skill, noise, seed=noise) for noise, skill in enumerate((0.7, 0.8, 0.9))]
+    a, b = both(tmp_path, table(0.6), pd.concat(seeds))
+    found = comparing.differences(a, b, 50).iloc[0]
+    assert found.b == pytest.approx(np.mean([(rows.predicted == rows.label).mean() for rows in seeds]))
+    a, b = both(tmp_path, pd.concat(seeds), pd.concat(seeds[::-1]))
+    assert (comparing.differences(a, b, 50).difference == 0).all()
+    with pytest.raises(BadData, match="finish the runs of all seeds"):
+        save(pd.concat([seeds[0], seeds[1][:50]]), tmp_path / "c")
+
+
+def test_other_cases_classes_and_labels_are_refused_by_name(tmp_path):
+    with pytest.raises(BadData, match="b lacks 7: f0/c000, f0/c003, f0/c006, f1/c001, f1/c004 .... Predict"):
+        both(tmp_path, table(0.6), table(0.6)[7:])
+    a, b = both(tmp_path, table(0.6), table(0.9)[7:], common=True)
+    assert len(a.rows) == len(b.rows) == 113 and len(comparing.differences(a, b, 20)) == 7
+    with pytest.raises(BadData, match="no case in common"):
+        both(tmp_path, table(0.6)[:50], table(0.6)[50:], common=True)
+    with pytest.raises(BadData, match="b knows normal, bacterial, other"):
+        renamed = table(0.6).rename(columns={"p_viral": "p_other"}).replace("viral", "other")
+        both(tmp_path, table(0.6), renamed)
+    with pytest.raises(BadData, match="label of 1 cases: f0/c000"):
+        relabelled = table(0.6)
+        relabelled.loc[0, "label"] = "viral"
+        both(tmp_path, table(0.6), relabelled)
+    with pytest.raises(BadData, match="does not exist"):
+        comparing.read(tmp_path / "nothing")
+    with pytest.raises(BadData, match="a case twice"):
+        save(pd.concat([table(0.6)] * 2), tmp_path / "d")
+
+
+def test_script(tmp_path, call):
+    save(table(0.6), tmp_path / "a")
+    save(table(0.62, noise=3), tmp_path / "b")
+    done = call("classification/compare.py", tmp_path / "a", tmp_path / "b" / "predictions.csv")
+    assert done.code == 0 and "do not show which run is more accurate" in done.out
+    output = tmp_path / "b" / "compare"
+    rows = pd.read_csv(output / "compare.csv")
+    assert rows.columns.tolist() == ["metric", "class", "a", "b", "difference", "low", "high"]
+    told = json.loads((output / "compare.json").read_text())
+    assert told["cases"] == 120 and told["patients"] == 60 and 0.05 < told["mcnemar"]["patients"]["p"] <= 1
+    assert cv2.imread(str(output / "compare.png")).std() > 10
+    save(table(0.6)[:-1], tmp_path / "b")
+    done = call("classification/compare.py", tmp_path / "a", tmp_path / "b")
+    assert done.code == 1 and "lacks 1: f2/c119" in done.err
+
+
+def test_all_runs_of_a_folder(tmp_path, call):
+    """Two runs, the better one a cross-validation whose own runs lie below it."""
+    for name, skill, epochs in (("a", 0.6, 5), ("b", 0.9, 9), ("b/fold1-0", 0.9, 9)):
+        held = save(table(skill, seed=0), tmp_path / name)
+        checkpoint = tmp_path / "checkpoint" / name
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "header.json").write_text(json.dumps({"epoch_max": epochs, "test_name": name, "seed": 4}))
+        weights = {"file": str(checkpoint / "best.pt")}
+        settings = {"repeat": 10 * epochs, "epoch_max": 100, "test_name": name, "vote": "majority"}
+        report = {"seconds": 12.5, "settings": settings, "weights": {"members": [weights]} if name == "b" else weights}
+        (tmp_path / name / "report.json").write_text(json.dumps(report))
+        (tmp_path / name / "metrics.json").write_text(json.dumps(scores.classification(*arguments(held), 20)))
+    done = call("classification/compare.py", tmp_path)
+    assert done.code == 0 and "different cases" not in done.out
+    rows = pd.read_csv(tmp_path / "runs.csv")
+    assert rows.run.tolist() == ["b", "a"] and rows.seconds.tolist() == [12.5] * 2 and rows.seeds.tolist() == [1, 1]
+    assert rows.columns[-2:].tolist() == ["repeat", "epoch_max"] and rows.epoch_max.tolist() == [9, 5]
+    assert (rows.accuracy_low < rows.accuracy).all() and rows.cases.tolist() == [120] * 2
+    save(table(0.6)[:60], tmp_path / "a")
+    assert "different cases" in call("classification/compare.py", tmp_path).out
+    assert "no predictions.csv" in call("classification/compare.py", tmp_path / "checkpoint").err

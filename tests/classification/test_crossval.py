@@ -1,0 +1,215 @@
+"""Cross-validation: every case is predicted unseen; kills, failures and several processes; what is pooled."""
+
+import contextlib
+import importlib
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from conftest import CLASSIFYING, ROOT, draw_pair, environment
+
+from classification import crossval, header
+from classification.runs import folds, pool, work
+from cxr.errors import BadData, BadRun
+from cxr.run import runreport
+from cxr.settings import config
+
+TINY = [*CLASSIFYING, "classes=normal,bacterial=bacteria,viral=virus", "img_size=64", "patch_size=32", "epoch_max=1"]
+TINY += ["net_label=squeezenet1_1", "repeat=3", "repeat_val=1", "duplicate_distance=-1", "test_name=cv"]
+# A cross-validation of another process that has taken its first run and stays there until it is killed
+HOLDER = """
+import sys, time
+sys.path[0] = sys.argv.pop(1)
+from classification import crossval
+from classification.runs import work
+work.call = lambda line: print("holds", flush=True) or time.sleep(600)
+crossval.main()
+"""
+
+
+def inside(line):
+    """work.call() in this process, which spares the seconds of imports."""
+    module = importlib.import_module(".".join(Path(line[1]).relative_to(ROOT).with_suffix("").parts))
+    return start(module, line[2:]).code
+
+
+def start(module, words):
+    """A script's main() in this process: code and out."""
+    argv, sys.argv = sys.argv, [module.__file__, *map(str, words)]
+    code, out = 0, io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out):
+            module.main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.argv = argv
+    return SimpleNamespace(code=1 if isinstance(code, str) else code, out=out.getvalue() + str(code))
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """Six pairs of each of three classes, and the settings of two folds of them."""
+    root = tmp_path_factory.mktemp("crossval")
+    for f, folder in enumerate(("normal", "bacteria", "virus")):
+        for i in range(6):
+            draw_pair(root / "pairs" / folder, f"{folder}-{i}", folder, 100 * f + i)
+    places = {"dir_pairs": "pairs", "dir_split": "folds", "dir_checkpoint": "runs", "dir_save": "out"}
+    return [*TINY, "folds=2", *(f"{name}={root / place}" for name, place in places.items())]
+
+
+@pytest.fixture(scope="module")
+def whole(words):
+    """A cross-validation shared with a process that was killed: what was said while that held a run, and afterwards."""
+    patch = pytest.MonkeyPatch()
+    calls = []
+    patch.setattr(work, "call", lambda line: calls.append(Path(line[1]).name) or inside(line))
+    root = folds.place(settings_of(*words))
+    work.make_folds(root, settings_of(*words))
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(ROOT), *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        cwd=ROOT,
+    )
+    while holder.stdout.readline() not in ("holds\n", ""):
+        pass
+    shared = start(crossval, words)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    done = start(crossval, words)
+    again = start(crossval, words)
+    patch.undo()
+    return SimpleNamespace(root=root, words=words, shared=shared, done=done, again=again, calls=calls)
+
+
+def settings_of(*words):
+    return config.load(header, [str(word) for word in words])[0]
+
+
+def runs_of(whole, *words):
+    return folds.all_runs(whole.root, settings_of(*whole.words, *words))
+
+
+def test_processes_share_the_runs_and_a_killed_ones_is_taken_up(whole):
+    assert whole.shared.code == 0 and "[1/2] fold 1, seed 407: another process works on it" in whole.shared.out
+    assert "1 of 2 runs are finished; nothing is pooled" in whole.shared.out
+    assert whole.done.code == 0 and "fold 2, seed 407: finished before" in whole.done.out, whole.done.out
+    assert whole.again.code == 0 and whole.again.out.count("finished before") == 2
+    assert whole.calls == ["split.py", *["train.py", "inference.py"] * 2]
+    assert not list((runs_of(whole)[0].folder.parent).glob(".*"))
+
+
+def test_every_case_is_predicted_by_the_network_that_has_not_seen_it(whole):
+    runs = runs_of(whole)
+    output = runs[0].output.parent
+    rows = pd.read_csv(output / "predictions.csv")
+    assert len(rows) == 18 and not rows.duplicated(["folder", "case"]).any() and (rows.seed == 407).all()
+    for run in runs:
+        split = pd.read_csv(Path(run.settings.dir_split) / "split.csv")
+        assert set(rows.case[rows.fold == run.fold]) == set(split.case[split.part == "test"])
+        assert json.loads((run.folder / "header.json").read_text())["test_name"] == f"cv/{run.name}"
+    found = json.loads((output / "metrics.json").read_text())
+    assert found["overall"]["accuracy"]["value"] == pytest.approx((rows.predicted == rows.label).mean(), abs=1e-6)
+    assert found["cases"] == found["patients"] == 18 and found["runs"] == {"pooled": 2, "of": 2}
+    assert (
+        found["seeds"]["407"]["overall"] == found["overall"] and "do not tell how much another seed" in whole.done.out
+    )
+    told = json.loads((output / "report.json").read_text())
+    assert [one["sha256"] for one in told["weights"]["members"]] == [runreport.digest(run.weights) for run in runs]
+
+
+def test_the_page_shows_the_pooled_run(whole):
+    report = importlib.import_module("classification.report")
+    done = start(report, whole.words)
+    assert done.code == 0, done.out
+    page = (runs_of(whole)[0].output.parent / "report.html").read_text()
+    assert "18 radiographs classified" in page and "cv (2 networks, squeezenet1_1)" in page
+    assert "each by networks that have not seen them" in page and "fold2-407/best.pt" in page
+
+
+def test_a_failed_fold_is_named_and_the_rest_can_be_pooled(whole, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(runs_of(whole)[0].output.parents[1], out)
+    (out / "cv" / "fold1-407" / "report.json").unlink()
+    monkeypatch.setattr(work, "call", lambda line: 3)
+    words = [*whole.words, f"dir_save={out}"]
+    done = start(crossval, words)
+    assert done.code == 1 and "failed: fold1-407: classification/train.py ended with exit code 3" in done.out
+    assert "fold 2, seed 407: finished before" in done.out and "1 of 2 runs are finished" in done.out
+    done = start(crossval, [*words, "--partial"])
+    assert done.code == 0 and "PARTIAL: pooled from 1 of 2 runs; without fold1-407." in done.out
+    assert (pd.read_csv(out / "cv" / "predictions.csv").fold == 2).all()
+    done = start(crossval, [*words, "learning_rate=1e-3"])
+    assert done.code == 1 and "trained with other settings (learning_rate: 0.0003 -> 0.001)" in done.out
+
+
+def test_several_seeds_are_averaged(whole, tmp_path):
+    """By runs of which the second seed's are copies of the first's, all of them wrong."""
+    words = [f"dir_save={tmp_path}", "seeds=1,2"]
+    runs, sources = runs_of(whole, *words), runs_of(whole)
+    assert [run.name for run in runs] == ["fold1-1", "fold2-1", "fold1-2", "fold2-2"]
+    for run in runs:
+        shutil.copytree(sources[run.fold - 1].output, run.output)
+        table = run.output / "predictions.csv"
+        rows = pd.read_csv(table)
+        other = rows.label.map({"normal": "viral", "viral": "normal", "bacterial": "viral"})
+        rows.assign(predicted=rows.label if run.seed == 1 else other).to_csv(table, index=False)
+    assert pool.write(runs, settings_of(*whole.words, *words), 4) == {"ok": 36, "failed": 0}
+    found = json.loads((runs[0].output.parent / "metrics.json").read_text())
+    accuracy = [one["overall"]["accuracy"] for one in (found, found["seeds"]["1"], found["seeds"]["2"])]
+    assert [one["value"] for one in accuracy] == [0.5, 1, 0]
+    assert (accuracy[0]["low"], accuracy[0]["high"]) == (0, 1) and (accuracy[1]["low"], accuracy[1]["high"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "typed,told",
+    [
+        (["folds=1"], "at least 2"),
+        (["seeds=407,407"], "different whole numbers"),
+        (["seeds=a"], "different whole numbers"),
+        (["restart=True"], "give another test_name"),
+        (["file_weights=a.pt"], "leave file_weights out"),
+        (["seed=1", "seeds=1,2"], "the same twice"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(typed, told, tmp_path):
+    done = start(crossval, [f"dir_split={tmp_path / 'a'}", *typed])
+    assert done.code == 1 and told in done.out and not any(tmp_path.iterdir())
+
+
+def test_a_single_runs_place_is_not_taken(tmp_path):
+    (tmp_path / "single").mkdir()
+    (tmp_path / "single" / "predictions.csv").write_text("case,folder\na,b\n")
+    with pytest.raises(BadData, match="name of their own, test_name=single-cv"):
+        folds.check(settings_of(f"dir_save={tmp_path}", "test_name=single"))
+
+
+def test_where_the_folds_lie(whole, split_pairs, tmp_path):
+    assert folds.place(settings_of("folds=5")).name == "split-folds5"
+    assert folds.place(settings_of("folds=5", f"dir_split={tmp_path}")) == tmp_path
+    with pytest.raises(BadData, match="holds no folds: say how many"):
+        folds.place(settings_of())
+    with pytest.raises(BadData, match="one split and no folds"):
+        folds.all_runs(split_pairs, settings_of())
+    with pytest.raises(BadData, match="holds 2 folds, not 3"):
+        runs_of(whole, "folds=3")
+
+
+def test_shares(monkeypatch):
+    assert folds.share(list("abcde"), "2/2") == ["b", "d"] and folds.share(list("abc"), "") == list("abc")
+    with pytest.raises(BadRun, match="no share of the 3 runs"):
+        folds.share(list("abc"), "4/3")
+    assert crossval.array_task(15) == ""
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "7")
+    assert crossval.array_task(15) == "7/15"
+    with pytest.raises(BadRun, match="--array=1-5"):
+        crossval.array_task(5)
