@@ -166,7 +166,7 @@ def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.D
 def divide_rows(rows: pd.DataFrame, names: list[str], settings) -> dict[str, pd.DataFrame]:
     """The rows with `part` and `group`, by folder below dir_split: "" alone, or fold1, fold2 ... Raises BadData."""
     by_patient = settings.split_by == "patient"
-    groups = divide.join(rows.patient, rows.film) if by_patient else np.arange(len(rows))
+    groups = divide.join(rows.patient, rows.radiograph) if by_patient else np.arange(len(rows))
     own = rows.patient if by_patient else rows.folder + "/" + rows.case
     rows = rows.assign(group=own.groupby(groups).transform("min"))  # named after its first patient
     table = divide.content(groups, rows.label.to_numpy(int), len(names))
@@ -207,15 +207,15 @@ def print_unknown(rows: pd.DataFrame, settings) -> None:
 
 def print_joined(rows: pd.DataFrame, settings) -> None:
     """How many near-duplicates there are, which of them contradict each other, and whether one group swallows many."""
-    size = rows.groupby("film")["case"].transform("size")
+    size = rows.groupby("radiograph")["case"].transform("size")
     if not (size > 1).any():
         return
     print(
         f"{(size > 1).sum()} images have a near-duplicate (perceptual hashes differ in at most "
         f"{settings.duplicate_distance} of 256 bits)."
     )
-    for _, film in rows[rows.groupby("film")["label"].transform("nunique") > 1].groupby("film"):
-        names = ", ".join(f"{row.folder}/{row.case}" for row in film.head(4).itertuples())
+    for _, radiograph in rows[rows.groupby("radiograph")["label"].transform("nunique") > 1].groupby("radiograph"):
+        names = ", ".join(f"{row.folder}/{row.case}" for row in radiograph.head(4).itertuples())
         print(f"Warning: near-duplicates in several classes: {names}.")
     if size.max() > max(10, len(rows) / 20):
         print(f"Warning: {size.max()} images are linked as near-duplicates; duplicate_distance may be too large.")
@@ -232,7 +232,7 @@ def print_shared(rows: pd.DataFrame, settings) -> None:
         tested = int((rows.part == "test").sum())
         print(
             f"Split by image: {check.shared(rows, 'patient')} of {tested} test images share a patient with training, "
-            f"{check.shared(rows, 'film')} have a near-duplicate there."
+            f"{check.shared(rows, 'radiograph')} have a near-duplicate there."
         )
 
 

@@ -82,14 +82,16 @@ def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, d
     any. Raises ValueError for a bad table."""
     found, told = {}, None
     for root in roots:
-        films = known.films(root, settings) or {}
+        radiographs = known.radiographs(root, settings) or {}
         for key, case in places.items():
             # Radiographs segmented by name lie in the output itself, whose folder is called "." in masks.csv.
-            film = films.get(key) or (films.get((".", case.case)) if case.place.absolute() == root else None)
-            if film:
-                found[key] = film["status"], film["reason"], film["view"]
+            radiograph = radiographs.get(key) or (
+                radiographs.get((".", case.case)) if case.place.absolute() == root else None
+            )
+            if radiograph:
+                found[key] = radiograph["status"], radiograph["reason"], radiograph["view"]
         near = (place for place in (root, root.parent, Path(settings.dir_pairs)) if (place / finder.MASKS).is_file())
-        told = told or (read_json(next(near, root) / "report.json") if films else None)
+        told = told or (read_json(next(near, root) / "report.json") if radiographs else None)
     return found, told
 
 

@@ -17,7 +17,7 @@ from cxr.run import lock
 
 EMBED = 500  # cases whose pictures the page itself holds
 AT_ONCE = 16  # cases drawn at a time, so that few images are in memory
-_OURS = re.compile(r"\d{6}\.(film\.webp|thumb\.webp|map\d+\.png)")
+_OURS = re.compile(r"\d{6}\.(radiograph\.webp|thumb\.webp|map\d+\.png)")
 
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,9 @@ def write(output: Path, content: Mapping, places: Mapping, maps_of: Mapping, emb
     clear(beside)
     linked = len(cases) > embed
     drawn = list(tqdm(draw(cases, places, maps_of, beside if linked else None, threads), "cases", len(cases)))
-    lost = sum("film" not in picture and case["status"] == "ok" for case, picture in zip(cases, drawn, strict=True))
+    lost = sum(
+        "radiograph" not in picture and case["status"] == "ok" for case, picture in zip(cases, drawn, strict=True)
+    )
     if lost:
         remedy = "name the folders of their pairs with --pairs" if content["voted"] else "segment them again"
         notes.append(f"{lost} cases have no radiograph to show; {remedy}")

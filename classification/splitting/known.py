@@ -50,7 +50,7 @@ def people(cases, inputs, settings):
     return found, notes
 
 
-def films(root, settings):
+def radiographs(root, settings):
     """Status, reason, view and spacing of the images by (folder, case), a dict each, from masks.csv; None without one.
 
     masks.csv is looked for in root, beside it (root being one folder of a segmentation) and, for pairs of a split, in

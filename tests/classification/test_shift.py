@@ -9,14 +9,14 @@ from classification.cases import finder
 SHIFT = "classification/shift.py"
 
 
-def test_who_changes_class(trained, films, classified, tmp_path, call):
+def test_who_changes_class(trained, radiographs, classified, tmp_path, call):
     pairs = tmp_path / "pairs"
     words = [*trained.words, "test_name=whole", "overlays=False"]
     done = call(
         "segmentation/inference.py",
         "-i",
-        films / "cohort" / "normal",
-        films / "cohort" / "bacteria",
+        radiographs / "cohort" / "normal",
+        radiographs / "cohort" / "bacteria",
         "-o",
         pairs,
         *words,
@@ -26,7 +26,7 @@ def test_who_changes_class(trained, films, classified, tmp_path, call):
         f"file_weights={classified.run / 'best.pt'}",
         "device=cpu",
         f"dir_pairs={pairs}",
-        f"file_metadata={films / 'metadata.xls'}",
+        f"file_metadata={radiographs / 'metadata.xls'}",
     ]
     done = call(
         SHIFT, "-i", pairs, *weights, "repeat=3", "-o", tmp_path / "out", "--shift", "resampled to 384", "rotation 10"

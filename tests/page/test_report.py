@@ -147,18 +147,18 @@ def test_nothing_runs_but_the_script_and_nothing_is_fetched(whole, read):
     assert render.data({"</script><!--": "\u2028"}) == '{"\\u003c/script\\u003e\\u003c!--":"\\u2028"}'
 
 
-def test_pictures_show_film_outlines_and_maps(whole, read):
+def test_pictures_show_radiograph_outlines_and_maps(whole, read):
     _, found = read(whole.root / "run")
     cases = found.data("data")["cases"]
     for i, one in enumerate(cases):
         held = found.data(f"picture-{i}")
         if one["status"] == "failed":
-            assert "film" not in held and "was not found" in held["told"][0]
+            assert "radiograph" not in held and "was not found" in held["told"][0]
             continue
         image, mask = pairs.load(whole.root / "pairs" / one["folder"], one["case"])
-        film = cv2.imdecode(np.frombuffer(base64.b64decode(held["film"].split(",")[1]), np.uint8), 0)
-        assert film.shape == image.shape == (held["height"], held["width"]) and held["told"] == []
-        assert np.abs(film - image).mean() < 8
+        radiograph = cv2.imdecode(np.frombuffer(base64.b64decode(held["radiograph"].split(",")[1]), np.uint8), 0)
+        assert radiograph.shape == image.shape == (held["height"], held["width"]) and held["told"] == []
+        assert np.abs(radiograph - image).mean() < 8
         assert [organ for organ, _ in held["outlines"]] == ["left", "right"]
         drawn = np.zeros((1000, 1200), np.uint8)
         for _, path in held["outlines"]:
@@ -193,11 +193,11 @@ def test_outlines_of_a_mask_without_labels_and_with_a_hole():
     assert pictures.outlines(np.zeros((50, 50)), (50, 50), named=True) == []
 
 
-def test_500_noisy_films_stay_below_60_megabytes():
+def test_500_noisy_radiographs_stay_below_60_megabytes():
     rng = np.random.default_rng(1)
     for spread in (5, 20, 60, 200):
-        held, size = pictures.film(np.clip(rng.normal(128, spread, (1100, 1000)), 0, 255))
-        assert len(pictures.embed("film.webp", held)) < 100_000 and min(size) > 300
+        held, size = pictures.radiograph(np.clip(rng.normal(128, spread, (1100, 1000)), 0, 255))
+        assert len(pictures.embed("radiograph.webp", held)) < 100_000 and min(size) > 300
     rough = cv2.GaussianBlur(rng.random((1100, 1000)).astype(np.float32), (0, 0), 16)  # rougher than any map
     rough = (rough - rough.min()) / np.ptp(rough)
     assert len(pictures.embed("map0.png", pictures.coloured(rough, 1.0))) < 20_000
@@ -226,7 +226,7 @@ def test_predicted_maps_and_an_unlabelled_run_without_anything_else(tmp_path, re
     assert "Confusion" not in found.shown and "True class" not in found.shown
     assert not [a for tag, a in found.elements if tag == "svg" and a.get("class") == "plot"]
     done, found = read(run, "--pairs", tmp_path / "a" / "pairs")
-    assert sum("film" in found.data(f"picture-{i}") for i in range(10)) == 9 and "no radiograph" not in done.out
+    assert sum("radiograph" in found.data(f"picture-{i}") for i in range(10)) == 9 and "no radiograph" not in done.out
 
 
 def test_figures_of_other_scripts_stand_in_the_page(copy, read):
@@ -256,7 +256,7 @@ def test_masks_alone(copy, call):
     cases = found.data("data")["cases"]
     assert len(cases) == len(rows) and found.shown.count("radiographs segmented") == 2
     assert [one["mask"] for one in cases] == ["flagged"] * 4 + ["unknown"] + ["ok"] * (len(rows) - 5)
-    assert all(("film" in found.data(f"picture-{i}")) for i, one in enumerate(cases))
+    assert all(("radiograph" in found.data(f"picture-{i}")) for i, one in enumerate(cases))
     assert cases[0]["markers"] == {"ctr": 0.5, "margin": 0.9, "area_heart": 100}
     assert "0.900" in found.shown and "Margin" in found.shown and "Votes and p" not in found.shown
     assert not [a for tag, a in found.elements if a.get("onerror")]
@@ -287,7 +287,7 @@ def test_a_run_in_which_all_failed(copy, read):
     assert done.code == 0 and "1 case" in found.shown and HOSTILE in found.shown
 
 
-def test_maps_of_another_run_or_film_or_damaged(copy, read):
+def test_maps_of_another_run_or_radiograph_or_damaged(copy, read):
     cams = copy / "run" / "cams"
     told = json.loads((cams / "report.json").read_text())
     told["settings"]["seed"] = 8
@@ -313,7 +313,7 @@ def test_many_cases_have_their_pictures_beside_the_page(whole, read, tmp_path):
     beside = tmp_path / "report_files"
     assert "their pictures in" in done.out and len(list(beside.iterdir())) == 21 * (2 + 3)
     held = found.data("picture-0")
-    for address in (held["film"], *(one["address"] for one in held["maps"])):
+    for address in (held["radiograph"], *(one["address"] for one in held["maps"])):
         assert (tmp_path / address).is_file() and re.fullmatch(r"report_files/000000\.\w+\.\w+", address)
     assert "'self'" in next(a["content"] for _, a in found.elements if a.get("http-equiv"))
     assert (tmp_path / "report.html").stat().st_size < 200_000
@@ -376,7 +376,7 @@ def test_a_pair_without_labels_and_one_whose_labels_do_not_fit(tmp_path):
     assert [organ for organ, _ in held["outlines"]] == ["lungs"] and held["maps"] == []
     np.save(tmp_path / "one.labels.npy", np.zeros((3, 3), np.uint8))
     held = pictures.draw(Case("one", "x", tmp_path, None), [], pictures.embed)
-    assert "film" not in held and "differ in shape" in held["told"][0]
+    assert "radiograph" not in held and "differ in shape" in held["told"][0]
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_open_a_case_and_go_on_in_the_order_of_the_table(shown):
     assert shown.run(OPEN) and shown.text("#view-title") == names[2]
 
 
-def test_film_map_and_outlines(shown):
+def test_radiograph_map_and_outlines(shown):
     shown.run("location.hash = links[cases.findIndex(one => one.case === 'normal-3')].hash")
     shown.wait(f"{OPEN} && radiograph.complete && map.complete")
     sizes = shown.run("[radiograph, map].map(e => [e.naturalWidth, e.naturalHeight])")
@@ -200,7 +200,7 @@ def test_votes_biomarkers_and_mask_of_a_case(shown):
     shown.run(f"location.hash = links[{at}].hash")
     shown.wait("byId('view-title').textContent === 'cut'")
     assert "cannot be read" in shown.text("#verdict") and not shown.run("byId('view-votes').offsetHeight")
-    assert "was not found" in shown.text("#told") and not shown.run("film.offsetHeight")
+    assert "was not found" in shown.text("#told") and not shown.run("frame.offsetHeight")
 
 
 def test_a_hostile_name_is_text(shown):
@@ -236,7 +236,7 @@ def test_themes_and_widths(chromium, pages):
         assert chromium.run("document.querySelector('.bar .caution').getBoundingClientRect().height > 20")
         chromium.click("#table tbody tr:nth-child(3) a")
         chromium.wait(OPEN)
-        assert chromium.run("view.scrollWidth") <= width and chromium.run("film.offsetWidth") > 0.45 * width
+        assert chromium.run("view.scrollWidth") <= width and chromium.run("frame.offsetWidth") > 0.45 * width
         assert chromium.run("document.querySelector('#view .caution').getBoundingClientRect().bottom") < 200
     assert chromium.console == []
 

@@ -17,14 +17,14 @@ SEGMENT = "segmentation/inference.py"
 
 
 @pytest.fixture
-def segment(trained, films, tmp_path, call):
+def segment(trained, radiographs, tmp_path, call):
     """Segment radiographs named by bytes, from tmp_path/in to tmp_path/out: the process, and masks.csv."""
-    films = sorted((films / "JSRT").iterdir())
+    radiographs = sorted((radiographs / "JSRT").iterdir())
 
     def start(*names, given="in", words=()):
         (tmp_path / given).mkdir(parents=True, exist_ok=True)
-        for name, film in zip(names, films, strict=False):
-            shutil.copy(film, tmp_path / given / os.fsdecode(name))
+        for name, radiograph in zip(names, radiographs, strict=False):
+            shutil.copy(radiograph, tmp_path / given / os.fsdecode(name))
         weights = f"file_weights={trained.run / 'best.pt'}"
         done = call(SEGMENT, "-i", tmp_path / given, "-o", tmp_path / "out", *TINY, weights, "overlays=False", *words)
         return done, pd.read_csv(tmp_path / "out" / "masks.csv", dtype=str, keep_default_na=False)

@@ -11,7 +11,7 @@ from segmentation import dataset, drawn_masks, shift
 SHIFT = "segmentation/shift.py"
 
 
-def test_the_synthetic_set(trained, films, tmp_path, call):
+def test_the_synthetic_set(trained, radiographs, tmp_path, call):
     words = [*trained.words, "test_name=whole"]
     done = call(SHIFT, *words, "-o", tmp_path, "--shift", "JPEG 30", "rotation 10", "white-out 0.6")
     assert done.code == 0, done.err
@@ -32,7 +32,7 @@ def test_the_synthetic_set(trained, films, tmp_path, call):
     np.testing.assert_allclose(clean.jaccard_heart, plain.jaccard_heart[clean.index], atol=0.04)
 
 
-def test_an_interrupted_run_goes_on(trained, films, tmp_path, call, monkeypatch):
+def test_an_interrupted_run_goes_on(trained, radiographs, tmp_path, call, monkeypatch):
     """Interrupted twice, it measures no case twice and ends with the tables of a run through."""
     words = [SHIFT, *trained.words, "test_name=whole", "--shift", "JPEG 30"]
     measure, left = shift.measure, []
@@ -55,13 +55,13 @@ def test_an_interrupted_run_goes_on(trained, films, tmp_path, call, monkeypatch)
     assert one == two and not list((tmp_path / "parts").glob("unfinished*"))
 
 
-def test_an_unknown_shift_is_named(films, call):
-    done = call(SHIFT, *TINY, f"dir_data_root={films}", "--shift", "fog")
+def test_an_unknown_shift_is_named(radiographs, call):
+    done = call(SHIFT, *TINY, f"dir_data_root={radiographs}", "--shift", "fog")
     assert done.code == 1 and "there is no shift 'fog'" in done.err
 
 
-def test_lungs_without_sides_are_divided_by_their_middle(films):
-    truth = drawn_masks.truth(dataset.jsrt(films)[0].masks)
+def test_lungs_without_sides_are_divided_by_their_middle(radiographs):
+    truth = drawn_masks.truth(dataset.jsrt(radiographs)[0].masks)
     known = shift.label_map(truth, truth["lungs"].shape)
     guessed = shift.label_map({"lungs": truth["lungs"]}, truth["lungs"].shape)
     both = (known >= 2) & (guessed >= 2)

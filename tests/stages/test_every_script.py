@@ -31,9 +31,9 @@ def full(_):
 
 
 @pytest.mark.slow
-def test_every_script(films, split_pairs, tmp_path, call, connections, monkeypatch):
-    cohort, out = every_script.inputs(films, tmp_path / "dicom"), tmp_path / "out"
-    for script, words in every_script.commands(films, cohort, split_pairs / "train", out).items():
+def test_every_script(radiographs, split_pairs, tmp_path, call, connections, monkeypatch):
+    cohort, out = every_script.inputs(radiographs, tmp_path / "dicom"), tmp_path / "out"
+    for script, words in every_script.commands(radiographs, cohort, split_pairs / "train", out).items():
         if script != "data/make_phantom.py":  # it brings no file to the disk by itself
             with monkeypatch.context() as patch:
                 patch.setattr(os, "fsync", full)

@@ -9,12 +9,12 @@ from report_runs import write_run
 HOLD = "import sys, time; from cxr.run import lock; [*map(lock.take, sys.argv[1:])]; print(flush=True); time.sleep(60)"
 
 
-def test_a_second_start(films, trained, classified, tmp_path, call):
+def test_a_second_start(radiographs, trained, classified, tmp_path, call):
     write_run(tmp_path)
     out = tmp_path / "out"
     measuring = ["-o", out, *trained.words, "test_name=whole"]
     commands = {
-        "data/arrange.py": ["-i", films / "cohort", "--metadata", films / "metadata.xls", "-o", out],
+        "data/arrange.py": ["-i", radiographs / "cohort", "--metadata", radiographs / "metadata.xls", "-o", out],
         "segmentation/evaluate.py": measuring,
         "segmentation/shift.py": measuring,
         "classification/split.py": [f"dir_pairs={tmp_path / 'pairs'}", f"dir_split={out}", "classes=[]"],

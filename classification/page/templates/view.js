@@ -2,7 +2,7 @@
 // behind # says which case is open, so that a link or the browser's Back leads to it.
 
 const view = byId("view");
-const film = byId("film");
+const frame = byId("frame");
 const map = byId("map");
 const opacity = byId("opacity");
 let current = -1;
@@ -65,13 +65,13 @@ function showPlace() {
 }
 
 function showPictures(one, picture) {
-  const missing = !picture.film;
-  film.hidden = missing;
+  const missing = !picture.radiograph;
+  frame.hidden = missing;
   byId("told").replaceChildren(...picture.told.map((sentence) => make("p", sentence, "told")));
   for (const id of ["outline-controls", "map-controls", "heat"]) byId(id).hidden = missing;
   if (missing) return;
-  film.style.setProperty("--ratio", picture.width / picture.height);
-  byId("radiograph").src = picture.film;
+  frame.style.setProperty("--ratio", picture.width / picture.height);
+  byId("radiograph").src = picture.radiograph;
   byId("radiograph").alt = `Radiograph of ${one.case}`;
   const outlines = byId("outlines");
   outlines.setAttribute("viewBox", `0 0 ${fine * picture.width} ${fine * picture.height}`);
