@@ -133,7 +133,7 @@ def test_what_a_prediction_is_worth():
 
 
 def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, call):
-    files, label = draw(tmp_path / "films", "letter", 8)
+    files, label = draw(tmp_path / "radiographs", "letter", 8)
     rows = []
     for file, c in zip(files, label, strict=True):
         draw_pair(tmp_path / "pairs" / NAMES[c], file.stem, NAMES[c], 1)
