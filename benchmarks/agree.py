@@ -52,7 +52,7 @@ def saliency(plain, project, exact):
     return f"raw maps to {worst:.1e} of their greatest value", worst <= (1e-4 if exact else 1e-2)
 
 
-def masks(films: list[Path], plain: Path, project: Path, exact: bool):
+def masks(radiographs: list[Path], plain: Path, project: Path, exact: bool):
     """The label maps and masks that the project wrote, against the plain network's answers made large by enlarged().
 
     A pixel agrees if its label is that of enlarged(), which shares no line with the project, and the mask is 1 just
@@ -62,18 +62,18 @@ def masks(films: list[Path], plain: Path, project: Path, exact: bool):
     Jaccard index of both sides' lung masks, which differ by cleaning and by the plain side's nearest neighbour.
     """
     equal, pixels, moved, organs, both, either = np.zeros(6, np.int64)
-    for film in films:
-        image, mask = pairs.load(project, film.stem, allow_empty=True)
-        answer = torch.from_numpy(np.load(plain / f"{film.stem}.answer.npy")).exp()
+    for file in radiographs:
+        image, mask = pairs.load(project, file.stem, allow_empty=True)
+        answer = torch.from_numpy(np.load(plain / f"{file.stem}.answer.npy")).exp()
         large = enlarged(answer, image.shape)
         box = (0, image.shape[0], 0, image.shape[1])
         cleaned = segment.label_map(answer, segment.Prepared(image, box, None, None))[1]
         wanted = np.where(loose(large), cleaned, large)
-        labels = pairs.load_labels(project, film.stem)
+        labels = pairs.load_labels(project, file.stem)
         equal += ((labels == wanted) & (mask == (wanted >= masks_of.LEFT))).sum()
         pixels += mask.size
         moved, organs = moved + (wanted != large).sum(), organs + ((wanted > 0) | (large > 0)).sum()
-        theirs = pairs.load(plain, film.stem, allow_empty=True)[1]
+        theirs = pairs.load(plain, file.stem, allow_empty=True)[1]
         both, either = both + (theirs & mask).sum(), either + (theirs | mask).sum()
     share = float(equal / pixels)
     words = (
@@ -100,10 +100,10 @@ def loose(labels: np.ndarray) -> np.ndarray:
     return found
 
 
-def lungs(films: list[Path], first: Path, second: Path) -> float:
+def lungs(radiographs: list[Path], first: Path, second: Path) -> float:
     """Jaccard index of the lung masks that the project wrote with two settings, all radiographs together."""
     both, either = 0, 0
-    for film in films:
-        one, other = (pairs.load(place, film.stem, allow_empty=True)[1] for place in (first, second))
+    for file in radiographs:
+        one, other = (pairs.load(place, file.stem, allow_empty=True)[1] for place in (first, second))
         both, either = both + int((one & other).sum()), either + int((one | other).sum())
     return both / max(either, 1)

@@ -5,10 +5,12 @@
     python -m benchmarks.bench --fastest precision=bf16-mixed    with this setting beside float32; by default what
                                               is installed and computes here: openvino, bfloat16; none with no value
     python -m benchmarks.bench --device cuda
+    python -m benchmarks.bench --resume           after a run that was cut short, the stages it lacks
     python -m benchmarks.bench --short                small sizes: for agreement, not for times
 
 Each side runs in a process of its own: the project sets its memory allocator for the whole process, a user of the plain
-method would not. Ratios are those of pairs of runs that follow each other. Writes bench.json and bench.md.
+method would not. Ratios are those of pairs of runs that follow each other. Writes bench.json and bench.md, after every
+stage: --resume goes on from there.
 """
 
 import argparse
@@ -18,14 +20,12 @@ import os
 import platform
 import shutil
 import sys
-from datetime import datetime, timezone
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from benchmarks import agree, inputs, project_side, rates, rows, sides, table, work
+from benchmarks import agree, inputs, project_side, rates, record, rows, sides
 from cxr import version as project
 from segmentation import header
 
@@ -36,8 +36,8 @@ STAGES = ("equalise", "network", "inference", "step", "vote", "dense", "saliency
 class Size:
     """How large everything is."""
 
-    film: int = 2048
-    films: int = 40
+    radiograph: int = 2048
+    radiographs: int = 40
     network: int = 256
     side: int = 1024
     patch: int = 224
@@ -46,19 +46,20 @@ class Size:
     steps: int = 20
 
 
-SHORT = Size(film=256, films=2, network=64, side=128, patch=64, repeat=4, pairs=1, steps=1)
+SHORT = Size(radiograph=256, radiographs=2, network=64, side=128, patch=64, repeat=4, pairs=1, steps=1)
 
 
 def main() -> None:
     parser = arguments_of_both(__doc__)
+    parser.add_argument("--resume", action="store_true", help="keep the stages that a run before has measured")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only some stages")
     parser.add_argument("--pairs", type=int, help="runs of each side (5)")
-    parser.add_argument("--films", type=int, help="radiographs of the whole of segmentation/inference.py (40)")
+    parser.add_argument("--radiographs", type=int, help="radiographs of the whole of segmentation/inference.py (40)")
     parser.add_argument("--steps", type=int, help="training steps of each side (20)")
     parser.add_argument("--fastest", nargs="*", metavar="NAME=VALUE", help="these settings beside float32")
     options = parser.parse_args()
     size = SHORT if options.short else Size()
-    typed = {name: value for name in ("pairs", "films", "steps") if (value := getattr(options, name))}
+    typed = {name: value for name in ("pairs", "radiographs", "steps") if (value := getattr(options, name))}
     size = dataclasses.replace(size, **typed)
     output = options.output.absolute()
     output.mkdir(parents=True, exist_ok=True)
@@ -66,10 +67,7 @@ def main() -> None:
         found = bench(options, size, output)
     except (sides.Failed, ValueError, OSError) as error:
         sys.exit(f"benchmarks/bench.py: {error}")
-    (output / "bench.json").write_text(json.dumps(found, indent=1) + "\n")
-    text = table.markdown(found)
-    (output / "bench.md").write_text(text + "\n")
-    print(text)
+    print(record.keep(found, output))
     differ = [row["stage"] for row in found["rows"] if row["agree"] is False]
     print(f"Wrote {output}: bench.json, bench.md." + (f" Results DIFFER: {', '.join(differ)}." if differ else ""))
     sys.exit(1 if differ else 0)
@@ -89,55 +87,52 @@ def arguments_of_both(text: str) -> argparse.ArgumentParser:
 
 
 def bench(options, size: Size, output: Path) -> dict:
-    """Everything that the table says, as plain types."""
-    load = [os.getloadavg()[0]]
-    films = inputs.films(options.input and options.input.absolute(), output, size.films, size.film)
-    arguments = prepare(films, options, size, output)
+    """Everything that the table says, as plain types, kept after every stage."""
+    radiographs = inputs.radiographs(
+        options.input and options.input.absolute(), output, size.radiographs, size.radiograph
+    )
+    arguments = prepare(radiographs, options, size, output)
     weights, classifier, net_label = (arguments[name] for name in ("weights", "classifier", "net_label"))
     repeats = 2 if options.short else 7
-    measured = rates.measure(repeats, options.device)
-    amounts = rows.amount(films, size, net_label)
-    made, losses, waits = [], {}, {}
-    for stage in options.stages:
+    source = options.input.name if options.input else "a phantom"
+    about = {
+        "machine": machine(options.device),
+        "data": f"{len(radiographs)} radiographs of {source}, {net_label}",
+        "rates": rates.measure(repeats, options.device),
+    }
+    kept = record.begin(options, size, about, output)
+    amounts = rows.amount(radiographs, size, net_label)
+    for stage in [stage for stage in options.stages if stage not in kept["stages"]]:
         print(f"{stage} ...", flush=True)
         if stage == "waits":
-            waits = wait(options, size, output, classifier)
+            kept["waits"] = wait(options, size, output, classifier)
+            kept["stages"].append(stage)
+            record.keep(kept, output)
             continue
         both = {"plain": [], "float32": []}
         if faster := fastest(stage, options):
             both["fastest"] = faster
         if stage == "inference":
-            found = inference(films, weights, both, size, output, options.device)
+            found = inference(radiographs, weights, both, size, output, options.device)
         else:
             found = sides.in_turn(stage, arguments, both, size.steps if stage == "step" else size.pairs, output)
-        made += [rows.row(stage, side, settings, found, amounts[stage]) for side, settings in list(both.items())[1:]]
+        sides_of = list(both.items())[1:]
+        kept["rows"] += [rows.row(stage, side, settings, found, amounts[stage]) for side, settings in sides_of]
+        kept["stages"].append(stage)
         if stage == "step":
-            losses = {side: each["losses"] for side, each in found.items()}
-    measured = rates.best(measured, rates.measure(repeats, options.device))  # what disturbs a rate only slows it
-    for each in made:
-        each["floor_s"] = work.floor(*each.pop("amount"), measured, "bf16" in each["setting"])
-    packages = ("torch", "torchvision", "numpy", "opencv-python-headless")
-    return {
-        "machine": machine(options.device),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "load": [*load, os.getloadavg()[0]],
-        "rates": measured,
-        "size": dataclasses.asdict(size),
-        "data": f"{len(films)} radiographs of {options.input.name if options.input else 'a phantom'}, {net_label}",
-        "versions": ", ".join(f"{name} {version(name)}" for name in packages),
-        "rows": made,
-        "losses": losses,
-        "waits": waits,
-    }
+            kept["losses"] = {side: each["losses"] for side, each in found.items()}
+        record.keep(kept, output)
+    again = rates.measure(repeats, options.device)
+    return kept | {"rates": rates.best(kept["rates"], again)}  # what disturbs a rate only slows it
 
 
-def prepare(films: list[Path], options, size: Size, output: Path) -> dict:
+def prepare(radiographs: list[Path], options, size: Size, output: Path) -> dict:
     """What both sides of every stage are given: files, weights, sizes."""
     classifier, net_label, scaling = inputs.classifier_weights(options.classifier, output)
-    folder = inputs.pair(films[0], output, size.side)
+    folder = inputs.pair(radiographs[0], output, size.side)
     return {
-        "film": str(films[0]),
-        "films": [str(film) for film in films[:2]],
+        "file": str(radiographs[0]),
+        "radiographs": [str(file) for file in radiographs[:2]],
         "weights": str(inputs.segmentation_weights(options.segmentation, output)),
         "size": size.network,
         "class_weights": header.class_weights,
@@ -169,19 +164,19 @@ def fastest(stage: str, options) -> list[str]:
     return ["precision=bf16-mixed"] if rates.has_bf16(options.device) else []
 
 
-def inference(films: list[Path], weights: str, both: dict, size: Size, output: Path, device: str) -> dict:
+def inference(radiographs: list[Path], weights: str, both: dict, size: Size, output: Path, device: str) -> dict:
     """Stage 1 from files to pairs, whole processes: as sides.in_turn() gives it, with the agreement for results."""
     places = {side: output / f"pairs-{side}" for side in both}
     found = {side: {"seconds": [], "peak_bytes": 0} for side in both}
     for _ in range(min(3, size.pairs)):  # whole processes have nothing to warm up: the files have been read before
         for side, settings in both.items():
             shutil.rmtree(places[side], ignore_errors=True)
-            words = ["-m", "benchmarks.plain_segment", *films, "--weights", weights, "--size", size.network]
+            words = ["-m", "benchmarks.plain_segment", *radiographs, "--weights", weights, "--size", size.network]
             if side != "plain":
                 words = [
                     "segmentation/inference.py",
                     "-i",
-                    *films,
+                    *radiographs,
                     f"file_weights={weights}",
                     "crop_border=False",
                     f"device={device}",
@@ -193,9 +188,9 @@ def inference(films: list[Path], weights: str, both: dict, size: Size, output: P
             found[side]["seconds"].append(seconds)
             found[side]["peak_bytes"] = max(peak, found[side]["peak_bytes"])
     for side in list(both)[1:]:
-        words, same = agree.masks(films, places["plain"], places[side], side == "float32")
+        words, same = agree.masks(radiographs, places["plain"], places[side], side == "float32")
         if side == "fastest":
-            jaccard = agree.lungs(films, places["float32"], places[side])
+            jaccard = agree.lungs(radiographs, places["float32"], places[side])
             words, same = f"{words}; lungs' Jaccard with float32 {jaccard:.5f}", same and jaccard >= 0.999
         found[side]["results"] = words, same
     for place in places.values():
@@ -208,9 +203,9 @@ def wait(options, size: Size, output: Path, classifier: str) -> dict:
     if options.input:
         print("waits: not measured on radiographs of one's own, which have no masks to train on.")
         return {}
-    phantom = output / f"phantom-{size.film}-{size.films}"
+    phantom = output / f"phantom-{size.radiograph}-{size.radiographs}"
     log = output / "waits.log"
-    large = inputs.pair(next((phantom / "JSRT").iterdir()), output / "large", size.film)
+    large = inputs.pair(next((phantom / "JSRT").iterdir()), output / "large", size.radiograph)
     sides.process(
         ["-m", "benchmarks.waits", phantom, large, classifier, 2 if options.short else 8, size.network, options.device],
         log,

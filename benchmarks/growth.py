@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks import inputs, sides
 from cxr import pairs, version
 
-FILM, NETWORK, PATCHES = 256, 32, 4
+RADIOGRAPH, NETWORK, PATCHES = 256, 32, 4
 MORE = 1.2
 
 
@@ -33,22 +33,22 @@ def main() -> None:
     counts, output = sorted(set(options.counts)), options.output.absolute() / "growth"
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
-    (film,) = inputs.films(None, output, 1, FILM)
-    pair = inputs.pair(film, output, FILM)
+    (file,) = inputs.radiographs(None, output, 1, RADIOGRAPH)
+    pair = inputs.pair(file, output, RADIOGRAPH)
     classifier, *_ = inputs.classifier_weights(None, output)
     rows = []
     for count in counts:
-        films, cases, made = output / "films", output / "cases", output / "made"
-        for folder in (films, cases):
+        radiographs, cases, made = output / "radiographs", output / "cases", output / "made"
+        for folder in (radiographs, cases):
             folder.mkdir()
         for i in range(count):
-            os.link(film, films / f"case{i:06}{film.suffix}")
+            os.link(file, radiographs / f"case{i:06}{file.suffix}")
             for end in (pairs.IMAGE, pairs.MASK):
                 os.link(pair / f"{inputs.CASE}{end}", cases / f"case{i:06}{end}")
         first = [
             "segmentation/inference.py",
             "-i",
-            films,
+            radiographs,
             "-o",
             made,
             f"resize_height={NETWORK}",
@@ -62,7 +62,7 @@ def main() -> None:
             "-o",
             made,
             f"file_weights={classifier}",
-            f"img_size={FILM}",
+            f"img_size={RADIOGRAPH}",
             "patch_size=64",
             f"repeat={PATCHES}",
         ]
@@ -84,7 +84,7 @@ def main() -> None:
                 }
             )
             shutil.rmtree(made)
-        for folder in (films, cases):
+        for folder in (radiographs, cases):
             shutil.rmtree(folder)
         compare(rows)
         (output.parent / "growth.json").write_text(json.dumps(rows, indent=1) + "\n")  # a large count may take hours

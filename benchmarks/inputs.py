@@ -18,7 +18,7 @@ SEGMENTATION = ROOT / "weights" / "segmentation.safetensors"
 CASE = "case"
 
 
-def films(folder: Path | None, work: Path, count: int, size: int) -> list[Path]:
+def radiographs(folder: Path | None, work: Path, count: int, size: int) -> list[Path]:
     """The first `count` radiographs of a folder, or, without one, of a phantom of side `size`, drawn if need be."""
     if folder is None:
         folder = work / f"phantom-{size}-{count}"
@@ -57,10 +57,10 @@ def classifier_weights(file: Path | None, work: Path) -> tuple[Path, str, str]:
     return _written({"model": model.state_dict(), **told}, path), "resnet18", "imagenet"
 
 
-def pair(film: Path, work: Path, side: int) -> Path:
+def pair(file: Path, work: Path, side: int) -> Path:
     """The folder of a pair of side x side pixels, made of a radiograph. Its lungs are two ellipses: what is measured
     does not ask where lungs are."""
-    image = radiograph.preprocess(radiograph.read(film).pixels)
+    image = radiograph.preprocess(radiograph.read(file).pixels)
     image = resize.resize(torch.from_numpy(image)[None], side, side)[0].clamp(0, 255).numpy()
     rows, columns = (np.mgrid[:side, :side] + 0.5) / side
     lungs = [((rows - 0.48) / 0.33) ** 2 + ((columns - middle) / 0.15) ** 2 < 1 for middle in (0.3, 0.7)]

@@ -12,8 +12,8 @@ from benchmarks import plain_network, plain_segment, plain_vote
 from cxr.run import engine
 
 
-def equalise(film, **_):
-    pixels = plain_segment.read(Path(film))
+def equalise(file, **_):
+    pixels = plain_segment.read(Path(file))
 
     def run():
         image = plain_segment.equalise(pixels)
@@ -22,9 +22,9 @@ def equalise(film, **_):
     return run
 
 
-def network(weights, film, size, device, **_):
+def network(weights, file, size, device, **_):
     state = _on(plain_network.read(weights), device)
-    x = _inputs([film], size).to(device)
+    x = _inputs([file], size).to(device)
 
     @torch.no_grad()
     def run():
@@ -34,10 +34,10 @@ def network(weights, film, size, device, **_):
     return run
 
 
-def step(weights, films, size, class_weights, learning_rate, device, **_):
+def step(weights, radiographs, size, class_weights, learning_rate, device, **_):
     state = _on(plain_network.read(weights, trainable=True), device)
-    images = _inputs(films, size).to(device)
-    targets = stripes(len(films), size).to(device)
+    images = _inputs(radiographs, size).to(device)
+    targets = stripes(len(radiographs), size).to(device)
     parameters = {name: value for name, value in state.items() if value.requires_grad}
     optimizer = torch.optim.Adam(parameters.values(), lr=learning_rate, betas=(0.9, 0.999), weight_decay=1e-6)
     weight, taken = torch.tensor(class_weights, device=device), 0
@@ -88,6 +88,8 @@ def _on(state: dict, device: str) -> dict:
     return {name: value.detach().to(device).requires_grad_(value.requires_grad) for name, value in state.items()}
 
 
-def _inputs(films, size) -> torch.Tensor:
-    images = [plain_segment.shrink(plain_segment.equalise(plain_segment.read(Path(film))), size) for film in films]
+def _inputs(radiographs, size) -> torch.Tensor:
+    images = [
+        plain_segment.shrink(plain_segment.equalise(plain_segment.read(Path(file))), size) for file in radiographs
+    ]
     return torch.cat(images)

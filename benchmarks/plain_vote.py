@@ -69,9 +69,9 @@ def picture(folder, case, found, output) -> None:
     output.mkdir(parents=True, exist_ok=True)
     np.save(output / f"{case}.cam.npy", found)
     shown = np.rint(255 * found / (found.max() or 1)).astype(np.uint8)
-    film = cv2.cvtColor(np.load(folder / f"{case}{pairs.IMAGE}").astype(np.uint8), cv2.COLOR_GRAY2BGR)
-    film = cv2.resize(film, shown.shape)
-    mixed = cv2.addWeighted(cv2.applyColorMap(shown, cv2.COLORMAP_JET), 0.4, film, 0.6, 0)
+    radiograph = cv2.cvtColor(np.load(folder / f"{case}{pairs.IMAGE}").astype(np.uint8), cv2.COLOR_GRAY2BGR)
+    radiograph = cv2.resize(radiograph, shown.shape)
+    mixed = cv2.addWeighted(cv2.applyColorMap(shown, cv2.COLORMAP_JET), 0.4, radiograph, 0.6, 0)
     cv2.imwrite(str(output / f"{case}.cam.png"), mixed)
 
 

@@ -46,8 +46,8 @@ def main() -> None:
     output = options.output.absolute()
     output.mkdir(parents=True, exist_ok=True)
     try:
-        films = inputs.films(options.input and options.input.absolute(), output, 2, size.film)
-        arguments = prepare(films, options, size, output)
+        radiographs = inputs.radiographs(options.input and options.input.absolute(), output, 2, size.radiograph)
+        arguments = prepare(radiographs, options, size, output)
     except (ValueError, OSError) as error:
         sys.exit(f"benchmarks/profiles.py: {error}")
     found = {}

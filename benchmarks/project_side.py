@@ -19,9 +19,9 @@ from segmentation import header as first
 from segmentation import weights as weight_files
 
 
-def equalise(film, **_):
+def equalise(file, **_):
     engine.launch("cpu")
-    pixels = radiograph.read(film).pixels
+    pixels = radiograph.read(file).pixels
 
     def run():
         image = radiograph.preprocess(pixels)
@@ -30,12 +30,12 @@ def equalise(film, **_):
     return run
 
 
-def network(weights, film, size, device, settings, **_):
+def network(weights, file, size, device, settings, **_):
     words = [f"device={device}", f"resize_height={size}", f"resize_width={size}", "crop_border=False", *settings]
     settings = config.load(first, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
     model, settings, _ = weight_files.open_network(Path(weights), settings)
-    x = _inputs([film], settings).to(fabric.device)
+    x = _inputs([file], settings).to(fabric.device)
     model = fast_forward.prepare(model, settings, fabric.device)
 
     def run():
@@ -62,7 +62,7 @@ class InOrder(torch.utils.data.Dataset):
         return self.images[at], self.targets[at]
 
 
-def step(weights, films, size, learning_rate, device, settings, **_):
+def step(weights, radiographs, size, learning_rate, device, settings, **_):
     words = [
         f"device={device}",
         f"resize_height={size}",
@@ -70,7 +70,7 @@ def step(weights, films, size, learning_rate, device, settings, **_):
         "crop_border=False",
         f"start_weights={weights}",
         "dropout=0.2",
-        f"num_batch_train={len(films)}",
+        f"num_batch_train={len(radiographs)}",
         f"learning_rate={learning_rate}",
         *settings,
     ]
@@ -82,7 +82,7 @@ def step(weights, films, size, learning_rate, device, settings, **_):
         model.compile(backend=settings.compile, **drawn)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(0.9, 0.999), weight_decay=1e-6)
     model, optimizer = fabric.setup(model, optimizer)
-    data, taken = InOrder(_inputs(films, settings), stripes(len(films), size)), 0
+    data, taken = InOrder(_inputs(radiographs, settings), stripes(len(radiographs), size)), 0
 
     def run():
         nonlocal taken
@@ -147,6 +147,6 @@ def _classifier(weights, side, patch, repeat, words):
     return fabric, predict.ready(model, fabric.device, settings.compile), settings, names
 
 
-def _inputs(films, settings) -> torch.Tensor:
-    prepared = [transforms.prepare(radiograph.read(film).pixels, settings) for film in films]
+def _inputs(radiographs, settings) -> torch.Tensor:
+    prepared = [transforms.prepare(radiograph.read(file).pixels, settings) for file in radiographs]
     return torch.stack([transforms.network_input(image, box, settings) for image, box in prepared])

@@ -27,20 +27,20 @@ NAMES = {
 }
 
 
-def amount(films: list[Path], size, net_label: str) -> dict:
+def amount(radiographs: list[Path], size, net_label: str) -> dict:
     """Of each stage at the sizes of bench.Size: {stage: (words, operations of its convolutions, bytes moved)}."""
-    shapes = [radiograph.read(film).pixels.shape for film in films]
+    shapes = [radiograph.read(file).pixels.shape for file in radiographs]
     one, pixels = shapes[0][0] * shapes[0][1], sum(height * width for height, width in shapes)
     image = work.segmentation(size.network)
     patch = work.classification(net_label, size.patch)
-    film_bytes = sum(film.stat().st_size for film in films)
+    radiograph_bytes = sum(file.stat().st_size for file in radiographs)
     written = pixels * (4 + 1 + 1)  # image, mask, labels
     pair_bytes = size.side**2 * 5
     return {
         "equalise": (f"{shapes[0][0]} x {shapes[0][1]}", 0, one * (2 + 2 + 4)),
         "network": (f"one {size.network} x {size.network} image", image, 0),
-        "inference": (f"{len(films)} files, pairs written", len(films) * image, film_bytes + written),
-        "step": (f"batch {len(films[:2])}, {size.network} x {size.network}", 3 * len(films[:2]) * image, 0),
+        "inference": (f"{len(radiographs)} files, pairs written", len(radiographs) * image, radiograph_bytes + written),
+        "step": (f"batch {len(radiographs[:2])}, {size.network} x {size.network}", 3 * len(radiographs[:2]) * image, 0),
         "vote": (f"{size.side} x {size.side}, K = {size.repeat}", size.repeat * patch, pair_bytes),
         "dense": ("all windows", work.classification(net_label, size.side), pair_bytes),
         "saliency": (f"K = {size.repeat}, pictures written", size.repeat * patch, pair_bytes),

@@ -19,7 +19,7 @@ from classification.model import backbone
 from classification.patches import epochs
 from cxr.run import engine
 from cxr.settings import config
-from segmentation import dataset as films
+from segmentation import dataset as radiographs
 from segmentation import fcdensenet
 from segmentation import header as first
 
@@ -37,8 +37,8 @@ def segmentation(phantom: Path, steps: int, size: int, device: str, augment: boo
     words = [f"device={device}", f"resize_height={size}", f"resize_width={size}", f"augment={augment}"]
     settings = config.load(first, words)[0]
     fabric = engine.launch(settings.device)
-    cases = films.jsrt(phantom)[: settings.num_batch_train * steps]
-    data = films.Radiographs(cases, settings, augment)
+    cases = radiographs.jsrt(phantom)[: settings.num_batch_train * steps]
+    data = radiographs.Radiographs(cases, settings, augment)
     loader = DataLoader(data, settings.num_batch_train, pin_memory=fabric.device.type == "cuda")
     model = fcdensenet.build(settings.net_label)
     model, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters()))

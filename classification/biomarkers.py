@@ -56,9 +56,9 @@ def main() -> None:
             if getattr(settings, name) < 1:
                 raise ValueError(f"{name}={getattr(settings, name)} is too small; give 1 or more.")
         cases, names, own, skipped = find_cases(root, settings.classes)
-        films = known.films(root, settings)
+        radiographs = known.radiographs(root, settings)
         people, notes = known.people(cases, [root], settings)
-        if options.unflagged and films is None:
+        if options.unflagged and radiographs is None:
             raise ValueError(
                 f"--unflagged needs masks.csv, and there is none beside {root}; segment with "
                 "segmentation/inference.py, or leave out the flag."
@@ -68,7 +68,7 @@ def main() -> None:
     notes += skipped
     if own:
         notes.append(f"no class in header.py takes {', '.join(own)}: each of these folders is a class of its own here")
-    if films is None:
+    if radiographs is None:
         notes.append("there is no masks.csv, so the quality of the masks and the pixel spacing are unknown")
     print(f"{len(cases)} cases in {root}")
 
@@ -81,7 +81,7 @@ def main() -> None:
     with journal.writer(file, 0) as write, ThreadPoolExecutor(max(settings.num_workers, 1)) as pool:
         for row in tqdm(pool.map(work, todo), "cases", total=len(todo)):
             write(row)
-    table = complete(journal.merge(file, ABOUT), cases, names, people, films or {})
+    table = complete(journal.merge(file, ABOUT), cases, names, people, radiographs or {})
     writing.csv(file, table)
 
     wanted = table[(table.status == "ok") | (table.status == "flagged") & (not options.unflagged)]
@@ -163,7 +163,7 @@ def picture_file(pictures: Path, case: finder.Case) -> Path:
     return pictures / case.folder / f"{case.case}.widths.png"
 
 
-def complete(rows: pd.DataFrame, cases, names, people, films) -> pd.DataFrame:
+def complete(rows: pd.DataFrame, cases, names, people, radiographs) -> pd.DataFrame:
     """biomarkers.csv: a row a case of today, with what other tables know of it now."""
     about = pd.DataFrame(
         {
@@ -178,11 +178,11 @@ def complete(rows: pd.DataFrame, cases, names, people, films) -> pd.DataFrame:
     table = about.merge(rows, on=["folder", "case"]).reindex(columns=[*ABOUT, *measures.COLUMNS, "digest"])
     found = table.to_dict("records")
     for row in found:
-        film = films.get((row["folder"], row["case"]), {})
+        radiograph = radiographs.get((row["folder"], row["case"]), {})
         if row["status"] != "failed":
-            flagged = film.get("status") == "flagged"
-            row["status"], row["reason"] = ("flagged", film["reason"]) if flagged else ("ok", "")
-        row |= measures.square_millimetres(row, film.get("spacing_mm"))
+            flagged = radiograph.get("status") == "flagged"
+            row["status"], row["reason"] = ("flagged", radiograph["reason"]) if flagged else ("ok", "")
+        row |= measures.square_millimetres(row, radiograph.get("spacing_mm"))
     return pd.DataFrame(found, columns=table.columns)
 
 

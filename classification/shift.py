@@ -6,7 +6,7 @@
 
 The shifts (cxr/shifts/suite.py) are applied to the radiographs that masks.csv names, before preprocessing; each lung
 mask moves along. Writes a row a case and shift (shift.csv) and for each shift the consistency: the share of cases whose
-class stays, and the mean change of the probability of that class (shift_summary.csv).
+class stays, and the mean change of the probability of that class (shift_summary.csv). An interrupted run goes on.
 """
 
 import argparse
@@ -15,18 +15,19 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from classification import header
+from classification.cases import finder
 from classification.trust import shifted
 from classification.voting import batch, predict, predictions
-from cxr import writing
+from cxr import digest
 from cxr.run import opening
 from cxr.settings import config
-from cxr.shifts import suite
+from cxr.shifts import measured, suite
 
-KIND = batch.Kind("shift.csv", (), "shift")
+KIND = batch.Kind("shift.csv", (), "shift", (*batch.DECISIVE, "shifts"), ("shifts",))
 
 
 @opening.script
@@ -47,6 +48,7 @@ def main() -> None:
         patient_of, _ = predictions.patients(run.cases, run.inputs, run.settings)
         table = Path(options.masks) if options.masks else shifted.find_table(options.input, settings)
         files, grey = shifted.radiographs(table)
+        run.decide(shifts=[shift.name for shift in shifts])
     except ValueError as error:
         sys.exit(f"classification/shift.py: {error}")
     fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases
@@ -60,32 +62,33 @@ def main() -> None:
         with fabric.autocast():
             return predict.predict_image(model, image, lung, settings, case, fabric.device)[0]
 
-    rows, faults = [], []
-    try:
-        for case in tqdm(cases, "cases"):
-            try:
-                rows += shifted.measure(case, files, grey, shifts, settings, names, answer, run.calibrated)
-            except (ValueError, FileNotFoundError) as error:
-                faults.append(f"{case.folder}/{case.case}: {error}")
-    except KeyboardInterrupt:
-        sys.exit("classification/shift.py: interrupted; nothing was written, since the summary needs every case.")
+    def rows_of(case: finder.Case) -> tuple[list[dict], list[str]]:
+        try:
+            return shifted.measure(case, files, grey, shifts, settings, names, answer, run.calibrated), []
+        except (ValueError, FileNotFoundError) as error:
+            return [], [f"{case.folder}/{case.case}: {error}"]
+
+    told = [(case.folder, case.case, content(case, files, grey), case) for case in cases]
+    rows, faults = measured.collect(output, told, run.made, rows_of)
     if not rows:
         sys.exit("classification/shift.py: no case could be measured:\n" + "\n".join(faults))
     frame = pd.DataFrame(rows)
-    frame.insert(2, "patient", [patient_of[key] for key in zip(frame.folder, frame.case, strict=True)])
-    writing.csv(output / "shift.csv", frame)
-    summary = shifted.summarise(frame)
-    writing.csv(output / "shift_summary.csv", summary)
-    (output / "shift_summary_not_trained_on.csv").unlink(missing_ok=True)
-    rest = frame[[key not in run.seen for key in zip(frame.folder, frame.case, strict=True)]]
-    if 0 < len(rest) < len(frame):
-        shifted.summarise(rest).to_csv(output / "shift_summary_not_trained_on.csv", index=False)
-    run.report({"cases": frame[["folder", "case"]].drop_duplicates().shape[0], "failed": len(faults)})
+    keys = list(zip(frame.folder, frame.case, strict=True))
+    frame.insert(2, "patient", [patient_of[key] for key in keys])
+    summary = measured.write(output, frame, np.array([key not in run.seen for key in keys]), shifted.summarise)
+    run.report({"cases": len(set(keys)), "failed": len(faults)})
+    measured.forget(output)
     print(summary.round(3).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
     print(f"Wrote {output}: shift.csv, shift_summary.csv, report.json.")
     sys.exit(1 if faults else 0)
+
+
+def content(case: finder.Case, files, grey: dict) -> str:
+    """A digest of what the rows of a case are made from, beside the weights and settings: radiograph, pair, grey."""
+    file = files.get((case.folder, case.case))
+    return digest.of_text(f"{file and digest.of_file(file)} {digest.of_pair(case.place, case.case)} {grey}")
 
 
 if __name__ == "__main__":

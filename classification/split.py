@@ -23,7 +23,7 @@ from classification.cases import finder
 from classification.splitting import check, divide, parts, survey
 from cxr import cohort
 from cxr.errors import BadData
-from cxr.run import opening
+from cxr.run import lock, opening
 from cxr.settings import config
 
 # What decides a split, beside the pairs and their patients
@@ -42,6 +42,8 @@ def main() -> None:
         check_settings(settings)
         table = cohort.read(settings.file_metadata)
         root = Path(settings.dir_split)
+        if not options.check:
+            lock.take(root.resolve().with_name(f"{root.resolve().name}{lock.NAME}"))
         kind = parts.state(root)
         if options.check or kind == "hand":
             code = look(root, kind, settings, table, options)
@@ -50,6 +52,8 @@ def main() -> None:
         else:
             code = split(root, kind, settings, table, options)
     except (BadData, cohort.BadTable, OSError) as error:
+        if opening.disk_fault(error):
+            raise
         sys.exit(f"classification/split.py: {error}")
     sys.exit(code)
 
@@ -159,7 +163,7 @@ def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.D
 def divide_rows(rows: pd.DataFrame, names: list[str], settings) -> dict[str, pd.DataFrame]:
     """The rows with `part` and `group`, by folder below dir_split: "" alone, or fold1, fold2 ... Raises BadData."""
     by_patient = settings.split_by == "patient"
-    groups = divide.join(rows.patient, rows.film) if by_patient else np.arange(len(rows))
+    groups = divide.join(rows.patient, rows.radiograph) if by_patient else np.arange(len(rows))
     own = rows.patient if by_patient else rows.folder + "/" + rows.case
     rows = rows.assign(group=own.groupby(groups).transform("min"))  # named after its first patient
     table = divide.content(groups, rows.label.to_numpy(int), len(names))
@@ -200,15 +204,15 @@ def print_unknown(rows: pd.DataFrame, settings) -> None:
 
 def print_joined(rows: pd.DataFrame, settings) -> None:
     """How many near-duplicates there are, which of them contradict each other, and whether one group swallows many."""
-    size = rows.groupby("film")["case"].transform("size")
+    size = rows.groupby("radiograph")["case"].transform("size")
     if not (size > 1).any():
         return
     print(
         f"{(size > 1).sum()} images have a near-duplicate (perceptual hashes differ in at most "
         f"{settings.duplicate_distance} of 256 bits)."
     )
-    for _, film in rows[rows.groupby("film")["label"].transform("nunique") > 1].groupby("film"):
-        names = ", ".join(f"{row.folder}/{row.case}" for row in film.head(4).itertuples())
+    for _, radiograph in rows[rows.groupby("radiograph")["label"].transform("nunique") > 1].groupby("radiograph"):
+        names = ", ".join(f"{row.folder}/{row.case}" for row in radiograph.head(4).itertuples())
         print(f"Warning: near-duplicates in several classes: {names}.")
     if size.max() > max(10, len(rows) / 20):
         print(f"Warning: {size.max()} images are linked as near-duplicates; duplicate_distance may be too large.")
@@ -225,7 +229,7 @@ def print_shared(rows: pd.DataFrame, settings) -> None:
         tested = int((rows.part == "test").sum())
         print(
             f"Split by image: {check.shared(rows, 'patient')} of {tested} test images share a patient with training, "
-            f"{check.shared(rows, 'film')} have a near-duplicate there."
+            f"{check.shared(rows, 'radiograph')} have a near-duplicate there."
         )
 
 

@@ -165,13 +165,13 @@ def _resolve_patients(path: Path, rows: list[dict[str, str]]) -> int:
         made_up.append(not row["patient"])
         row["patient"] = f"{name}:{known}" if name and not known.startswith(f"{name}:") else known
     before = [row["patient"] for row in rows]
-    _join_films(path, rows)
+    _join_radiographs(path, rows)
     return sum(new and row["patient"] == old for new, row, old in zip(made_up, rows, before, strict=True))
 
 
-def _join_films(path: Path, rows: list[dict[str, str]]) -> None:
+def _join_radiographs(path: Path, rows: list[dict[str, str]]) -> None:
     """Give the rows of one image one patient: those of a case and class, or of a name that occurs once on earth."""
-    taken_for, films = {}, {}
+    taken_for, radiographs = {}, {}
 
     def root(patient: str) -> str:
         while taken_for.get(patient, patient) != patient:
@@ -179,8 +179,8 @@ def _join_films(path: Path, rows: list[dict[str, str]]) -> None:
         return patient
 
     for row in rows:
-        film = row["case"].lower() if is_unique(row["case"]) else (row["case"], row["class"])
-        other = films.setdefault(film, row)
+        image = row["case"].lower() if is_unique(row["case"]) else (row["case"], row["class"])
+        other = radiographs.setdefault(image, row)
         if other["source"] == row["source"] and other["patient"] != row["patient"]:
             raise BadTable(
                 f"{path} has two rows for {row['case']} with the patients {other['patient']} and "

@@ -65,8 +65,8 @@ def array(path: Path, values: np.ndarray) -> None:
 
 
 def picture(path: Path, rgb: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 RGB as PNG."""
-    data(path, cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
+    """Write (H, W, 3) uint8 RGB, or (H, W) uint8, as PNG."""
+    data(path, cv2.imencode(".png", rgb[..., ::-1] if rgb.ndim == 3 else rgb)[1].tobytes())
 
 
 def data(path: Path, held: bytes) -> None:

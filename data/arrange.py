@@ -28,7 +28,7 @@ import pandas as pd  # noqa: E402
 
 from classification import header as classification  # noqa: E402
 from cxr import cohort, version, writing  # noqa: E402
-from cxr.run import opening  # noqa: E402
+from cxr.run import lock, opening  # noqa: E402
 from data import downloads  # noqa: E402
 from segmentation import header  # noqa: E402
 
@@ -53,8 +53,11 @@ def main() -> None:
     version.add_flag(parser)
     args = parser.parse_args()
     try:
+        lock.take(args.output / lock.NAME)
         table = arrange(args.metadata, args.input, args.output, args.copy)
     except (OSError, ValueError) as error:
+        if opening.disk_fault(error):
+            raise
         sys.exit(f"data/arrange.py: {error}")
     report(table, args.output, args.metadata)
     sys.exit(1 if table.status.isin(FAULTS).any() else 0)
@@ -64,7 +67,7 @@ def arrange(metadata: str | Path, inputs: Sequence[Path], output: Path, copy: bo
     """Put every radiograph of the table `metadata` that is found into `output`/<class>/, and write arrange.csv.
 
     Returns arrange.csv as a DataFrame: case, status, reason, class, patient, source, file, found. status is linked,
-    copied, present (already there), same film (its row stands further up), missing, ambiguous (several files that
+    copied, present (already there), same radiograph (its row stands further up), missing, ambiguous (several files that
     differ) or conflict (another file of that case is in the way). Raises cohort.BadTable, FileNotFoundError.
     """
     cases = cohort.read(metadata)
@@ -124,14 +127,14 @@ def place(
         there[folder] = {cohort.same_letters(cohort.case_of(file.name)): (file, None) for file in names}
     key = cohort.same_letters(case["case"])
     old, row = there[folder].get(key, (None, None))
-    one_film = cohort.is_unique(case["case"]) or (old and same(old, first))  # two sources may both count from 1
-    if row and row["patient"] == case["patient"] and row["source"] != case["source"] and one_film:
-        return "same film", f"as {row['file']} of {row['source']}", str(first)
+    one_radiograph = cohort.is_unique(case["case"]) or (old and same(old, first))  # two sources may both count from 1
+    if row and row["patient"] == case["patient"] and row["source"] != case["source"] and one_radiograph:
+        return "same radiograph", f"as {row['file']} of {row['source']}", str(first)
     if old and not same(old, first):
         reason = (
             f"{row['file']} has the same name; give the cases different names in a column case"
             if row
-            else f"{old} is another file, or a broken link; move it away"
+            else f"{old} is another file, or a broken link; move it away, or name this case in a column case"
         )
         return "conflict", reason, str(first)
     if old:
@@ -177,7 +180,7 @@ def report(table: pd.DataFrame, output: Path, metadata: str | Path = ROOT / "met
         if len(rows) > 1 and len(missing) == len(rows):
             print(f"missing: all {len(rows)} radiographs of {source or 'the table'}")
             rows = rows[rows.status != "missing"]
-        for row in rows[rows.status.isin((*FAULTS, "same film"))].itertuples():
+        for row in rows[rows.status.isin((*FAULTS, "same radiograph"))].itertuples():
             print(f"{row.status}: {row.source + ', ' if row.source else ''}{row.file or row.case} ({row.reason})")
     good = table[table.status.isin(("linked", "copied", "present"))]
     folders = list(dict.fromkeys(good["class"]))

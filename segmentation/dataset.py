@@ -124,9 +124,9 @@ def load(case: Case, settings, augmented: bool = False) -> tuple:
     """A training case: as the network sees it, (1, h, w) float32 0..255 and targets (h, w) uint8; or, to be augmented,
     the radiograph before equalisation and its label map, both twice the network's size at most, (H, W) float32 0..1 and
     (H, W) uint8. Raises BadData or radiograph.Unreadable, naming the file."""
-    film = radiograph.read_frontal(case.image, settings.pixel_limit)
-    pixels = film.pixels
-    organs = truth(case.masks, pixels.shape, film.orientation)
+    xray = radiograph.read_frontal(case.image, settings.pixel_limit)
+    pixels = xray.pixels
+    organs = truth(case.masks, pixels.shape, xray.orientation)
     if not {"left", "right"} <= set(organs):
         known = ", ".join(organs)
         raise BadData(

@@ -23,7 +23,7 @@ from cxr import writing
 from cxr.errors import BadData
 from cxr.figures import plots
 from cxr.reading import radiograph, turn
-from cxr.run import caselist, engine, opening, runreport
+from cxr.run import caselist, engine, lock, opening, runreport
 from cxr.settings import config
 from cxr.stats import metrics
 from segmentation import dataset, drawn_masks, fast_forward, header, segment, transforms
@@ -48,6 +48,7 @@ def main() -> None:
         cases, groups = choose(options, settings)
         known, told = seen(weights, cases)
         model = fast_forward.prepare(model, settings, fabric.device)
+        lock.take(output / lock.NAME)
     except ValueError as error:
         sys.exit(f"segmentation/evaluate.py: {error}")
     print(f"{len(cases)} cases; weights: {weights} ({which})")

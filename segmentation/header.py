@@ -69,6 +69,7 @@ backend = "torch"  # what runs the network: torch, or openvino on the CPU if tha
 mirror = False  # average with the prediction of the horizontally flipped image, lungs exchanged
 image_dtype = "float32"  # dtype of the pairs' images; uint8 needs a quarter of the disk space
 overlays = True  # write a picture of each case with its contours
+masks_png = False  # write each label map as a PNG too: 0 background, 1 heart, 2 left, 3 right lung
 
 # Machine
 device = "auto"  # auto, cpu, cuda, mps

@@ -109,7 +109,8 @@ def main() -> None:
         f"{counts['ok']} ok, {counts['flagged']} flagged, {counts['failed']} failed "
         f"({len(done & keys)} were finished before)."
     )
-    print(f"Wrote {output}: pairs, overlays, masks.csv, report.json. Next: look at the flagged overlays.")
+    page = config.command("segmentation/report.py", settings, (), "-i", str(output))
+    print(f"Wrote {output}: pairs, overlays, masks.csv, report.json. Next: look at the flagged cases: {page}")
     sys.exit(1 if counts["failed"] else 0)
 
 
@@ -183,7 +184,8 @@ def finish(job: masks_csv.Job, item, small, settings) -> dict:
     try:
         if isinstance(item, dict):
             pairs.remove(job.place, job.case)
-            (job.place / f"{job.case}{masks_csv.OVERLAY}").unlink(missing_ok=True)
+            for end in (masks_csv.OVERLAY, masks_csv.LABELS):
+                (job.place / f"{job.case}{end}").unlink(missing_ok=True)
             return row | item
         return row | write_case(job, item, small, settings)
     except OSError as error:  # of one file: a full disk, or a folder that cannot be written, is every file's
@@ -202,6 +204,8 @@ def write_case(job: masks_csv.Job, item: segment.Prepared, small, settings) -> d
     row |= {"margin": round(margin, 4)} | masks.measures(labels, item.spacing_mm)
     mask = (labels >= LEFT).astype("uint8")
     pairs.save(job.place, job.case, item.image, mask, labels, settings.image_dtype, allow_empty=True)
+    if settings.masks_png:
+        writing.picture(job.place / f"{job.case}{masks_csv.LABELS}", labels)
     if settings.overlays:
         writing.picture(job.place / f"{job.case}{masks_csv.OVERLAY}", contours.overlay(item.image, labels))
     return row

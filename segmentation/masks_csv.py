@@ -14,8 +14,8 @@ from cxr.reading import radiograph
 from cxr.run import journal as journals
 
 MASKS = "masks.csv"
-OVERLAY = ".overlay.png"
-_TEXT = ("case", "folder", "file", "status", "reason", "view")
+OVERLAY, LABELS = ".overlay.png", ".labels.png"  # pictures beside the pair
+TEXT = ("case", "folder", "file", "status", "reason", "view")
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Job:
 
 def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
     """The jobs of some files and folders, sorted, and the files passed over. Of files that differ in their suffix alone
-    the suffix stays in the name of the case. Raises BadInput if there are none, or if two would write the same output
-    all the same."""
+    the suffix stays in the name of the case; a file that masks.csv in the output knows keeps its case's name. Raises
+    BadInput if there are none, or if two would write the same output all the same."""
     jobs, passed_over = {}, []
     for given in map(Path, inputs):
         try:
@@ -44,14 +44,15 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
             raise BadInput(f"{error} Name radiographs or folders with -i, or as dir_input in header.py.") from None
         passed_over += others
         for file in files:
-            if _is_overlay(file):  # the output may lie among the input
+            if _is_ours(file):  # the output may lie among the input
                 passed_over.append(file)
                 continue
             folder, case = radiograph.legible(_folder(file, given)), radiograph.case_of(file.name)
             jobs[file.absolute()] = Job(file, folder, case, output / folder)
     if not jobs:
         raise BadInput(f"there are no radiographs in {', '.join(map(str, inputs))}.")
-    found = _told_apart(jobs.values())
+    rows = journals.known(output / MASKS, TEXT)
+    found = _told_apart(jobs.values(), dict(zip(zip(rows.folder, rows.file, strict=True), rows.case, strict=True)))
     twice = [[str(job.file) for job in alike] for alike in _alike(found) if len(alike) > 1]
     if twice:
         raise BadInput(
@@ -61,13 +62,15 @@ def plan(inputs: list, output: Path) -> tuple[list[Job], list[Path]]:
     return sorted(found, key=lambda job: (job.folder, job.case)), passed_over
 
 
-def _told_apart(jobs: Iterable[Job]) -> list[Job]:
-    """The jobs; those of files that differ in their suffix alone are called by their whole name, as case.png."""
-    return [
-        replace(job, case=radiograph.legible(job.file.name)) if len(alike) > 1 else job
-        for alike in _alike(jobs)
-        for job in alike
-    ]
+def _told_apart(jobs: Iterable[Job], noted: dict[tuple[str, str], str]) -> list[Job]:
+    """The jobs; those of files that differ in their suffix alone are called by their whole name, as case.png. A file
+    keeps the name that an earlier run gave it, with or without the other file; noted: cases by folder and file."""
+    found = []
+    for alike in _alike(jobs):
+        for job in alike:
+            case = radiograph.legible(job.file.name) if len(alike) > 1 else job.case
+            found.append(replace(job, case=noted.get((job.folder, radiograph.legible(str(job.file.absolute()))), case)))
+    return found
 
 
 def _alike(jobs: Iterable[Job]) -> list[list[Job]]:
@@ -78,8 +81,8 @@ def _alike(jobs: Iterable[Job]) -> list[list[Job]]:
     return list(places.values())
 
 
-def _is_overlay(file: Path) -> bool:
-    case = file.name.removesuffix(OVERLAY)
+def _is_ours(file: Path) -> bool:
+    case = file.name.removesuffix(OVERLAY).removesuffix(LABELS)
     return case != file.name and pairs.is_complete(file.parent, case)
 
 
@@ -94,7 +97,7 @@ def _folder(file: Path, given: Path) -> str:
 def outdated(output: Path, jobs: list[Job], made: str) -> set[tuple[str, str]]:
     """The cases of the jobs whose radiograph is another than the one they were made from, or whose weights or settings
     are. Raises BadInput where that one is a radiograph of another place, whose pair would be lost."""
-    rows = journals.known(output / MASKS, _TEXT)
+    rows = journals.known(output / MASKS, TEXT)
     told = rows.reindex(columns=[*journals.KEY, "digest"]).fillna("")  # tables of before do not tell
     telling = {(row.folder, row.case) for row in told.itertuples() if row.digest}
     files = {(row.folder, row.case): row.file for row in rows[rows.status != "failed"].itertuples()}
@@ -117,7 +120,7 @@ def _is_file(file: Path, noted: str) -> bool:
 
 def finished(output: Path) -> set[tuple[str, str]]:
     """The cases that have a row without failure and a whole pair."""
-    return {(f, c) for f, c in journals.finished(output / MASKS, _TEXT) if pairs.is_complete(output / f, c)}
+    return {(f, c) for f, c in journals.finished(output / MASKS, TEXT) if pairs.is_complete(output / f, c)}
 
 
 def journal(output: Path, rank: int):
@@ -127,4 +130,4 @@ def journal(output: Path, rank: int):
 
 def merge(output: Path, forget: set[tuple[str, str]] = frozenset()) -> pd.DataFrame:
     """Fold the journals into masks.csv but for the cases to `forget`, and return it sorted by folder and case."""
-    return journals.merge(output / MASKS, _TEXT, forget)
+    return journals.merge(output / MASKS, TEXT, forget)

@@ -6,10 +6,12 @@
 
 The shifts (cxr/shifts/suite.py) are applied to the radiograph before preprocessing; its mask moves along. Writes a row
 a case and shift (shift.csv), and for each shift mean, 95 % interval and worst twentieth (shift_summary.csv).
+An interrupted run goes on.
 """
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -17,18 +19,17 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
+from cxr import digest
 from cxr.errors import BadData
 from cxr.reading import radiograph
-from cxr.run import engine, opening, runreport
+from cxr.run import engine, lock, opening, runreport
 from cxr.settings import config
-from cxr.shifts import suite
+from cxr.shifts import measured, suite
 from cxr.stats import bootstrap, metrics
-from segmentation import drawn_masks, evaluate, fast_forward, header, masks, segment
+from segmentation import dataset, drawn_masks, evaluate, fast_forward, header, inference, masks, segment
 from segmentation import weights as weight_files
 
-CLEAN = "none"
 SHOWN = ("jaccard_lungs_union", "jaccard_heart", "hausdorff95_lungs_union", "flagged")
 
 
@@ -49,28 +50,24 @@ def main() -> None:
         cases, _ = evaluate.choose(options, settings)
         known, told = evaluate.seen(weights, cases)
         model = fast_forward.prepare(model, settings, fabric.device)
+        settings = config.replace(settings, shifts=[shift.name for shift in shifts])
+        made = runreport.made_with(settings, weights, (*inference.DECISIVE, "pixel_limit", "seed", "shifts"))
+        lock.take(output / lock.NAME)
     except ValueError as error:
         sys.exit(f"segmentation/shift.py: {error}")
     print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {weights} ({which})")
     for note in notes + told:
         print(f"Note: {note}.")
-    try:
-        rows, faults = measure(cases, shifts, model, settings, fabric)
-    except KeyboardInterrupt:
-        sys.exit("segmentation/shift.py: interrupted; nothing was written, since the summary needs every case.")
+    work = partial(measure, shifts=shifts, model=model, settings=settings, fabric=fabric)
+    told = [(str(case.image.parent), case.name, content(case), case) for case in cases]
+    rows, faults = measured.collect(output, told, made, work)
     if not rows:
         sys.exit("segmentation/shift.py: no case could be evaluated:\n" + "\n".join(faults))
-    output.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame(rows)
-    frame.to_csv(output / "shift.csv", index=False)
-    summary = summarise(frame)
-    summary.to_csv(output / "shift_summary.csv", index=False)
-    (output / "shift_summary_not_trained_on.csv").unlink(missing_ok=True)
-    rest = frame[~frame.case.isin(known)]
-    if 0 < len(rest) < len(frame):
-        summarise(rest).to_csv(output / "shift_summary_not_trained_on.csv", index=False)
+    summary = measured.write(output, frame, ~frame.case.isin(known).to_numpy(), summarise)
     counts = {"cases": frame.case.nunique(), "failed": len(faults)}
     runreport.write(output / "report.json", settings, fabric, weights, evaluate.PACKAGES, counts)
+    measured.forget(output)
     print(summary.round(3).to_string(index=False))
     for fault in faults:
         print(f"failed: {fault}")
@@ -78,35 +75,39 @@ def main() -> None:
     sys.exit(1 if faults else 0)
 
 
-def measure(cases, shifts, model, settings, fabric) -> tuple[list[dict], list[str]]:
-    """A row for each case as it is (shift "none") and for each shift of it, and a sentence for each case that cannot be
-    evaluated. Distances are in pixels of an image whose longer side is 1024."""
+def content(case: dataset.Case) -> str:
+    """A digest of the radiograph and the masks of a case."""
+    return digest.of_text("".join(digest.of_files([case.image, *case.masks.values()])))
+
+
+def measure(case: dataset.Case, shifts, model, settings, fabric) -> tuple[list[dict], list[str]]:
+    """A row for a case as it is (shift "none") and for each shift of it, and a sentence for what cannot be evaluated.
+    Distances are in pixels of an image whose longer side is 1024."""
     rows, faults = [], []
-    for case in tqdm(cases, "cases"):
+    try:
+        read = radiograph.read_frontal(case.image, settings.pixel_limit)
+        truth = drawn_masks.truth(case.masks, read.pixels.shape, read.orientation)
+        pixels, drawn = read.pixels, label_map(truth, read.pixels.shape)
+    except (BadData, radiograph.Unreadable) as error:
+        return [], [f"{case.image}: {error}"]
+    for shift in (None, *shifts):
+        changed, labels = pixels, drawn
+        if shift:
+            rng = engine.generator(settings.seed, "shift", shift.name, case.name)
+            changed, labels = suite.shifted(shift, pixels, drawn, rng)
+        name, kind = (shift.name, shift.kind) if shift else (measured.CLEAN, measured.CLEAN)
         try:
-            read = radiograph.read_frontal(case.image, settings.pixel_limit)
-            truth = drawn_masks.truth(case.masks, read.pixels.shape, read.orientation)
-            pixels, drawn = read.pixels, label_map(truth, read.pixels.shape)
-        except (BadData, radiograph.Unreadable) as error:
-            faults.append(f"{case.image}: {error}")
+            item = segment.prepare_pixels(changed, settings)
+        except ValueError as error:
+            faults.append(f"{case.image}, {name}: {error}")
+            if not shift:
+                break  # there is nothing to compare its shifts with
             continue
-        for shift in (None, *shifts):
-            changed, labels = pixels, drawn
-            if shift:
-                rng = engine.generator(settings.seed, "shift", shift.name, case.name)
-                changed, labels = suite.shifted(shift, pixels, drawn, rng)
-            row = {"case": case.name, "shift": shift.name if shift else CLEAN, "kind": shift.kind if shift else CLEAN}
-            try:
-                item = segment.prepare_pixels(changed, settings)
-            except ValueError as error:
-                faults.append(f"{case.image}, {row['shift']}: {error}")
-                if not shift:
-                    break  # there is nothing to compare its shifts with
-                continue
-            with fabric.autocast():
-                small = segment.probabilities(model, [item], settings, fabric.device)[0]
-            found, reasons = segment.label_map(small, item)[1:3]
-            rows.append(row | compare(found, labels, "heart" in truth) | {"flagged": float(bool(reasons))})
+        with fabric.autocast():
+            small = segment.probabilities(model, [item], settings, fabric.device)[0]
+        found, reasons = segment.label_map(small, item)[1:3]
+        row = {"case": case.name, "shift": name, "kind": kind} | compare(found, labels, "heart" in truth)
+        rows.append(row | {"flagged": float(bool(reasons))})
     return rows, faults
 
 
@@ -141,7 +142,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a shift: number of cases, mean and 95 % bootstrap interval of the lungs' Jaccard index, mean of its worst
     twentieth, change of the mean against the same cases unshifted, and the means of the other figures."""
     rows = []
-    clean = frame[frame["shift"] == CLEAN].set_index("case").jaccard_lungs_union
+    clean = frame[frame["shift"] == measured.CLEAN].set_index("case").jaccard_lungs_union
     for name, group in frame.groupby("shift", sort=False):
         values = group.jaccard_lungs_union.to_numpy()
         low, high = bootstrap.mean_interval(values)

@@ -96,6 +96,7 @@ def train(fabric, settings, run: Path, state: dict | None, kept: dict, train_set
     """Train from `state`, or from the start where it is None, until epoch_max or early stop. Raises BadRun.
 
     kept: what the checkpoint tells of the training beside its settings."""
+    check_last_step(settings, -(-len(train_set) // fabric.world_size))
     model = new_network(settings, fresh=state is None)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -151,6 +152,20 @@ def train(fabric, settings, run: Path, state: dict | None, kept: dict, train_set
             break
     if writer:
         writer.close()
+
+
+def check_last_step(settings, each: int) -> None:
+    """Raise BadRun if a step of `each` radiographs an epoch has one alone, of a size that leaves one pixel of it at the
+    network's bottom: batch normalisation needs two values."""
+    if max(settings.resize_height, settings.resize_width) < 64 and 1 in (
+        settings.num_batch_train,
+        each % settings.num_batch_train,
+    ):
+        raise BadRun(
+            f"num_batch_train={settings.num_batch_train} leaves a step with a single radiograph of {each}, and batch "
+            f"normalisation needs more of {settings.resize_height} x {settings.resize_width} pixels: give another "
+            "num_batch_train, or resize_height=64 resize_width=64 or more."
+        )
 
 
 def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epoch: int) -> float:

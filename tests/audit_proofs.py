@@ -34,7 +34,7 @@ CLEAN, LETTER, TEXTURE = "clean", "letter", "texture"
 
 
 def draw(seed: int) -> list:
-    """A cohort without any mark: (class, case, film (H, W) 0..1, labels (H, W)) of every patient."""
+    """A cohort without any mark: (class, case, radiograph (H, W) 0..1, labels (H, W)) of every patient."""
     drawn = []
     for label, name in enumerate(NAMES):
         first = {case.patient: case for case in reversed(cases.plan_class(name, 3 * PATIENTS, SIZE, seed))}
@@ -54,19 +54,19 @@ def plant(drawn: list, kind: str, folder: Path, seed: int, network: bool) -> Sub
     texture  every bacteria, and every second normal patient, is of hospital B with its texture
     """
     rows, items = [], []
-    for label, case, film, labels in drawn:
+    for label, case, image, labels in drawn:
         second = case.number % 2 == 1
         marked = {CLEAN: second, LETTER: label == 1, TEXTURE: second or label == 1}[kind]
-        film = film.copy()
+        image = image.copy()
         if marked and kind != LETTER:
-            down, across = np.indices(film.shape)
-            film += 0.1 * (labels > 1) * np.cos(np.pi * (down + across) / 2)
-        pixels = (np.clip(film, 0, 1) * 255).astype(np.uint8)
+            down, across = np.indices(image.shape)
+            image += 0.1 * (labels > 1) * np.cos(np.pi * (down + across) / 2)
+        pixels = (np.clip(image, 0, 1) * 255).astype(np.uint8)
         if marked and kind != TEXTURE:
             cv2.putText(pixels, "B", (2, 14), cv2.FONT_HERSHEY_PLAIN, 1, 255, 2)
         pairs.save(folder, case.name, preprocess.preprocess(pixels, 0.5, None), labels > 1, labels)
         items.append(Case(case.name, NAMES[label], folder, label))
-        rows.append(("AB"[second if kind == LETTER else marked], case.view, "", np.nan, *film.shape[::-1], np.nan, ""))
+        rows.append(("AB"[second if kind == LETTER else marked], case.view, "", np.nan, *image.shape[::-1], np.nan, ""))
     words = ["device=cpu", f"img_size={SIZE}", "patch_size=32", "classes=['normal','bacteria']"]
     settings = config.load(header, words)[0]
     model = None

@@ -98,19 +98,19 @@ def call(monkeypatch, capsys):
 
 
 @pytest.fixture(scope="session")
-def films(tmp_path_factory):
+def radiographs(tmp_path_factory):
     """Folder of a synthetic set: 12 JSRT-like images (9 to train, 2 to validate, 1 to test), one image a class."""
-    out = tmp_path_factory.mktemp("films") / "set"
+    out = tmp_path_factory.mktemp("radiographs") / "set"
     done = run("data/make_phantom.py", "-o", out, "--jsrt", 12, "--per-class", 1, "--size", 128, "--workers", 2)
     assert done.returncode == 0, done.stderr
     return out
 
 
 @pytest.fixture(scope="session")
-def trained(films, tmp_path_factory):
-    """A finished training on `films`: run (its folder), words (its settings) and done (its process)."""
+def trained(radiographs, tmp_path_factory):
+    """A finished training on `radiographs`: run (its folder), words (its settings) and done (its process)."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    words = [*TRAINING, f"dir_data_root={films}", f"dir_checkpoint={folder}"]
+    words = [*TRAINING, f"dir_data_root={radiographs}", f"dir_checkpoint={folder}"]
     done = run("segmentation/train.py", *words, "test_name=whole")
     assert done.returncode == 0, done.stderr
     return SimpleNamespace(run=folder / "whole", words=words, done=done)

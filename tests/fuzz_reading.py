@@ -198,9 +198,9 @@ def _read(path, name, report):
     return time.monotonic() - began, wrong
 
 
-def _wrong_picture(film):
-    good = film.pixels.ndim == 2 and film.pixels.dtype in (np.uint8, np.uint16) and min(film.pixels.shape) >= 32
-    return None if good and film.orientation in range(1, 9) else f"came out as {film}"
+def _wrong_picture(image):
+    good = image.pixels.ndim == 2 and image.pixels.dtype in (np.uint8, np.uint16) and min(image.pixels.shape) >= 32
+    return None if good and image.orientation in range(1, 9) else f"came out as {image}"
 
 
 def _wrong_sentence(said, path):

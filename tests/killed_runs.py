@@ -10,7 +10,7 @@ import torch
 from conftest import ROOT, command, environment
 
 # Runs a script and kills it, as nothing can be caught of, just before the n-th file is moved into its place: in an
-# epoch these are log.jsonl, best.pt where the score is better, last.pt, curves.png.
+# epoch these are log.jsonl, best.pt where the score is better, curves.png, last.pt.
 KILLER = """
 import os, runpy, signal, sys
 left, replace = int(sys.argv.pop(1)), os.replace

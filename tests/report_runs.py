@@ -54,7 +54,9 @@ def add_rows(tables, case, tally, i, target, root, settings, classes):
     image, mask = pairs.load(case.place, case.case)
     status, reason = ("flagged", f"left lung missing {HOSTILE}") if i == 1 else ("ok", "")
     about = {"case": case.case, "folder": case.folder, "status": status, "reason": reason}
-    tables["masks"].append(about | {"file": "film.png", "spacing_row_mm": 0.5, "spacing_column_mm": 0.5})
+    tables["masks"].append(
+        about | {"view": "PA" if i else "", "file": "radiograph.png", "spacing_row_mm": 0.5, "spacing_column_mm": 0.5}
+    )
     labels = pairs.load_labels(case.place, case.case)
     found = measures.measure(image, mask, labels, settings, np.random.default_rng(i))
     found |= measures.square_millimetres(found, (0.5, 0.5) if i else None)

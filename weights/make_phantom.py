@@ -48,9 +48,11 @@ def main() -> None:
     if options.folder.exists() and any(options.folder.iterdir()):
         sys.exit(f"weights/make_phantom.py: {options.folder} holds something; name a new folder.")
     counts = dict.fromkeys(cases.CLASSES, options.per_class)
-    films = draw(options.folder, counts, options.size, options.seed, {"val": options.val}, "train", options.workers)
+    radiographs = draw(
+        options.folder, counts, options.size, options.seed, {"val": options.val}, "train", options.workers
+    )
     print(
-        f"Wrote {len(films)} pairs to {options.folder / 'split'}. Next: python classification/train.py "
+        f"Wrote {len(radiographs)} pairs to {options.folder / 'split'}. Next: python classification/train.py "
         f"dir_split={options.folder / 'split'} and the other settings that --help tells."
     )
 
@@ -62,22 +64,22 @@ def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[s
     `rest`. Where a lesion is and how strong follows from (seed, case). Returns the images, as data.thorax.cases plans
     them.
     """
-    films = [film for folder, count in counts.items() for film in cases.plan_class(folder, count, size, seed)]
+    radiographs = [xray for folder, count in counts.items() for xray in cases.plan_class(folder, count, size, seed)]
     parts = [
         part
         for folder in counts
-        for part in divide([film.patient for film in films if film.folder == folder], first, rest)
+        for part in divide([xray.patient for xray in radiographs if xray.folder == folder], first, rest)
     ]
     root.mkdir(parents=True, exist_ok=True)
-    rows = [f"{film.name},{film.folder},{film.patient},{film.hospital.name}" for film in films]
+    rows = [f"{xray.name},{xray.folder},{xray.patient},{xray.hospital.name}" for xray in radiographs]
     (root / "patients.csv").write_text("\n".join(["case,class,patient,source", *rows]) + "\n")
     work = partial(write_pair, root=root, seed=seed)
     if workers == 1:
-        list(map(work, films, parts))
+        list(map(work, radiographs, parts))
     else:
         with ProcessPoolExecutor(workers) as pool:
-            list(pool.map(work, films, parts))
-    return films
+            list(pool.map(work, radiographs, parts))
+    return radiographs
 
 
 def divide(patients: list[str], first: dict[str, int], rest: str) -> list[str]:
@@ -87,16 +89,16 @@ def divide(patients: list[str], first: dict[str, int], rest: str) -> list[str]:
     return [order[patients.index(patient)] for patient in patients]
 
 
-def write_pair(film, part: str, root: Path, seed: int) -> None:
+def write_pair(xray, part: str, root: Path, seed: int) -> None:
     """One image's lesion, and its pair in split/<part>/<folder>, preprocessed as segmentation/inference.py does; the
     radiograph itself does not stay."""
     cv2.setNumThreads(1)
-    cases.write_case(film, root, seed)
-    labels = cv2.imread(str(root / film.masks["labels"]), cv2.IMREAD_UNCHANGED)
-    pixels = radiograph.read(root / film.file).pixels
+    cases.write_case(xray, root, seed)
+    labels = cv2.imread(str(root / xray.masks["labels"]), cv2.IMREAD_UNCHANGED)
+    pixels = radiograph.read(root / xray.file).pixels
     image = preprocess.preprocess(pixels, GAMMA, preprocess.content_box(pixels))
-    pairs.save(root / "split" / part / film.folder, film.name, image, labels > 1, labels)
-    for name in (film.file, film.masks["labels"]):
+    pairs.save(root / "split" / part / xray.folder, xray.name, image, labels > 1, labels)
+    for name in (xray.file, xray.masks["labels"]):
         (root / name).unlink()
 
 

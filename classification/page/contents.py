@@ -53,10 +53,8 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
     notes += disagreements(made, mapped)
     audit = audited(folder, rows, notes)
     told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
-    content = {
-        "run": title(made) or folder.name,
-        "project": version.text(),
-        "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+    content = bare(title(made) or folder.name) | {
+        "voted": True,
         "names": names,
         "cases": cases,
         "most_entropy": most,
@@ -66,8 +64,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "audit": audit,
         "parts": {title: part for title, part in told.items() if part},
         "settings": (made or {}).get("settings") or {},
-        "gradient": pictures.gradient(),
-        "fine": pictures.FINE,
+        "drawings": drawings(folder, file, made),
         "notes": notes,
     }
     return content | measured(rows, names, metrics, notes), places, maps_of
@@ -83,6 +80,39 @@ def audited(folder: Path, rows, notes: list[str]) -> dict | None:
         told = f"the audit is of {audit['cases']} cases and the table has {len(labelled)} with label and prediction"
         notes.append(f"{told}; make it again with classification/audit.py")
     return audit
+
+
+def bare(run: str) -> dict:
+    """What the template takes besides cases, markers and parts, for a page without predictions."""
+    return {
+        "voted": False,
+        "run": run,
+        "project": version.text(),
+        "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "gradient": pictures.gradient(),
+        "fine": pictures.FINE,
+        **dict.fromkeys(("metrics", "audit")),
+        **dict.fromkeys(("most_entropy", "uncertain", "patients"), 0),
+        **dict.fromkeys(("roc", "reliability", "abstention"), ""),
+        **{"names": [], "notes": [], "drawings": [], "settings": {}},
+    }
+
+
+def drawings(folder: Path, biomarkers: Path | None, made: dict | None) -> list[dict]:
+    """The figures that other scripts have drawn of this run, as far as they are there: title, what they tell, address.
+
+    folder holds predictions.csv, biomarkers is the file of biomarkers.py, made the predictions' report.json."""
+    weights = Path(((made or {}).get("weights") or {}).get("file") or folder / "none")
+    files = (
+        ("Training", "loss and validation scores over the epochs", weights.with_name("curves.png")),
+        ("Biomarkers by class", "a point is a patient", (biomarkers or folder).with_name("biomarkers.png")),
+        ("Maps", "their scores against maps that ignore the class", folder / "scorecard" / "scorecard.png"),
+    )
+    return [
+        {"title": title, "told": told, "address": pictures.embed(file.name, file.read_bytes())}
+        for title, told, file in files
+        if file.is_file()
+    ]
 
 
 def title(made: dict | None) -> str:

@@ -25,7 +25,7 @@ UNKNOWN = "unknown"  # quality of a mask that no masks.csv knows
 
 def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     """predictions.csv of a run, and the names of its classes in their order. Raises BadData."""
-    rows = _table(folder / predictions.TABLE, predictions.TEXT, TEXT, "classification/inference.py")
+    rows = table(folder / predictions.TABLE, predictions.TEXT, TEXT, "classification/inference.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
     good = rows[rows.status == "ok"]
     strange = sorted({*good.predicted, *good.label} - {*names, ""})
@@ -78,8 +78,8 @@ def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, se
 
 
 def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, dict | None]:
-    """What masks.csv says of the masks, {(folder, case): (status, reason)}, and the report.json beside it, if any.
-    Raises ValueError for a bad table."""
+    """What masks.csv says of the masks, {(folder, case): (status, reason, view)}, and the report.json beside it, if
+    any. Raises ValueError for a bad table."""
     found = known.masks(places.values(), roots, settings)
     near = [place for root in roots for place in (root, root.parent, Path(settings.dir_pairs))]
     near = next((place for place in near if (place / finder.MASKS).is_file()), None)
@@ -98,20 +98,20 @@ def find_biomarkers(given: str | None, roots: Sequence[Path], settings) -> Path 
 def read_biomarkers(file: Path) -> tuple[dict, dict]:
     """Biomarkers of the cases, {(folder, case): {name: float or None}}, and the flags of their masks that the table
     knows, as qualities() gives them. Raises BadData."""
-    rows = _table(file, biomarkers.ABOUT, biomarkers.ABOUT, "classification/biomarkers.py")
+    rows = table(file, biomarkers.ABOUT, biomarkers.ABOUT, "classification/biomarkers.py")
     names = [name for name in measures.MARKERS if name in rows]
     found, flags = {}, {}
     for row in rows.to_dict("records"):
         key = row["folder"], row["case"]
         found[key] = {name: finite(row[name]) for name in names}
         if row["status"] == "flagged":
-            flags[key] = "flagged", row["reason"]
+            flags[key] = "flagged", row["reason"], ""
     return found, flags
 
 
 def read_maps(folder: Path) -> dict:
     """The maps of the cases, {(folder, case): [(class, file), ...]}, from cams.csv. Raises BadData."""
-    rows = _table(folder / maps.TABLE, maps.TEXT, maps.TEXT, "classification/visualize_cnn.py")
+    rows = table(folder / maps.TABLE, maps.TEXT, maps.TEXT, "classification/visualize_cnn.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
     found = {}
     for row in rows[rows.status == "ok"].to_dict("records"):
@@ -139,18 +139,18 @@ def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Map
         case["votes"] = None if failed else [int(row[f"votes_{name}"]) for name in names]
         case |= {name: None if failed else finite(row[name]) for name in NUMBERS}
         case["set"], flag = row.get("set", ""), row.get("mask", "")
-        case["mask"], case["mask_reason"] = masks.get(key, ("flagged" if flag else UNKNOWN, flag))
+        case["mask"], case["mask_reason"], case["view"] = masks.get(key, ("flagged" if flag else UNKNOWN, flag, ""))
         case["markers"] = markers.get(key, {})
         case["seed"] = int(row["seed"]) if several else None
         found.append(case)
     return found
 
 
-def ranges(found: Sequence[Mapping]) -> list[dict]:
+def ranges(found: Sequence[Mapping], labels: Mapping[str, str] = measures.MARKERS) -> list[dict]:
     """How each biomarker is spread over the cases: name, label and the percentiles 0, 5, 25, 50, 75, 95, 100, in the
-    order of measures.MARKERS; one that no case has is left out."""
+    order of `labels`; one that no case has is left out."""
     spread = []
-    for name, label in measures.MARKERS.items():
+    for name, label in labels.items():
         values = [case["markers"][name] for case in found if case["markers"].get(name) is not None]
         if values:
             at = np.percentile(values, [0, 5, 25, 50, 75, 95, 100])
@@ -163,7 +163,8 @@ def finite(value) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _table(file: Path, text: Sequence[str], needed: Sequence[str], script: str) -> pd.DataFrame:
+def table(file: Path, text: Sequence[str], needed: Sequence[str], script: str) -> pd.DataFrame:
+    """A table that `script` writes, its columns `text` as they stand; some are needed. Raises BadData."""
     if not file.is_file():
         raise BadData(f"there is no {file}; make it with {script}, or name another place (--help).")
     rows = journal.read(file, text)

@@ -17,7 +17,7 @@ from cxr.labels import ORGANS
 
 THUMB_SIDE, MAP_SIDE = 64, 160  # greatest sides in pixels
 # Greatest side of an image and quality of WebP, some 30 kB for most; the next where one is so noisy that it is larger
-FILMS = (1024, 80), (768, 70), (512, 60), (384, 40)
+RADIOGRAPHS = (1024, 80), (768, 70), (512, 60), (384, 40)
 LARGEST = 72_000  # bytes: 500 such radiographs make 48 MB of text
 COARSE = 0.6  # pixels of the radiograph by which an outline may be simplified
 SMOOTH = 0.75  # pixels of the radiograph, standard deviation: within an outline's width
@@ -50,9 +50,9 @@ def draw(case: Case | None, maps: Sequence[tuple[str, Path]], store: Callable[[s
             )
     except pairs.BadPair as fault:
         return {"told": [str(fault)], "maps": []}
-    held, (height, width) = film(image)
+    held, (height, width) = radiograph(image)
     found = {"width": width, "height": height, "told": [], "maps": []}
-    found["film"] = store("film.webp", held)
+    found["radiograph"] = store("radiograph.webp", held)
     found["thumb"] = store("thumb.webp", _webp(_smaller(image, THUMB_SIDE), 60))
     found["outlines"] = outlines(mask if labels is None else labels, (height, width), labels is not None)
     values = {}
@@ -68,9 +68,9 @@ def draw(case: Case | None, maps: Sequence[tuple[str, Path]], store: Callable[[s
     return found
 
 
-def film(image: np.ndarray) -> tuple[bytes, tuple[int, int]]:
+def radiograph(image: np.ndarray) -> tuple[bytes, tuple[int, int]]:
     """A radiograph (H, W) grey 0..255 as WebP of LARGEST bytes at most, and its height and width there."""
-    for side, quality in FILMS:
+    for side, quality in RADIOGRAPHS:
         small = _smaller(image, side)
         held = _webp(small, quality)
         if len(held) <= LARGEST:
@@ -149,6 +149,6 @@ def _smaller(values: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(values, np.float32), (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _webp(film: np.ndarray, quality: int) -> bytes:
-    grey = np.clip(np.rint(film), 0, 255).astype(np.uint8)
+def _webp(radiograph: np.ndarray, quality: int) -> bytes:
+    grey = np.clip(np.rint(radiograph), 0, 255).astype(np.uint8)
     return cv2.imencode(".webp", grey, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()

@@ -20,7 +20,7 @@ def draw(image, mask, maps, titles, details) -> np.ndarray:
     details: two lines of text a panel. Returns (h, w, 3) uint8 RGB.
     """
     height, width = (max(1, round(side * SIDE / max(image.shape))) for side in image.shape)
-    film = np.clip(_resize(image, height, width), 0, 255)
+    radiograph = np.clip(_resize(image, height, width), 0, 255)
     lungs = _resize(mask > 0, height, width) >= 0.5
     outlines = cv2.findContours(lungs.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
     peak = float(np.max(maps))
@@ -30,7 +30,7 @@ def draw(image, mask, maps, titles, details) -> np.ndarray:
     text = ImageDraw.Draw(sheet)
     for i, (values, title, detail) in enumerate(zip(maps, titles, details, strict=True)):
         share = _resize(values, height, width) / (peak or 1)
-        panel = np.rint(blend(film, share)).astype(np.uint8)
+        panel = np.rint(blend(radiograph, share)).astype(np.uint8)
         for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             for outline in outlines:
                 cv2.polylines(panel, [outline], True, colour, thick, cv2.LINE_AA)
@@ -47,11 +47,11 @@ def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(array, np.float32), (width, height), interpolation=way)
 
 
-def blend(film: np.ndarray, share: np.ndarray) -> np.ndarray:
+def blend(radiograph: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Grey (h, w) 0..255 under the colours of shares (h, w) 0..1 of the scale: (h, w, 3) float32, 0..255."""
     share = np.clip(share, 0, 1)
     opacity = (DENSEST * np.sqrt(share))[..., None]
-    return film[..., None] * (1 - opacity) + COLOURS[np.rint(share * 255).astype(int)] * opacity
+    return radiograph[..., None] * (1 - opacity) + COLOURS[np.rint(share * 255).astype(int)] * opacity
 
 
 def _bar(sheet: Image.Image, text: ImageDraw.ImageDraw, font, peak: float, height: int) -> None:

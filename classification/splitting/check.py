@@ -62,7 +62,7 @@ def crossings(rows: pd.DataFrame) -> list[str]:
     kinds = (
         ("name", "names", "the same name"),
         ("patient", "patients", "the same patient"),
-        ("film", "near-duplicates", "a near-duplicate"),
+        ("radiograph", "near-duplicates", "a near-duplicate"),
     )
     for column, plural, same in kinds:
         several = spread(rows, column)

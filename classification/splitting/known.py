@@ -50,25 +50,26 @@ def people(cases, inputs, settings):
     return found, notes
 
 
-def masks(cases, roots, settings) -> dict[tuple[str, str], tuple[str, str]]:
-    """What masks.csv says of the masks of cases found in `roots`: {(folder, case): (status, reason)} of those that one
-    knows. Raises ValueError for a bad table."""
+def masks(cases, roots, settings) -> dict[tuple[str, str], tuple[str, str, str]]:
+    """What masks.csv says of cases found in `roots`: {(folder, case): (status, reason, view)} of those that one knows.
+    Raises ValueError for a bad table."""
     found = {}
     for root in [Path(os.path.abspath(given)) for given in roots]:
-        rows = films(root, settings) or {}
+        rows = radiographs(root, settings) or {}
         for case in cases:
             # Radiographs segmented by name lie in the output itself, whose folder is called "." in masks.csv.
             own = rows.get((".", case.case)) if case.place.absolute() == root else None
-            if film := rows.get((case.folder, case.case)) or own:
-                found[case.folder, case.case] = film["status"], film["reason"]
+            if row := rows.get((case.folder, case.case)) or own:
+                found[case.folder, case.case] = row["status"], row["reason"], row["view"]
     return found
 
 
-def films(root, settings):
-    """Status, reason and spacing of the images by (folder, case), a dict of dicts, from masks.csv; None without one.
+def radiographs(root, settings):
+    """Status, reason, view and spacing of the images by (folder, case), a dict each, from masks.csv; None without one.
 
     masks.csv is looked for in root, beside it (root being one folder of a segmentation) and, for pairs of a split, in
-    dir_pairs. spacing_mm is (row, column), or None. Raises ValueError for a table without these columns.
+    dir_pairs. view is "" where unknown, spacing_mm (row, column) or None. Raises ValueError for a table without these
+    columns.
     """
     places = [root, root.parent]
     above = [root, *root.parents]
@@ -83,9 +84,11 @@ def films(root, settings):
     if missing:
         raise ValueError(f"{file} has no column {', '.join(missing)}; write it again with segmentation/inference.py.")
     found = {}
-    for folder, case, status, reason, *steps in rows[["folder", "case", "status", "reason", *spacing]].itertuples(
-        index=False, name=None
-    ):
+    rows = rows.assign(view=rows.view if "view" in rows else "")
+    for folder, case, status, reason, view, *steps in rows[
+        ["folder", "case", "status", "reason", "view", *spacing]
+    ].itertuples(index=False, name=None):
         known = np.isfinite(steps).all() and min(steps) > 0
-        found[folder, case] = {"status": status, "reason": reason, "spacing_mm": tuple(steps) if known else None}
+        about = {"status": status, "reason": reason, "view": view}
+        found[folder, case] = about | {"spacing_mm": tuple(steps) if known else None}
     return found

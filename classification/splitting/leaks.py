@@ -67,10 +67,10 @@ def _shared_images(rows: pd.DataFrame, root: Path, settings) -> str:
     except BadData:  # not one can be read: the training is about to say so
         return ""
     looked["part"] = looked.place.map(dict(zip(rows.place, rows.part, strict=True)))
-    several = check.spread(looked, "film")
+    several = check.spread(looked, "radiograph")
     if not len(several):
         return ""
-    first = looked[looked.film == several[0]].drop_duplicates("part")
+    first = looked[looked.radiograph == several[0]].drop_duplicates("part")
     names = " and ".join(f"{row.part}/{row.folder}/{row.case}" for row in first.itertuples())
     what = "image has" if len(several) == 1 else "images have"
     return f"{len(several)} {what} a near-duplicate in another part of {root}, as {names}: {WORSE}"

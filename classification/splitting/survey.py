@@ -27,7 +27,7 @@ def survey(
 
     table: patients, as cohort.read() gives them; distance: bits in which near-duplicates differ, -1 looks for none;
     halves: pairs of which one file is missing, to be listed among those left out.
-    Reads every pair once. Returns a DataFrame with case, folder, place, label, patient, source and film (the same
+    Reads every pair once. Returns a DataFrame with case, folder, place, label, patient, source and radiograph (the same
     number for near-duplicates) in the order of `cases`, and one of those left out with case, folder, status (empty:
     no lung was found; broken) and reason. Raises BadData if no pair can be used.
     """
@@ -52,7 +52,7 @@ def survey(
 
     rows = pd.DataFrame([case for case, _ in good], columns=Case._fields)
     rows[["patient", "source"]] = find_patients(rows.folder, rows.case, table)
-    rows["film"] = duplicates.clusters(np.array([what for _, what in good]), distance)
+    rows["radiograph"] = duplicates.clusters(np.array([what for _, what in good]), distance)
     return rows, pd.DataFrame(bad, columns=["case", "folder", "status", "reason"])
 
 

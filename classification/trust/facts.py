@@ -25,28 +25,28 @@ def read(
     """
     keys, notes = [(case.folder, case.case) for case in cases], []
     try:
-        films = _films(Path(masks or shifted.find_table(inputs, settings)))
+        radiographs = _radiographs(Path(masks or shifted.find_table(inputs, settings)))
     except ValueError as error:
-        films = {}
+        radiographs = {}
         notes.append(f"the original radiographs are unknown: {str(error).rstrip('.')}")
-    told = [films.get(key, {}) for key in keys]
+    told = [radiographs.get(key, {}) for key in keys]
     rows = _rows(cases, settings)
     about = pd.DataFrame({name: [row.get(name, "") for row in rows] for name in ("source", "sex", "age")})
     about["source"] = [source or known for (_, source), known in zip(people, about.source, strict=True)]
-    views = [film.get("view") or row.get("view", "") for film, row in zip(told, rows, strict=True)]
+    views = [one.get("view") or row.get("view", "") for one, row in zip(told, rows, strict=True)]
     about["view"] = [view.split()[0] if view.split() else "" for view in views]
-    about["file"] = [film["file"] if film and Path(film["file"]).is_file() else "" for film in told]
+    about["file"] = [one["file"] if one and Path(one["file"]).is_file() else "" for one in told]
     about["bytes"] = [Path(file).stat().st_size if file else None for file in about.file]
-    about[["width", "height"]] = [[film.get("width"), film.get("height")] for film in told]
+    about[["width", "height"]] = [[one.get("width"), one.get("height")] for one in told]
     about[[*NUMBERS]] = about[[*NUMBERS]].apply(pd.to_numeric, errors="coerce").astype(float)
     about = about[[*COLUMNS]]
     gone = int((about.file == "").sum())
-    if films and gone:
+    if radiographs and gone:
         notes.append(f"{gone} of {len(cases)} radiographs are not where masks.csv says")
     return about, notes
 
 
-def _films(table: Path) -> dict[tuple[str, str], dict]:
+def _radiographs(table: Path) -> dict[tuple[str, str], dict]:
     """The rows of masks.csv by folder and case. Raises BadData."""
     if not table.is_file():
         raise BadData(f"there is no {table}; name the masks.csv of these pairs with --masks.")

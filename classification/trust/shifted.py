@@ -14,10 +14,8 @@ from classification.voting import predict
 from cxr import pairs, preprocess, tables
 from cxr.reading import radiograph
 from cxr.run import engine
-from cxr.shifts import suite
+from cxr.shifts import measured, suite
 from cxr.stats import proportion
-
-CLEAN = "none"
 
 
 def find_table(inputs: list[str] | None, settings) -> Path:
@@ -86,22 +84,20 @@ def measure(
             answer(image, lung, case.case), settings.vote, predict.drawn(settings), calibrated=calibrated
         )
         row = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
-        row |= {"shift": shift.name if shift else CLEAN, "kind": shift.kind if shift else CLEAN}
+        row |= {"shift": shift.name if shift else measured.CLEAN, "kind": shift.kind if shift else measured.CLEAN}
         row |= {"predicted": names[vote["predicted"]]}
         rows.append(row | {f"p_{name}": round(float(p), 6) for name, p in zip(names, vote["p"], strict=True)})
     return rows
 
 
 def lung_labels(case: finder.Case, shape: tuple[int, int]) -> np.ndarray:
-    """The label map of a case on its radiograph's grid; of a pair without one, its lung mask by connected sides."""
-    labels = pairs.load_labels(case.place, case.case)
-    if labels is None:
-        _, mask = pairs.load(case.place, case.case)
+    """The label map of a case on its radiograph's grid. Where it does not agree with the lung mask, which may have been
+    corrected by hand, or is missing, the mask counts, divided into sides at its middle column."""
+    labels, mask = pairs.load_labels(case.place, case.case), pairs.load(case.place, case.case)[1]
+    if labels is None or not np.array_equal(labels >= suite.LUNGS[0], mask):
         middle = np.average(np.arange(mask.shape[1]), weights=mask.sum(0))
         sides = np.where(np.arange(mask.shape[1]) > middle, *suite.LUNGS)
         labels = (mask * sides).astype(np.uint8)
-    if not (labels >= suite.LUNGS[0]).any():
-        raise ValueError("its mask is empty.")
     if labels.shape != shape:
         raise ValueError(f"its pair is {labels.shape} and its radiograph {shape} pixels; segment it again.")
     return labels
@@ -110,7 +106,7 @@ def lung_labels(case: finder.Case, shape: tuple[int, int]) -> np.ndarray:
 def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a shift: cases, consistency with its exact 95 % interval over patients, mean change of the probability of
     the class predicted without the shift, and accuracy where the cases have labels."""
-    clean = frame[frame["shift"] == CLEAN].set_index(["folder", "case"])
+    clean = frame[frame["shift"] == measured.CLEAN].set_index(["folder", "case"])
     table = []
     for name, group in frame.groupby("shift", sort=False):
         before = clean.loc[list(zip(group.folder, group.case, strict=True))]
@@ -120,7 +116,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
             np.array([row[name] for (_, row), name in zip(part.iterrows(), columns, strict=True)])
             for part in (before, group)
         )
-        known = name == CLEAN  # stays by definition
+        known = name == measured.CLEAN  # stays by definition
         low, high = (np.nan, np.nan) if known else proportion.of_cases(same, group.patient.to_numpy())
         row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "consistency": same.mean()}
         row |= {"low": low, "high": high, "mean_change_of_p": (now - was).mean()}

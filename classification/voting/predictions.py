@@ -27,7 +27,7 @@ def flagged(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tup
         masks = known.masks(cases, inputs, settings)
     except ValueError as error:  # what may be unknown stops no prediction
         return {}, [f"which masks are flagged is not known: {str(error).rstrip('.')}"]
-    found = {key: reason for key, (status, reason) in masks.items() if status != "ok"}
+    found = {key: reason for key, (status, reason, _) in masks.items() if status != "ok"}
     return found, [f"{len(found)} of {len(cases)} cases have a flagged mask"] if found else []
 
 

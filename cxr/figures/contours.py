@@ -23,8 +23,8 @@ def overlay(image: np.ndarray, labels: np.ndarray, truth: np.ndarray | None = No
         raise ValueError(f"Image {image.shape} and label map {labels.shape} differ in shape; draw a pair of one case.")
     scale = min(1, OVERLAY_SIDE / max(image.shape))
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    film = cv2.resize(np.ascontiguousarray(image, np.float32), size, interpolation=cv2.INTER_AREA)
-    picture = np.repeat(np.clip(np.rint(film), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    radiograph = cv2.resize(np.ascontiguousarray(image, np.float32), size, interpolation=cv2.INTER_AREA)
+    picture = np.repeat(np.clip(np.rint(radiograph), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     thick = 2 if max(size) > 400 else 1
     for organ, colour in COLOURS.items():
         for contour in _contours(labels == organ, size):

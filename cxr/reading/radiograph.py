@@ -56,21 +56,23 @@ def read(path, pixel_limit=PIXEL_LIMIT):
     """The radiograph in the file `path`.  Raises Unreadable for whatever cannot be one, hostile bytes included."""
     path = Path(path)
     try:
-        film = _read(path, pixel_limit)
-        _check(film.pixels)
+        radiograph = _read(path, pixel_limit)
+        _check(radiograph.pixels)
     except Unreadable as cause:
         raise Unreadable(f"{path}: {cause}") from None
     except OSError as error:
         raise Unreadable(f"{path}: cannot be opened ({error.strerror or type(error).__name__}).") from None
-    return film
+    return radiograph
 
 
 def read_frontal(path, pixel_limit=PIXEL_LIMIT):
     """As read(), and raises NotFrontal for a lateral or oblique view, by its header alone."""
-    film = read(path, pixel_limit)
-    if film.view in ("lateral", "oblique"):
-        raise NotFrontal(f"{path}: its view is {film.view} by its header; give frontal radiographs only.", film.view)
-    return film
+    radiograph = read(path, pixel_limit)
+    if radiograph.view in ("lateral", "oblique"):
+        raise NotFrontal(
+            f"{path}: its view is {radiograph.view} by its header; give frontal radiographs only.", radiograph.view
+        )
+    return radiograph
 
 
 def case_of(name):
@@ -136,9 +138,9 @@ def _read(path, pixel_limit):
         )
         return Radiograph(found["pixels"], None, kind, None, found["orientation"])
     if head[128:132] != b"DICM" and size == JSRT_BYTES:
-        film = _read_jsrt(path)
-        if film is not None:
-            return film
+        radiograph = _read_jsrt(path)
+        if radiograph is not None:
+            return radiograph
     if dicom.is_dicom(head):
         in_place = dicom.is_uncompressed(path)
         found = (

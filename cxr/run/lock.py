@@ -24,7 +24,8 @@ _held: dict[Path, tuple[int, list[Path]]] = {}  # by file: descriptor, and the f
 
 
 def take(file: Path) -> None:
-    """Take the lock `file` until release(). Raises BadRun with who holds it. Where the disk knows no locks, or the
+    """Take the lock `file` until release(): `.lock` in the folder that it guards, or `name.lock` beside what it guards.
+    Raises BadRun with who holds it. Where the disk knows no locks, or the
     folder cannot be written, nothing is locked."""
     file = Path(os.path.abspath(file))
     if fcntl is None or file in _held:
@@ -38,10 +39,10 @@ def take(file: Path) -> None:
         try:
             fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            told = _holder(held)
+            told, place = _holder(held), file.parent / file.name.removesuffix(NAME)
             os.close(held)
             raise BadRun(
-                f"another run works in {file.parent} ({told}): wait until it ends, stop it, or name another folder. "
+                f"another run works in {place} ({told}): wait until it ends, stop it, or name another folder. "
                 "Nothing was changed."
             ) from None
         except OSError:

@@ -30,6 +30,7 @@ _FREE = {
     "mirror",
     "image_dtype",
     "overlays",
+    "masks_png",
     "compile",
 }
 
@@ -153,12 +154,12 @@ def resume(fabric: Fabric, state: dict, optimizer: Optimizer) -> None:
 
 
 def keep(run: Path, row: dict, best: dict | None, last: dict, draw: Callable[[list[dict], Path], None]) -> None:
-    """Write an epoch's log line, best.pt where it is the best so far, and last.pt, in this order: a kill in between
-    only means that the epoch is run again. draw: writes the curves of a log to a file."""
+    """Write an epoch's log line, best.pt where it is the best so far, the curves, and last.pt, in this order: a kill in
+    between only means that the epoch is run again. draw: writes the curves of a log to a file."""
     log = [*read_log(run / "log.jsonl")[: row["epoch"] - 1], row]
     write_log(run / "log.jsonl", log)
     project = {"project": version.about()}
     if best:
         engine.save(best | project, run / "best.pt")
-    engine.save(last | project, run / "last.pt")
     draw(log, run / "curves.png")
+    engine.save(last | project, run / "last.pt")

@@ -63,12 +63,12 @@ def plan_class(folder: str, count: int, size: int, seed: int, confounded: bool =
     cases, patient = [], 0
     while len(cases) < count:
         rng = anatomy.keyed_rng(seed, "plan", folder, patient)
-        films = int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
+        radiographs = int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
         offsets = np.concatenate([[0], np.cumsum(rng.integers(1, 9, 2))]).tolist()
         finding, worst = str(rng.choice(findings)), rng.uniform(0.15, 0.95)
         hospital = exposure.HOSPITALS[(number if confounded else number + patient) % len(exposure.HOSPITALS)]
-        for film in range(min(films, count - len(cases))):
-            name = f"{folder}-p{patient + 1:03d}-{film + 1}"
+        for radiograph in range(min(radiographs, count - len(cases))):
+            name = f"{folder}-p{patient + 1:03d}-{radiograph + 1}"
             own = anatomy.keyed_rng(seed, "film", name)
             kind, view = exposure.choose(hospital.formats, own), exposure.choose(hospital.views, own)
             side = round(min(size, DRAWN) * hospital.scale)
@@ -86,7 +86,7 @@ def plan_class(folder: str, count: int, size: int, seed: int, confounded: bool =
                     finding=finding,
                     label=label,
                     shape=(long, side) if hospital.aspect > 1 else (side, long),
-                    offset=offsets[film],
+                    offset=offsets[radiograph],
                     severity=float(np.clip(worst + own.normal(0, 0.12), 0, 1)),
                     disease=None if folder == "normal" else folder,
                     file=f"cohort/{folder}/{name}{formats.SUFFIX[kind]}",
@@ -172,14 +172,14 @@ def write_case(case: SimpleNamespace, out: Path, seed: int) -> None:
     else:
         signal, labels, lesion, body, place = draw_frontal(case, person, seed)
         lungs = labels > 1
-    film = exposure.expose(signal, lungs, case.shape, case.hospital, rng)
+    radiograph = exposure.expose(signal, lungs, case.shape, case.hospital, rng)
     if case.view == "AP Supine" and rng.random() < 0.6:
-        exposure.draw_wires(film, rng)
-    exposure.add_marker(film, case.hospital, case.view == "AP Supine", rng)
-    exposure.collimate(film, case.hospital, rng)
+        exposure.draw_wires(radiograph, rng)
+    exposure.add_marker(radiograph, case.hospital, case.view == "AP Supine", rng)
+    exposure.collimate(radiograph, case.hospital, rng)
     if case.set == "JSRT":
-        exposure.blank_labels(film, rng)
-    film = np.clip(film, 0, 1)
+        exposure.blank_labels(radiograph, rng)
+    radiograph = np.clip(radiograph, 0, 1)
     facts = None
     if case.kind.startswith("dicom"):
         spacing = anatomy.UNIT_MM * anatomy.pixel_size(case.shape)
@@ -193,7 +193,7 @@ def write_case(case: SimpleNamespace, out: Path, seed: int) -> None:
         }
     for name in case_files(case):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-    formats.write_image(out / case.file, film, case.kind, facts)
+    formats.write_image(out / case.file, radiograph, case.kind, facts)
     if case.set == "JSRT":
         write_scr(case, out, body, place, labels)
     elif case.set == "cohort":

@@ -128,57 +128,57 @@ def expose(
     return 1 / (1 + np.exp(np.float32(slope * reference - bias) - np.float32(slope) * attenuation))
 
 
-def add_marker(film: np.ndarray, hospital: SimpleNamespace, portable: bool, rng: np.random.Generator) -> None:
+def add_marker(radiograph: np.ndarray, hospital: SimpleNamespace, portable: bool, rng: np.random.Generator) -> None:
     """Stamp the hospital's lead letters beside the body, in place: "R" at the patient's right, which is image left."""
     text = {"AP": "AP SUPINE" if portable else "AP"}.get(hospital.marker, hospital.marker).strip("()")
     if not text:
         return
-    height, width = film.shape
-    scale = hospital.size * min(film.shape) / 900
+    height, width = radiograph.shape
+    scale = hospital.size * min(radiograph.shape) / 900
     stroke = max(1, round(2.2 * scale))
     (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, stroke)
     on_right = text.startswith(("L", "AP"))
     x = int(width * (0.93 if on_right else 0.07) + rng.normal(0, 0.008 * width) - (wide if on_right else 0))
     y = int(height * 0.075 + rng.normal(0, 0.006 * height)) + high
-    stamp = np.zeros(film.shape, np.uint8)
+    stamp = np.zeros(radiograph.shape, np.uint8)
     cv2.putText(stamp, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, stroke, cv2.LINE_AA)
     if hospital.marker.startswith("("):
         cv2.circle(stamp, (x + wide // 2, y - high // 2), int(0.85 * max(wide, high)), 255, stroke, cv2.LINE_AA)
     lead = stamp.astype(np.float32) * (0.95 / 255)
-    film += lead * (1 - film)
+    radiograph += lead * (1 - radiograph)
 
 
-def collimate(film: np.ndarray, hospital: SimpleNamespace, rng: np.random.Generator) -> None:
+def collimate(radiograph: np.ndarray, hospital: SimpleNamespace, rng: np.random.Generator) -> None:
     """Blank the border outside the collimated field, in place; each side by its own draw, at most 7 % of it."""
-    height, width = film.shape
+    height, width = radiograph.shape
     top, bottom, left, right = np.clip(rng.exponential(1.0, 4) * hospital.trim * 0.5, 0, 0.07)
     edges = (slice(0, int(top * height)), slice(height - int(bottom * height), None))
     sides = (slice(0, int(left * width)), slice(width - int(right * width), None))
     for rows in edges:
-        film[rows] = hospital.border
+        radiograph[rows] = hospital.border
     for columns in sides:
-        film[:, columns] = hospital.border
+        radiograph[:, columns] = hospital.border
 
 
-def blank_labels(film: np.ndarray, rng: np.random.Generator) -> None:
+def blank_labels(radiograph: np.ndarray, rng: np.random.Generator) -> None:
     """Cover where a name tag was, as on the JSRT images: black blocks in the upper corners, a white edge, in place."""
-    height, width = film.shape
+    height, width = radiograph.shape
     if rng.random() < 0.6:
         for start in (0.0, 0.86):
             wide = rng.uniform(0.06, 0.14)
             left = int(width * (start + rng.uniform(0, 0.05)))
-            film[: int(height * rng.uniform(0.02, 0.07)), left : left + int(wide * width)] = 0
+            radiograph[: int(height * rng.uniform(0.02, 0.07)), left : left + int(wide * width)] = 0
     if rng.random() < 0.4:
-        film[height - int(height * rng.uniform(0.004, 0.014)) :] = 0.99
+        radiograph[height - int(height * rng.uniform(0.004, 0.014)) :] = 0.99
     if rng.random() < 0.3:
-        film[:, : int(width * rng.uniform(0.004, 0.016))] = 0.99
+        radiograph[:, : int(width * rng.uniform(0.004, 0.016))] = 0.99
 
 
-def draw_wires(film: np.ndarray, rng: np.random.Generator) -> None:
+def draw_wires(radiograph: np.ndarray, rng: np.random.Generator) -> None:
     """Monitor leads and electrodes across a bedside radiograph, in place."""
-    height, width = film.shape
-    canvas = np.zeros(film.shape, np.uint8)
-    thick = max(1, round(min(film.shape) / 380))
+    height, width = radiograph.shape
+    canvas = np.zeros(radiograph.shape, np.uint8)
+    thick = max(1, round(min(radiograph.shape) / 380))
     for _ in range(int(rng.integers(1, 4))):
         start = np.array([rng.uniform(0.15, 0.85), rng.uniform(0.25, 0.7)])
         end = np.array([rng.uniform(0, 1), rng.choice([-0.05, 1.05])])
@@ -187,6 +187,6 @@ def draw_wires(film: np.ndarray, rng: np.random.Generator) -> None:
         curve = ((1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end) * (width, height)
         cv2.polylines(canvas, [np.round(curve * 16).astype(np.int32)], False, 130, thick, cv2.LINE_AA, 4)
         centre = tuple(int(v) for v in start * (width, height))
-        cv2.circle(canvas, centre, int(min(film.shape) * 0.013), 170, max(1, thick), cv2.LINE_AA)
-        cv2.circle(canvas, centre, int(min(film.shape) * 0.005), 220, -1, cv2.LINE_AA)
-    film += canvas.astype(np.float32) * (0.75 / 255) * (1 - film)
+        cv2.circle(canvas, centre, int(min(radiograph.shape) * 0.013), 170, max(1, thick), cv2.LINE_AA)
+        cv2.circle(canvas, centre, int(min(radiograph.shape) * 0.005), 220, -1, cv2.LINE_AA)
+    radiograph += canvas.astype(np.float32) * (0.75 / 255) * (1 - radiograph)

@@ -17,22 +17,22 @@ COLUMNS = ("source", "filename", "patientid", "offset", "sex", "age", "finding",
 SUFFIX = {"img": ".IMG", "png8": ".png", "png16": ".png", "jpeg": ".jpg", "dicom": ".dcm", "dicom1": ".dcm"}
 
 
-def write_image(path: Path, film: np.ndarray, kind: str, facts: dict[str, Any] | None = None) -> None:
+def write_image(path: Path, radiograph: np.ndarray, kind: str, facts: dict[str, Any] | None = None) -> None:
     """Write a radiograph (H, W) float in 0..1, bone bright, as `kind`, a key of SUFFIX.
 
     img: JSRT's raw 2048 x 2048 big-endian uint16 of 12 bits, dark = high; png16: the 12 bits spread over 16; dicom1:
     MONOCHROME1. DICOM takes `facts` (see `write_dicom`). ValueError for an .IMG of another size.
     """
     if kind in ("dicom", "dicom1"):
-        write_dicom(path, film, kind == "dicom1", facts)
+        write_dicom(path, radiograph, kind == "dicom1", facts)
     elif kind == "img":
-        if film.shape != (2048, 2048):
-            raise ValueError(f"{path}: a JSRT .IMG is 2048 x 2048, not {film.shape}; write a PNG copy instead.")
-        (BITS12 - np.round(film * BITS12)).astype(">u2").tofile(path)
+        if radiograph.shape != (2048, 2048):
+            raise ValueError(f"{path}: a JSRT .IMG is 2048 x 2048, not {radiograph.shape}; write a PNG copy instead.")
+        (BITS12 - np.round(radiograph * BITS12)).astype(">u2").tofile(path)
     elif kind == "png16":
-        write_array(path, np.round(np.round(film * BITS12) * (65535 / BITS12)).astype(np.uint16))
+        write_array(path, np.round(np.round(radiograph * BITS12) * (65535 / BITS12)).astype(np.uint16))
     else:
-        write_array(path, np.round(film * 255).astype(np.uint8))
+        write_array(path, np.round(radiograph * 255).astype(np.uint8))
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -54,13 +54,13 @@ def make_uid(*names: Any) -> str:
     return "2.25." + str(int(hashlib.sha256("\0".join(map(str, names)).encode()).hexdigest()[:30], 16))
 
 
-def write_dicom(path: Path, film: np.ndarray, inverted: bool, facts: dict[str, Any]) -> None:
+def write_dicom(path: Path, radiograph: np.ndarray, inverted: bool, facts: dict[str, Any]) -> None:
     """Write an uncompressed DICOM of 12 bits in 16: MONOCHROME2, or MONOCHROME1 where `inverted`.
 
     facts: dict of patient, sex, age (years), view ("PA", "AP", "AP Supine", "L"), hospital, case, seed, offset (days)
     and spacing (mm a pixel). Dates are made up and fixed; the patient does not exist.
     """
-    stored = np.round(film * BITS12).astype(np.uint16)
+    stored = np.round(radiograph * BITS12).astype(np.uint16)
     low, high = np.percentile(stored[::4, ::4], (0.5, 99.5))
     if inverted:
         stored = (BITS12 - stored).astype(np.uint16)

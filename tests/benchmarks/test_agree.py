@@ -13,7 +13,7 @@ from cxr import pairs
 from cxr.labels import LEFT
 from segmentation import masks, segment
 
-FILM = Path("film.png")
+RADIOGRAPH = Path("radiograph.png")
 NET, SIDE = 32, 160  # pixels a side of the network's answer and of the radiograph
 
 
@@ -58,12 +58,12 @@ def written(tmp_path):
         p = answer().exp()
         labels = segment.label_map(p, segment.Prepared(image, (0, SIDE, 0, SIDE - 10), None, None))[1]
         labels = spoil(labels)
-        pairs.save(tmp_path / "project", FILM.stem, image, labels >= 2, labels, allow_empty=True)
+        pairs.save(tmp_path / "project", RADIOGRAPH.stem, image, labels >= 2, labels, allow_empty=True)
         coarse = p.argmax(0).numpy().astype(np.uint8)
         coarse = cv2.resize(coarse, image.shape[::-1], interpolation=cv2.INTER_NEAREST)
-        pairs.save(tmp_path / "plain", FILM.stem, image, coarse >= 2)
-        np.save(tmp_path / "plain" / f"{FILM.stem}.answer.npy", p.log().numpy())
-        return agree.masks([FILM], tmp_path / "plain", tmp_path / "project", exact)
+        pairs.save(tmp_path / "plain", RADIOGRAPH.stem, image, coarse >= 2)
+        np.save(tmp_path / "plain" / f"{RADIOGRAPH.stem}.answer.npy", p.log().numpy())
+        return agree.masks([RADIOGRAPH], tmp_path / "plain", tmp_path / "project", exact)
 
     return write
 
@@ -137,10 +137,10 @@ def test_edges_lie_on_edges(written, monkeypatch):
 
 def test_a_mask_beside_right_labels_is_compared_too(written, tmp_path):
     written()
-    file = tmp_path / "project" / f"{FILM.stem}.mask.npy"
-    labels = np.load(tmp_path / "project" / f"{FILM.stem}.labels.npy")
+    file = tmp_path / "project" / f"{RADIOGRAPH.stem}.mask.npy"
+    labels = np.load(tmp_path / "project" / f"{RADIOGRAPH.stem}.labels.npy")
     np.save(file, (labels == LEFT).astype(np.uint8))
-    assert not agree.masks([FILM], tmp_path / "plain", tmp_path / "project", False)[1]
+    assert not agree.masks([RADIOGRAPH], tmp_path / "plain", tmp_path / "project", False)[1]
 
 
 def test_what_cleaning_may_change():

@@ -47,7 +47,7 @@ def test_what_grows_is_seen():
 
 
 def test_loaders_wait_where_the_training_is(tmp_path):
-    inputs.films(None, tmp_path, SIZE.films, SIZE.film)
+    inputs.radiographs(None, tmp_path, SIZE.radiographs, SIZE.radiograph)
     classifier = inputs.classifier_weights(None, tmp_path)[0]
     options = argparse.Namespace(input=None, short=True, device="nowhere")
     with pytest.raises(sides.Failed, match="device=nowhere"):

@@ -31,15 +31,15 @@ SIZE = bench.SHORT
 
 
 @pytest.fixture(scope="module")
-def arguments(films, tmp_path_factory):
+def arguments(radiographs, tmp_path_factory):
     """What every stage is given, on two radiographs of the tests' synthetic set."""
     output = tmp_path_factory.mktemp("benchmark")
-    files = inputs.films(films / "JSRT", output, SIZE.films, SIZE.film)
+    files = inputs.radiographs(radiographs / "JSRT", output, SIZE.radiographs, SIZE.radiograph)
     classifier, net_label, scaling = inputs.classifier_weights(None, output)
     folder = inputs.pair(files[0], output, SIZE.side)
     return {
-        "film": files[0],
-        "films": files,
+        "file": files[0],
+        "radiographs": files,
         "weights": inputs.segmentation_weights(None, output),
         "size": SIZE.network,
         "class_weights": [0.5, 1, 1, 1],
@@ -81,7 +81,7 @@ def test_a_compiled_step_is_compiled(arguments, monkeypatch):
 
 
 def test_whole_stage_1_agrees(arguments, call, monkeypatch, tmp_path):
-    files, weights = arguments["films"], arguments["weights"]
+    files, weights = arguments["radiographs"], arguments["weights"]
     words = [*files, "--weights", weights, "--size", SIZE.network, "-o", tmp_path / "plain"]
     monkeypatch.setattr(sys, "argv", ["plain_segment", *map(str, words)])
     plain_segment.main()
@@ -104,7 +104,7 @@ def test_whole_stage_1_agrees(arguments, call, monkeypatch, tmp_path):
 
 def test_processes_in_turn_and_the_table(arguments, tmp_path, monkeypatch):
     known = {name: value if isinstance(value, (int, list)) else str(value) for name, value in arguments.items()}
-    known["films"] = list(map(str, arguments["films"]))
+    known["radiographs"] = list(map(str, arguments["radiographs"]))
     found = sides.in_turn("equalise", known, {"plain": [], "float32": []}, 2, tmp_path)
     assert [len(found[side]["seconds"]) for side in ("plain", "float32")] == [2, 2]
     measured = {"gflops": 100.0, "gbytes": 10.0, "threads": 1}
@@ -202,10 +202,20 @@ def test_the_better_rate_counts():
     assert rates.best(one, other) == {"gflops": 3.0, "gbytes": 5.0}
 
 
+def stopped(*_):
+    raise KeyboardInterrupt
+
+
 def test_the_benchmark_as_a_person_runs_it(tmp_path, monkeypatch, capsys):
-    """Whole processes, waits, rates, the table; sides in turn have a test above."""
+    """Whole processes, waits, rates, the table, cut short after one stage; sides in turn have a test above."""
     words = ["bench", "--short", "--stages", "inference", "waits", "-o", tmp_path, "--fastest"]
     monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(bench, "wait", stopped)
+        bench.main()
+    assert "segmentation/inference.py, float32" in (tmp_path / "bench.md").read_text()
+    monkeypatch.setattr(bench, "inference", stopped)  # it is not measured again
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--resume"])
     with pytest.raises(SystemExit) as ended:
         bench.main()
     found = json.loads((tmp_path / "bench.json").read_text())

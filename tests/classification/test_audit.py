@@ -148,7 +148,7 @@ def test_intervals_of_predictive_values_hold_the_true_one(found, spared):
 
 
 def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, call):
-    files, label = draw(tmp_path / "films", "letter", 8)
+    files, label = draw(tmp_path / "radiographs", "letter", 8)
     rows = []
     for file, c in zip(files, label, strict=True):
         draw_pair(tmp_path / "pairs" / NAMES[c], file.stem, NAMES[c], 1)

@@ -7,7 +7,7 @@ import pytest
 
 from classification.model import ensemble
 from classification.trust import answers, controls, copies, leakage, probe, shifted, sources, travel, views
-from cxr.shifts import suite
+from cxr.shifts import measured, suite
 from tests import audit_proofs as proofs
 
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_tested_is_said(drawn, clean, tmp_path, monkeypatch):
 def test_the_worst_copy_is_named(clean, monkeypatch):
     def measure(case, files, grey, shifts, settings, names, answer):
         rows = []
-        for name, kind in ((shifted.CLEAN, shifted.CLEAN), *((shift.name, shift.kind) for shift in shifts)):
+        for name, kind in ((measured.CLEAN, measured.CLEAN), *((shift.name, shift.kind) for shift in shifts)):
             predicted = names[0] if name == "blur 0.003" else names[1]
             p = {f"p_{other}": float(other == predicted) for other in names}
             rows.append({"case": case.case, "folder": case.folder, "label": "", "shift": name, "kind": kind} | p)

@@ -31,7 +31,7 @@ def chest(left):
 @pytest.fixture
 def cohort(tmp_path):
     """Folders of pairs of three classes with hostile names, 5 patients of 2 images each, in two sources; masks.csv."""
-    root, rows, films = tmp_path / "pairs", [], []
+    root, rows, radiographs = tmp_path / "pairs", [], []
     for number, folder in enumerate(FOLDERS):
         for patient in range(5):
             for visit in range(2):
@@ -43,10 +43,10 @@ def cohort(tmp_path):
                 source = ["../first", "second"][patient % 2] if number else "second"
                 rows.append([case, folder, f"{folder}{patient}", source])
                 status = ("flagged", "heart missing") if (number, patient) == (0, 0) else ("ok", "")
-                films.append([case, folder, "f.png", *status, 0.5, 0.5])
+                radiographs.append([case, folder, "f.png", *status, 0.5, 0.5])
     pd.DataFrame(rows, columns=["case", "class", "patient", "source"]).to_csv(tmp_path / "table.csv", index=False)
     pd.DataFrame(
-        films, columns=["case", "folder", "file", "status", "reason", "spacing_row_mm", "spacing_column_mm"]
+        radiographs, columns=["case", "folder", "file", "status", "reason", "spacing_row_mm", "spacing_column_mm"]
     ).to_csv(root / "masks.csv", index=False)
     return root
 

@@ -41,9 +41,9 @@ def test_a_copy_is_found(copy):
     images = [picture(seed) for seed in range(6)]
     prints = [duplicates.fingerprint(image) for image in images]
     prints += [duplicates.fingerprint(COPIES[copy](image)) for image in images]
-    films = duplicates.clusters(prints, header.duplicate_distance)
-    assert list(films[:6]) == list(films[6:])
-    assert len(set(films)) == 6
+    radiographs = duplicates.clusters(prints, header.duplicate_distance)
+    assert list(radiographs[:6]) == list(radiographs[6:])
+    assert len(set(radiographs)) == 6
 
 
 def test_the_hash_has_256_bits_of_which_strangers_share_half():
@@ -68,8 +68,10 @@ def bits(*rows):
 def test_distance_counts_bits_in_all_words_and_chains_are_followed():
     prints = bits([], [0, 255], [0, 255, 64, 130], range(0, 200, 2))
     assert len(set(duplicates.clusters(prints, 1))) == 4
-    films = duplicates.clusters(prints, 2)  # the first and the third differ in four bits, and are joined by the second
-    assert films[0] == films[1] == films[2] != films[3]
+    radiographs = duplicates.clusters(
+        prints, 2
+    )  # the first and the third differ in four bits, and are joined by the second
+    assert radiographs[0] == radiographs[1] == radiographs[2] != radiographs[3]
     assert len(set(duplicates.clusters(prints, 256))) == 1
 
 
@@ -93,5 +95,5 @@ def test_clusters_are_those_of_comparing_one_by_one(rows, distance, block):
                 expected = [expected[j] if x == expected[i] else x for x in expected]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_BLOCK", block)
-        films = duplicates.clusters(prints, distance)
-    assert [[x == y for y in films] for x in films] == [[x == y for y in expected] for x in expected]
+        radiographs = duplicates.clusters(prints, distance)
+    assert [[x == y for y in radiographs] for x in radiographs] == [[x == y for y in expected] for x in expected]

@@ -32,7 +32,7 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def film():
+def radiograph():
     """A masked image (160, 160) uint8 and its lung, which touches the border."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:160, :160]
@@ -52,8 +52,8 @@ def slow(network, image, centres, size):
     return np.array(found)
 
 
-def test_local_patches_are_those_of_the_definition(network, film):
-    image, lung = film
+def test_local_patches_are_those_of_the_definition(network, radiograph):
+    image, lung = radiograph
     settings = settings_of()
     p, centres = predict.predict_image(network, image, lung, settings, "case", "cpu")
     assert p.shape == (7, 3) and p.dtype == np.float32 and centres.shape == (7, 2)
@@ -62,16 +62,16 @@ def test_local_patches_are_those_of_the_definition(network, film):
     assert np.ptp(p, axis=0).max() > 0.01  # patches that all give the same would prove little
 
 
-def test_batches_and_order_of_cases_change_nothing(network, film):
-    one, _ = predict.predict_image(network, *film, settings_of(), "case", "cpu")
-    predict.predict_image(network, *film, settings_of(), "another", "cpu")
+def test_batches_and_order_of_cases_change_nothing(network, radiograph):
+    one, _ = predict.predict_image(network, *radiograph, settings_of(), "case", "cpu")
+    predict.predict_image(network, *radiograph, settings_of(), "another", "cpu")
     for size in (1, 4, 100):
-        other, _ = predict.predict_image(network, *film, settings_of(f"num_batch_test={size}"), "case", "cpu")
+        other, _ = predict.predict_image(network, *radiograph, settings_of(f"num_batch_test={size}"), "case", "cpu")
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_places_depend_on_seed_and_case_only_and_fewer_are_the_first_of_more(film):
-    settings, lung = settings_of(), film[1]
+def test_places_depend_on_seed_and_case_only_and_fewer_are_the_first_of_more(radiograph):
+    settings, lung = settings_of(), radiograph[1]
     places = predict.places(lung, settings, "case")
     np.testing.assert_array_equal(places, predict.places(lung, settings, "case", repeat=50)[:7])
     assert not np.array_equal(places, predict.places(lung, settings, "other"))
@@ -80,8 +80,8 @@ def test_places_depend_on_seed_and_case_only_and_fewer_are_the_first_of_more(fil
     np.testing.assert_array_equal(grid, predict.places(lung, settings_of("sampling=grid", "seed=1"), "other"))
 
 
-def test_global_sees_the_whole_image_once(network, film):
-    image, lung = film[0][:64, :64].copy(), film[1][:64, :64].copy()  # as dataset.Images resizes it
+def test_global_sees_the_whole_image_once(network, radiograph):
+    image, lung = radiograph[0][:64, :64].copy(), radiograph[1][:64, :64].copy()  # as dataset.Images resizes it
     p, centres = predict.predict_image(network, image, lung, settings_of("approach=global"), "case", "cpu")
     with torch.no_grad():
         x = backbone.scale(torch.from_numpy(image)[None, None].float(), "imagenet")
@@ -90,9 +90,9 @@ def test_global_sees_the_whole_image_once(network, film):
 
 
 @pytest.mark.parametrize("patch_size,side", [(96, 3), (160, 5), (32, 1), (50, 1), (128, 5)])
-def test_dense_windows_are_those_of_the_definition(network, film, patch_size, side):
+def test_dense_windows_are_those_of_the_definition(network, radiograph, patch_size, side):
     """160 pixels are 5 x 5 features; a window's mean counts zeros beyond them; its centre is a lung pixel."""
-    image, lung = film
+    image, lung = radiograph
     settings = settings_of("approach=dense", f"patch_size={patch_size}")
     p, centres = predict.predict_image(network, image, lung, settings, "case", "cpu")
     with torch.no_grad():
@@ -151,8 +151,8 @@ def test_dense_training_has_the_dropout_of_the_network():
         assert torch.equal(predict.windows(model, x, lung, 32)[0], predict.windows(model, x, lung, 32)[0])
 
 
-def test_dense_has_a_window_for_the_thinnest_lung_and_keeps_images_apart(network, film):
-    image, lung = film
+def test_dense_has_a_window_for_the_thinnest_lung_and_keeps_images_apart(network, radiograph):
+    image, lung = radiograph
     thin = np.zeros_like(lung)
     thin[64:90, 33:36] = 1  # between the middles of all positions, most of it in that of row 2, column 1
     both = torch.from_numpy(np.stack([image, image[::-1].copy()]))

@@ -44,9 +44,9 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
+def radiographs(tmp_path_factory):
     """Pairs of normal and bacteria, and lesions of two of the latter, on the pairs' grid."""
-    root = tmp_path_factory.mktemp("films")
+    root = tmp_path_factory.mktemp("radiographs")
     for i, (folder, case) in enumerate((("normal", "n"), ("bacteria", "b1"), ("bacteria", "b2"), ("bacteria", "b3"))):
         draw_pair(root / "pairs" / folder, case, folder, i)
     (root / "lesions" / "bacteria").mkdir(parents=True)
@@ -57,22 +57,24 @@ def films(tmp_path_factory):
     return root
 
 
-def words(weights, films, output, *more):
+def words(weights, radiographs, output, *more):
     return [
         "-i",
-        films / "pairs",
+        radiographs / "pairs",
         "-o",
         output,
         f"file_weights={weights}",
-        f"dir_split={films / 'none'}",
+        f"dir_split={radiographs / 'none'}",
         *WORDS,
         *more,
     ]
 
 
-def test_rows_summary_and_figure(call, weights, films, tmp_path):
+def test_rows_summary_and_figure(call, weights, radiographs, tmp_path):
     output = tmp_path / "out"
-    done = call(SCRIPT, *words(weights, films, output, "--lesions", films / "lesions", "--steps", 2, "--draws", 2))
+    done = call(
+        SCRIPT, *words(weights, radiographs, output, "--lesions", radiographs / "lesions", "--steps", 2, "--draws", 2)
+    )
     assert done.code == 0, done.err
     assert "3 scored, 1 misclassified, 0 failed" in done.out
     rows = pd.read_csv(output / "scorecard.csv").set_index("case")
@@ -98,15 +100,17 @@ def test_rows_summary_and_figure(call, weights, films, tmp_path):
     assert deletion == pytest.approx((rows.deletion_centre - rows.deletion_saliency).mean(), abs=1e-6)
     assert "noise" not in focal["compared"]["mass_lung"]["better_than"]
     assert cv2.imread(str(output / "scorecard.png")).shape[1] > 1000
-    again = call(SCRIPT, *words(weights, films, output, "--lesions", films / "lesions", "--steps", 2, "--draws", 2))
+    again = call(
+        SCRIPT, *words(weights, radiographs, output, "--lesions", radiographs / "lesions", "--steps", 2, "--draws", 2)
+    )
     assert again.code == 0 and "(4 were finished before)" in again.out
     assert json.loads((output / "scorecard.json").read_text()) == found
-    refused = call(SCRIPT, *words(weights, films, output, "--lesions", films / "lesions", "--steps", 3))
+    refused = call(SCRIPT, *words(weights, radiographs, output, "--lesions", radiographs / "lesions", "--steps", 3))
     assert refused.code == 1 and "steps" in refused.err
 
 
-def test_without_lesions_and_with_faulty_ones(call, weights, films, tmp_path):
-    done = call(SCRIPT, *words(weights, films, tmp_path / "a", "--scores", "lesion", "lung"))
+def test_without_lesions_and_with_faulty_ones(call, weights, radiographs, tmp_path):
+    done = call(SCRIPT, *words(weights, radiographs, tmp_path / "a", "--scores", "lesion", "lung"))
     assert done.code == 0, done.err
     rows = pd.read_csv(tmp_path / "a" / "scorecard.csv")
     assert "pointing_saliency" not in rows and "deletion_saliency" not in rows and "mass_lung_saliency" in rows
@@ -116,26 +120,26 @@ def test_without_lesions_and_with_faulty_ones(call, weights, films, tmp_path):
     other.mkdir(parents=True)
     cv2.imwrite(str(other / "b1.png"), np.zeros((10, 10), np.uint8))
     (other / "b2.png").write_bytes(b"no picture")
-    done = call(SCRIPT, *words(weights, films, tmp_path / "b", "--scores", "lesion", "--lesions", other.parent))
+    done = call(SCRIPT, *words(weights, radiographs, tmp_path / "b", "--scores", "lesion", "--lesions", other.parent))
     assert done.code == 1 and "1 scored, 1 misclassified, 2 failed" in done.out and "b1.png" in done.out
-    done = call(SCRIPT, *words(weights, films, tmp_path / "c", "--lesions", films / "nowhere"))
+    done = call(SCRIPT, *words(weights, radiographs, tmp_path / "c", "--lesions", radiographs / "nowhere"))
     assert done.code == 1 and "nowhere" in done.err and not (tmp_path / "c").exists()
 
 
-def test_settings_without_effect_are_told_and_refuse_nothing(call, weights, films, tmp_path):
+def test_settings_without_effect_are_told_and_refuse_nothing(call, weights, radiographs, tmp_path):
     """The whole image is asked once, so that repeat decides nothing; the seed draws the null maps still."""
     few = ["--scores", "lung", "approach=global"]
-    done = call(SCRIPT, *words(weights, films, tmp_path / "a", *few, "vote=mean", "seed=3"))
+    done = call(SCRIPT, *words(weights, radiographs, tmp_path / "a", *few, "vote=mean", "seed=3"))
     assert done.code == 0, done.err
     assert "repeat, repeat_val, vote typed without effect: approach=global" in done.out
     assert f"weights: {weights} (named by file_weights)" in done.out
-    again = call(SCRIPT, *words(weights, films, tmp_path / "a", *few, "repeat=5", "seed=3"))
+    again = call(SCRIPT, *words(weights, radiographs, tmp_path / "a", *few, "repeat=5", "seed=3"))
     assert again.code == 0 and "(4 were finished before)" in again.out, again.err
-    refused = call(SCRIPT, *words(weights, films, tmp_path / "a", *few, "seed=4"))
+    refused = call(SCRIPT, *words(weights, radiographs, tmp_path / "a", *few, "seed=4"))
     assert refused.code == 1 and "other seed" in refused.err
 
 
-def test_networks_are_asked_with_their_channels_last(call, weights, films, tmp_path, monkeypatch):
+def test_networks_are_asked_with_their_channels_last(call, weights, radiographs, tmp_path, monkeypatch):
     """As convolutions are fastest; those with layers drawn anew are no others for it."""
     seen = []
     ask = casescore.score
@@ -145,7 +149,7 @@ def test_networks_are_asked_with_their_channels_last(call, weights, films, tmp_p
         return ask(model, networks, *arguments)
 
     monkeypatch.setattr(casescore, "score", spy)
-    done = call(SCRIPT, *words(weights, films, tmp_path / "a", "--scores", "layers"))
+    done = call(SCRIPT, *words(weights, radiographs, tmp_path / "a", "--scores", "layers"))
     assert done.code == 0, done.err
     model, networks = seen[0]
     plain = backbone.open_classifier(weights, config.load(header, WORDS)[0])[0]

@@ -1,18 +1,22 @@
 """shift.py: a row a case and shift, from the radiographs that masks.csv names; and one sentence where it names none."""
 
+import numpy as np
 import pandas as pd
+
+from classification.cases import finder
+from classification.trust import shifted
 
 SHIFT = "classification/shift.py"
 
 
-def test_who_changes_class(trained, films, classified, tmp_path, call):
+def test_who_changes_class(trained, radiographs, classified, tmp_path, call):
     pairs = tmp_path / "pairs"
     words = [*trained.words, "test_name=whole", "overlays=False"]
     done = call(
         "segmentation/inference.py",
         "-i",
-        films / "cohort" / "normal",
-        films / "cohort" / "bacteria",
+        radiographs / "cohort" / "normal",
+        radiographs / "cohort" / "bacteria",
         "-o",
         pairs,
         *words,
@@ -22,7 +26,7 @@ def test_who_changes_class(trained, films, classified, tmp_path, call):
         f"file_weights={classified.run / 'best.pt'}",
         "device=cpu",
         f"dir_pairs={pairs}",
-        f"file_metadata={films / 'metadata.xls'}",
+        f"file_metadata={radiographs / 'metadata.xls'}",
     ]
     done = call(
         SHIFT, "-i", pairs, *weights, "repeat=3", "-o", tmp_path / "out", "--shift", "resampled to 384", "rotation 10"
@@ -34,6 +38,14 @@ def test_who_changes_class(trained, films, classified, tmp_path, call):
     summary = pd.read_csv(tmp_path / "out" / "shift_summary.csv").set_index("shift")
     assert summary.consistency["none"] == 1 and summary.mean_change_of_p["none"] == 0
     assert summary.consistency.between(0, 1).all()
+
+    # A mask corrected by hand counts, also where an older label map lies beside it.
+    case = next(iter(files := sorted(pairs.rglob("*.mask.npy"))))
+    mask = np.load(case)
+    mask[: mask.shape[0] // 2] = 0
+    np.save(case, mask)
+    about = finder.Case(case.name.removesuffix(".mask.npy"), case.parent.name, case.parent, None)
+    assert len(files) == 2 and ((shifted.lung_labels(about, mask.shape) >= 2) == mask).all()
 
     (pairs / "masks.csv").unlink()
     done = call(SHIFT, "-i", pairs, *weights, "-o", tmp_path / "other")

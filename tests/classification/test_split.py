@@ -71,7 +71,7 @@ def listing(root):
     return {part: {(d.name, case) for d in (root / part).iterdir() for case in pairs.find(d)} for part in finder.PARTS}
 
 
-def test_patients_and_films_stay_together(cohort, call):
+def test_patients_and_radiographs_stay_together(cohort, call):
     done = call(SPLIT, *words(cohort))
     assert done.code == 0, done.err
     found = listing(cohort / "split")
@@ -356,7 +356,7 @@ def cohorts(draw):
     rows = draw(
         st.lists(st.tuples(st.integers(0, classes - 1), number, st.integers(0, 100)), min_size=size, max_size=size)
     )
-    frame = pd.DataFrame(rows, columns=["label", "patient", "film"])
+    frame = pd.DataFrame(rows, columns=["label", "patient", "radiograph"])
     frame["patient"] = "p" + frame.patient.astype(str)
     return frame.assign(folder=frame.label.astype(str), case=frame.index.astype(str)), classes
 
@@ -379,7 +379,7 @@ def test_nobody_crosses_in_any_cohort(cohort, seed, folds):
     try:
         splits = split.divide_rows(rows, names, values)
     except BadData as refusal:
-        groups = divide.join(rows.patient, rows.film)
+        groups = divide.join(rows.patient, rows.radiograph)
         held = [len(set(groups[rows.label == label])) for label in range(classes)]
         mixed = (rows.groupby(groups).label.nunique() > 1).any()
         assert min(held) < (4 if folds == 2 else max(folds, 3)) or mixed
@@ -389,7 +389,7 @@ def test_nobody_crosses_in_any_cohort(cohort, seed, folds):
     for one in splits.values():
         assert list(one.case) == list(rows.case) and set(one.part) <= set(finder.PARTS)
         assert (one.groupby("patient").part.nunique() == 1).all()
-        assert (one.groupby("film").part.nunique() == 1).all()
+        assert (one.groupby("radiograph").part.nunique() == 1).all()
         assert not check.crossings(one)
         assert (one.groupby("label").part.nunique() == 3).all()
     if folds:

@@ -67,21 +67,21 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture
-def films(tmp_path):
+def radiographs(tmp_path):
     """A folder of pairs: two normal ones and one of bacteria whose name is no plain one."""
-    root = tmp_path / "films"
+    root = tmp_path / "radiographs"
     for i, (folder, case) in enumerate((("normal", "n1"), ("normal", "n2"), ("bacteria", "<img src=x> 1.5"))):
         draw_pair(root / folder, case, folder, i)
     return root
 
 
-def words(weights, films, output, *more):
-    return ["-i", films, "-o", output, f"file_weights={weights}", *WORDS, *more]
+def words(weights, radiographs, output, *more):
+    return ["-i", radiographs, "-o", output, f"file_weights={weights}", *WORDS, *more]
 
 
-def test_maps_pictures_and_table(call, weights, films, tmp_path):
+def test_maps_pictures_and_table(call, weights, radiographs, tmp_path):
     output = tmp_path / "out"
-    done = call(SCRIPT, *words(weights, films, output, "--coverage"))
+    done = call(SCRIPT, *words(weights, radiographs, output, "--coverage"))
     assert done.code == 0, done.err
     assert "3 ok, 0 failed" in done.out and "scorecard.py" in done.out.splitlines()[-1]
     rows = pd.read_csv(output / "cams.csv").set_index("case")
@@ -99,99 +99,99 @@ def test_maps_pictures_and_table(call, weights, films, tmp_path):
     assert json.loads((output / "report.json").read_text())["settings"]["target"] == "predicted"
 
 
-def test_the_row_is_the_vote(call, weights, films, tmp_path):
+def test_the_row_is_the_vote(call, weights, radiographs, tmp_path):
     """Probabilities are those of the patches that predict.py lets vote."""
-    call(SCRIPT, *words(weights, films, tmp_path / "out"))
+    call(SCRIPT, *words(weights, radiographs, tmp_path / "out"))
     rows = pd.read_csv(tmp_path / "out" / "cams.csv").set_index("case")
     settings = config.load(header, [*WORDS, f"file_weights={weights}"])[0]
     model, used, names, _ = backbone.open_classifier(weights, settings)
-    image, lung = dataset.prepare(*pairs.load(films / "normal", "n1"), 96)
+    image, lung = dataset.prepare(*pairs.load(radiographs / "normal", "n1"), 96)
     tally = predict.tally(predict.predict_image(model, image, lung, used, "n1", torch.device("cpu"))[0])
     assert rows.loc["n1", "predicted"] == NAMES[tally["predicted"]]
     assert rows.loc["n1", "p_normal"] == pytest.approx(tally["p"][0], abs=2e-6)
 
 
-def test_all_classes_and_names_that_no_file_could_have(call, weights, films, tmp_path):
+def test_all_classes_and_names_that_no_file_could_have(call, weights, radiographs, tmp_path):
     output = tmp_path / "out"
-    assert call(SCRIPT, *words(weights, films, output, "--target", "all")).code == 0
+    assert call(SCRIPT, *words(weights, radiographs, output, "--target", "all")).code == 0
     names = sorted(path.name for path in (output / "normal").iterdir())
     assert names == sorted(
         f"{case}.{end}" for case in ("n1", "n2") for end in ("normal.cam.npy", "a%2Fb%2Ec.cam.npy", "cam.png")
     )
     single = tmp_path / "single"
-    assert call(SCRIPT, *words(weights, films, single, "--target", "a/b.c")).code == 0
+    assert call(SCRIPT, *words(weights, radiographs, single, "--target", "a/b.c")).code == 0
     np.testing.assert_array_equal(
         np.load(single / "normal" / "n1.cam.npy"), np.load(output / "normal" / "n1.a%2Fb%2Ec.cam.npy")
     )
 
 
-def test_unknown_class_offers_the_known(call, weights, films, tmp_path):
-    done = call(SCRIPT, *words(weights, films, tmp_path / "out", "--target", "bacteria"))
+def test_unknown_class_offers_the_known(call, weights, radiographs, tmp_path):
+    done = call(SCRIPT, *words(weights, radiographs, tmp_path / "out", "--target", "bacteria"))
     assert done.code == 1 and "normal, a/b.c, or predicted, or all" in done.err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bad_pair_is_a_row_and_stops_nothing(call, weights, films, tmp_path):
+def test_a_bad_pair_is_a_row_and_stops_nothing(call, weights, radiographs, tmp_path):
     output = tmp_path / "out"
-    (films / "normal" / "n1.image.npy").write_bytes(b"not an array")
-    (films / "normal" / "n2.mask.npy").unlink()
-    done = call(SCRIPT, *words(weights, films, output))
+    (radiographs / "normal" / "n1.image.npy").write_bytes(b"not an array")
+    (radiographs / "normal" / "n2.mask.npy").unlink()
+    done = call(SCRIPT, *words(weights, radiographs, output))
     assert done.code == 1 and "1 ok, 2 failed" in done.out
     rows = pd.read_csv(output / "cams.csv").set_index("case")
     assert rows.status[["n1", "n2"]].tolist() == ["failed"] * 2 and "n2.mask.npy" in rows.reason["n2"]
-    draw_pair(films / "normal", "n1", "normal", 0)
-    draw_pair(films / "normal", "n2", "normal", 1)
-    done = call(SCRIPT, *words(weights, films, output))
+    draw_pair(radiographs / "normal", "n1", "normal", 0)
+    draw_pair(radiographs / "normal", "n2", "normal", 1)
+    done = call(SCRIPT, *words(weights, radiographs, output))
     assert done.code == 0 and "3 ok, 0 failed (1 were finished before)" in done.out
 
 
-def test_finished_cases_are_skipped_and_others_refused(call, weights, films, tmp_path):
+def test_finished_cases_are_skipped_and_others_refused(call, weights, radiographs, tmp_path):
     output = tmp_path / "out"
-    call(SCRIPT, *words(weights, films, output))
+    call(SCRIPT, *words(weights, radiographs, output))
     file, lost = output / "normal" / "n1.cam.npy", output / "normal" / "n2.cam.png"
     before = file.stat().st_mtime_ns
     lost.unlink()
-    assert "(2 were finished before)" in call(SCRIPT, *words(weights, films, output)).out
+    assert "(2 were finished before)" in call(SCRIPT, *words(weights, radiographs, output)).out
     assert file.stat().st_mtime_ns == before and lost.exists()
-    refused = call(SCRIPT, *words(weights, films, output, "seed=1"))
+    refused = call(SCRIPT, *words(weights, radiographs, output, "seed=1"))
     assert refused.code == 1 and "seed" in refused.err and file.stat().st_mtime_ns == before
-    assert "(0 were finished before)" in call(SCRIPT, *words(weights, films, output, "seed=1", "--overwrite")).out
+    assert "(0 were finished before)" in call(SCRIPT, *words(weights, radiographs, output, "seed=1", "--overwrite")).out
     assert file.stat().st_mtime_ns != before
 
 
-def test_killed_and_run_again(call, weights, films, tmp_path):
+def test_killed_and_run_again(call, weights, radiographs, tmp_path):
     """The files are written behind the network: a row must not come before them, and a finished case have its row."""
     whole, output = tmp_path / "whole", tmp_path / "out"
-    call(SCRIPT, *words(weights, films, whole))
+    call(SCRIPT, *words(weights, radiographs, whole))
     (tmp_path / "killer.py").write_text(KILLER)
-    dead = run(tmp_path / "killer.py", "n2", ROOT / SCRIPT, *words(weights, films, output))
+    dead = run(tmp_path / "killer.py", "n2", ROOT / SCRIPT, *words(weights, radiographs, output))
     assert dead.returncode == -signal.SIGKILL, dead.stderr
     for module in ("sklearn", "scipy.stats", "matplotlib.figure"):  # what only labelled predictions need
         assert module not in dead.stderr
     lines = [json.loads(line) for line in (output / "cams.0.jsonl").read_text().splitlines()]
     assert [row["case"] for row in lines] == ["<img src=x> 1.5", "n1"]  # in the order of the cases
     assert not (output / "normal" / "n2.cam.npy").exists()
-    done = call(SCRIPT, *words(weights, films, output))
+    done = call(SCRIPT, *words(weights, radiographs, output))
     assert "3 ok, 0 failed (2 were finished before)" in done.out
     for path in (path for path in whole.rglob("*.*") if path.name != "report.json"):
         assert path.read_bytes() == (output / path.relative_to(whole)).read_bytes()
 
 
-def test_what_cannot_be_written_ends_the_run(call, weights, films, tmp_path):
+def test_what_cannot_be_written_ends_the_run(call, weights, radiographs, tmp_path):
     output = tmp_path / "out"
     output.mkdir()
     (output / "normal").write_text("a file where the folder should be")
     with pytest.raises(FileExistsError):
-        call(SCRIPT, *words(weights, films, output))
+        call(SCRIPT, *words(weights, radiographs, output))
     rows = [json.loads(line) for line in (output / "cams.0.jsonl").read_text().splitlines()]
     assert [row["folder"] for row in rows] == ["bacteria"]
 
 
 @pytest.mark.slow
-def test_two_processes_write_what_one_does(weights, films, tmp_path):
+def test_two_processes_write_what_one_does(weights, radiographs, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     for output, processes in ((one, 1), (two, 2)):
-        done = run(SCRIPT, *words(weights, films, output), processes=processes)
+        done = run(SCRIPT, *words(weights, radiographs, output), processes=processes)
         assert done.returncode == 0, done.stderr
     assert (one / "cams.csv").read_text() == (two / "cams.csv").read_text()
     for path in one.rglob("*.npy"):

@@ -14,7 +14,7 @@ from cxr import cohort
 from data.thorax import cases, formats
 
 FACTS = ROOT.parent / "shared" / "cxr" / "cohort.csv"
-FILM = "F051E018-DAD1-4506-AD43-BE4CA29E960B"  # stands under two sources
+RADIOGRAPH = "F051E018-DAD1-4506-AD43-BE4CA29E960B"  # stands under two sources
 
 
 def write_csv(path, names, *rows):
@@ -47,7 +47,7 @@ def test_published_cohort(published):
     assert published.groupby("class").patient.nunique()["COVID-19"] == 118
     assert not published.attrs["paths"] and published.attrs["notes"] == []
     assert published.case.nunique() == 502
-    twice = published[published.case == FILM]
+    twice = published[published.case == RADIOGRAPH]
     assert list(twice.source) == ["Cohen et al", "CoronaHack"] and set(twice.patient) == {"Cohen et al:38"}
     assert all(
         len(row["case"]) < 120 and not row["case"].endswith((".png", ".jpg", ".IMG", ".jpeg"))
@@ -121,7 +121,7 @@ def test_make_metadata_gives_the_same_bytes(call, tmp_path):
         ("IM-0033-0001-0002.jpeg", "IM-0033"),
         ("train/NORMAL/NORMAL2-IM-0441-0001.jpeg", "NORMAL2-IM-0441"),
         ("BACTERIA-1008087-0001.jpeg", "BACTERIA-1008087"),
-        (f"{FILM}.jpeg", None),
+        (f"{RADIOGRAPH}.jpeg", None),
         ("IMG_0001.png", None),
         ("personal_1.png", None),
         ("", None),
@@ -179,10 +179,10 @@ def test_own_table(tmp_path):
     assert list(rows["class"]) == ["well", "sick"]
 
 
-def test_phantom(films):
+def test_phantom(radiographs):
     """The synthetic cohort's table: every radiograph on the disk, and the patients by which it was drawn."""
-    rows = cohort.read(films / "metadata.xls")
-    on_disk = {(file.parent.name, file.name) for file in (films / "cohort").glob("*/*")}
+    rows = cohort.read(radiographs / "metadata.xls")
+    on_disk = {(file.parent.name, file.name) for file in (radiographs / "cohort").glob("*/*")}
     assert set(zip(rows["class"], rows.file, strict=True)) == on_disk and on_disk
     assert all(":" in patient for patient in rows.patient)
 
@@ -196,7 +196,7 @@ def test_phantom_patients(tmp_path):
     assert rows.patient.nunique() == len(set(zip(rows.patient, [case.patient for case in plan], strict=True)))
 
 
-CASES = st.sampled_from(["a", "b", "c", FILM, FILM.lower(), "00000000-0000-0000-0000-000000000000"])
+CASES = st.sampled_from(["a", "b", "c", RADIOGRAPH, RADIOGRAPH.lower(), "00000000-0000-0000-0000-000000000000"])
 ROWS = st.lists(
     st.tuples(
         st.sampled_from(["Cohen et al", "North", "South"]),
@@ -211,13 +211,13 @@ ROWS = st.lists(
 
 @settings(max_examples=80, deadline=None)
 @given(ROWS)
-def test_films_and_ids_never_part(tmp_path_factory, rows):
+def test_radiographs_and_ids_never_part(tmp_path_factory, rows):
     """Two rows have one patient if and only if a chain of shared ids and shared images leads from one to the other."""
     path = write_csv(tmp_path_factory.mktemp("t") / "t.csv", ["source", "case", "patientid", "Class"], *rows)
 
     def linked(one, two):
-        film = one[1].lower() == two[1].lower() if len(one[1]) == 36 else (one[1], one[3]) == (two[1], two[3])
-        return film or (one[0], one[2]) == (two[0], two[2])
+        radiograph = one[1].lower() == two[1].lower() if len(one[1]) == 36 else (one[1], one[3]) == (two[1], two[3])
+        return radiograph or (one[0], one[2]) == (two[0], two[2])
 
     try:
         patients = list(cohort.read(path).patient)

@@ -21,63 +21,63 @@ RAMP = make.ramp()
 
 
 @pytest.fixture
-def film(tmp_path):
-    return make.compress(make.save(tmp_path / "film.dcm", make.dataset(RAMP)), "JPEG 2000")
+def image(tmp_path):
+    return make.compress(make.save(tmp_path / "radiograph.dcm", make.dataset(RAMP)), "JPEG 2000")
 
 
-def test_one_worker_serves_many_files(film):
-    radiograph.read(film)
+def test_one_worker_serves_many_files(image):
+    radiograph.read(image)
     first = decode._worker.pid
     for _ in range(20):
-        assert np.array_equal(radiograph.read(film).pixels, RAMP)
+        assert np.array_equal(radiograph.read(image).pixels, RAMP)
     assert decode._worker.pid == first
 
 
-def test_the_worker_holds_no_torch(film):
-    radiograph.read(film)
+def test_the_worker_holds_no_torch(image):
+    radiograph.read(image)
     libraries = {Path(entry.path).name for entry in psutil.Process(decode._worker.pid).memory_maps()}
     assert libraries and not any("torch" in name for name in libraries)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_its_death_names_the_file_and_the_next_file_is_read(film, number):
-    radiograph.read(film)
+def test_its_death_names_the_file_and_the_next_file_is_read(image, number):
+    radiograph.read(image)
     process = decode._worker
     os.kill(process.pid, signal.SIGSTOP)  # as if deep in a decoder
     threading.Timer(0.3, lambda: (os.kill(process.pid, number), os.kill(process.pid, signal.SIGCONT))).start()
-    with pytest.raises(Unreadable, match=f"film.dcm: its decoder died \\({number.name}\\)"):
-        radiograph.read(film)
+    with pytest.raises(Unreadable, match=f"radiograph.dcm: its decoder died \\({number.name}\\)"):
+        radiograph.read(image)
     assert process.poll() == -number and not psutil.pid_exists(process.pid)
-    assert np.array_equal(radiograph.read(film).pixels, RAMP)
+    assert np.array_equal(radiograph.read(image).pixels, RAMP)
 
 
-def test_its_silence_names_the_file_and_the_next_file_is_read(film, monkeypatch):
-    radiograph.read(film)
+def test_its_silence_names_the_file_and_the_next_file_is_read(image, monkeypatch):
+    radiograph.read(image)
     process = decode._worker
     os.kill(process.pid, signal.SIGSTOP)
     monkeypatch.setattr(decode, "SILENCE_S", 0.5)
     began = time.monotonic()
-    with pytest.raises(Unreadable, match=r"film.dcm: its decoder did not answer within 0\.5 s"):
-        radiograph.read(film)
+    with pytest.raises(Unreadable, match=r"radiograph.dcm: its decoder did not answer within 0\.5 s"):
+        radiograph.read(image)
     assert 0.4 < time.monotonic() - began < 5
     assert not psutil.pid_exists(process.pid)  # killed though it was stopped, and collected: no zombie
     monkeypatch.undo()
-    assert np.array_equal(radiograph.read(film).pixels, RAMP)
+    assert np.array_equal(radiograph.read(image).pixels, RAMP)
 
 
-def test_a_death_between_two_files_is_not_noticed(film):
-    radiograph.read(film)
+def test_a_death_between_two_files_is_not_noticed(image):
+    radiograph.read(image)
     os.kill(decode._worker.pid, signal.SIGKILL)
     time.sleep(0.2)
-    assert np.array_equal(radiograph.read(film).pixels, RAMP)
+    assert np.array_equal(radiograph.read(image).pixels, RAMP)
 
 
-def test_threads_share_it(film):
+def test_threads_share_it(image):
     wrong = []
 
     def work():
         for _ in range(10):
-            if not np.array_equal(radiograph.read(film).pixels, RAMP):
+            if not np.array_equal(radiograph.read(image).pixels, RAMP):
                 wrong.append(1)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -88,25 +88,25 @@ def test_threads_share_it(film):
     assert not wrong
 
 
-def test_a_forked_child_gets_its_own(film):
-    radiograph.read(film)
+def test_a_forked_child_gets_its_own(image):
+    radiograph.read(image)
     ours = decode._worker.pid
     child = os.fork()
     if child == 0:
-        good = np.array_equal(radiograph.read(film).pixels, RAMP) and decode._worker.pid != ours
+        good = np.array_equal(radiograph.read(image).pixels, RAMP) and decode._worker.pid != ours
         decode.stop()
         os._exit(0 if good else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert np.array_equal(radiograph.read(film).pixels, RAMP) and decode._worker.pid == ours
+    assert np.array_equal(radiograph.read(image).pixels, RAMP) and decode._worker.pid == ours
 
 
 @pytest.mark.parametrize("end", ["returns", "is killed"])
-def test_it_ends_with_its_parent(film, end, tmp_path):
+def test_it_ends_with_its_parent(image, end, tmp_path):
     (tmp_path / "json.py").write_text("raise SystemExit('a file of the user is not to be imported')")
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from cxr.reading import decode, radiograph\n"
-        f"radiograph.read({film.name!r})\n"
+        f"radiograph.read({image.name!r})\n"
         "print(decode._worker.pid, flush=True)\n" + ("" if end == "returns" else "sys.stdin.read()\n")
     )
     (tmp_path / "run").mkdir()
@@ -133,13 +133,13 @@ def test_it_ends_with_its_parent(film, end, tmp_path):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is set on Linux only")
-def test_its_memory_is_limited(film):
+def test_its_memory_is_limited(image):
     """A deflated file of megabytes may inflate to any size: it fails in the worker, not in the machine."""
-    radiograph.read(film)
+    radiograph.read(image)
     assert psutil.Process(decode._worker.pid).rlimit(psutil.RLIMIT_AS)[0] == decode.MEMORY_BYTES
 
     def inflate(path, pixel_limit):
         return bytearray(1 << 62)
 
     with pytest.raises(Unreadable, match="more memory"):
-        decode.guarded(inflate, film, 1)
+        decode.guarded(inflate, image, 1)

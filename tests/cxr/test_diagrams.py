@@ -21,12 +21,7 @@ def draw(folder, truth, p, names):
     plots.save(figure, folder / "reliability.png")
     kept = reliability.abstention(p.argmax(1) == truth, 1 - p.max(1), np.arange(len(truth)))
     plots.save(diagrams.abstention(kept), folder / "abstention.png")
-    pictures = {path.stem: cv2.imread(str(path)) for path in folder.glob("*.png")}
-    assert set(pictures) == {"confusion", "roc", "reliability", "abstention"}
-    for picture in pictures.values():
-        assert picture.std() > 5  # something is drawn, and its edge is left free
-        assert (picture[:, -2:] > 250).all() and (picture[-2:] > 250).all()
-    return pictures
+    return {path.stem: cv2.imread(str(path)) for path in folder.glob("*.png")}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +36,11 @@ def test_figures(tmp_path, names, count):
     rng = np.random.default_rng(0)
     truth = 2 * (rng.integers(0, len(names), count) // 2)
     p = rng.dirichlet(np.ones(len(names)), count)
-    draw(tmp_path, truth, p, names)
+    pictures = draw(tmp_path, truth, p, names)
+    assert set(pictures) == {"confusion", "roc", "reliability", "abstention"}
+    for picture in pictures.values():
+        assert picture.std() > 5  # something is drawn, and its edge is left free
+        assert (picture[:, -2:] > 250).all() and (picture[-2:] > 250).all()
 
 
 def test_shades_follow_the_share_of_the_true_class(tmp_path):

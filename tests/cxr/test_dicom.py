@@ -26,7 +26,7 @@ RAMP = make.ramp()
 
 
 def read(tmp_path, ds, **saving):
-    return radiograph.read(make.save(tmp_path / "film.dcm", ds, **saving))
+    return radiograph.read(make.save(tmp_path / "radiograph.dcm", ds, **saving))
 
 
 def follows(result, reference, rising=True):
@@ -43,9 +43,9 @@ def follows(result, reference, rising=True):
     ids=lambda uid: uid.name,
 )
 def test_plain_syntaxes_keep_stored_values(tmp_path, syntax):
-    film = read(tmp_path, make.dataset(RAMP, PixelSpacing=[0.2, 0.1], ViewPosition="PA"), syntax=syntax)
-    assert film.pixels.dtype == np.uint16 and np.array_equal(film.pixels, RAMP)
-    assert (film.spacing_mm, film.source, film.view) == ((0.2, 0.1), "DICOM", "PA")
+    image = read(tmp_path, make.dataset(RAMP, PixelSpacing=[0.2, 0.1], ViewPosition="PA"), syntax=syntax)
+    assert image.pixels.dtype == np.uint16 and np.array_equal(image.pixels, RAMP)
+    assert (image.spacing_mm, image.source, image.view) == ((0.2, 0.1), "DICOM", "PA")
 
 
 @pytest.mark.parametrize("syntax", ["RLE", "JPEG lossless", "JPEG-LS", "JPEG 2000"])
@@ -58,17 +58,17 @@ def test_lossless_syntaxes_keep_stored_values(tmp_path, syntax, kind):
         "signed": (16, 4095, np.int16),
     }[kind]
     stored = make.ramp(top=top, dtype=dtype) - (1000 if kind == "signed" else 0)
-    path = make.compress(make.save(tmp_path / "film.dcm", make.dataset(stored, bits)), syntax)
+    path = make.compress(make.save(tmp_path / "radiograph.dcm", make.dataset(stored, bits)), syntax)
     assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
-    film = radiograph.read(path)
-    assert np.array_equal(film.pixels, stored.astype(np.int64) - min(0, int(stored.min())))
+    image = radiograph.read(path)
+    assert np.array_equal(image.pixels, stored.astype(np.int64) - min(0, int(stored.min())))
 
 
 @pytest.mark.parametrize("syntax", ["JPEG baseline", "JPEG extended"])
 def test_lossy_jpeg(tmp_path, syntax):
     bits, top, dtype = (8, 255, np.uint8) if syntax == "JPEG baseline" else (12, 4095, np.uint16)
     stored = make.ramp(96, 96, top, dtype)
-    path = make.compress(make.save(tmp_path / "film.dcm", make.dataset(stored, bits)), syntax)
+    path = make.compress(make.save(tmp_path / "radiograph.dcm", make.dataset(stored, bits)), syntax)
     assert np.abs(radiograph.read(path).pixels.astype(int) - stored).max() <= 0.02 * top
 
 
@@ -89,13 +89,13 @@ def test_monochrome1_is_inverted(tmp_path):
 
 def test_signed_with_rescale(tmp_path):
     stored = RAMP.astype(np.int16) - 2000
-    film = read(tmp_path, make.dataset(stored, 16, RescaleSlope="2", RescaleIntercept="4000"))
-    assert np.array_equal(film.pixels, stored * 2 + 4000)
+    image = read(tmp_path, make.dataset(stored, 16, RescaleSlope="2", RescaleIntercept="4000"))
+    assert np.array_equal(image.pixels, stored * 2 + 4000)
 
 
 def test_negative_slope_inverts(tmp_path):
-    film = read(tmp_path, make.dataset(RAMP, RescaleSlope="-1", RescaleIntercept="4095"))
-    assert np.array_equal(film.pixels, 4095 - RAMP)
+    image = read(tmp_path, make.dataset(RAMP, RescaleSlope="-1", RescaleIntercept="4095"))
+    assert np.array_equal(image.pixels, 4095 - RAMP)
 
 
 def test_bits_above_the_stored_ones_are_ignored(tmp_path):
@@ -109,7 +109,7 @@ def test_bits_above_the_stored_ones_are_ignored(tmp_path):
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, "RLE"])
 def test_sixteen_bits_said_to_be_twelve_are_all_kept(tmp_path, kind, syntax):
     stored = make.ramp(256, 256, 65535 if kind is np.uint16 else 30000).astype(kind)
-    path = make.save(tmp_path / "film.dcm", make.dataset(stored, 16))
+    path = make.save(tmp_path / "radiograph.dcm", make.dataset(stored, 16))
     path = make.compress(path, syntax) if syntax == "RLE" else path
     ds = pydicom.dcmread(path)
     ds.BitsStored, ds.HighBit = 12, 11
@@ -169,9 +169,9 @@ def test_a_window_keeps_the_order_that_the_rescale_gives(tmp_path, slope):
 
 
 def test_the_first_window_that_makes_sense_is_used(tmp_path):
-    film = read(tmp_path, make.dataset(RAMP, WindowCenter=[90000, 1000], WindowWidth=[5, 1001]))
+    image = read(tmp_path, make.dataset(RAMP, WindowCenter=[90000, 1000], WindowWidth=[5, 1001]))
     reference = np.clip((RAMP - 999.5) / 1000 + 0.5, 0, 1)
-    assert follows(film.pixels, reference)
+    assert follows(image.pixels, reference)
 
 
 NEARLY_FLAT = [5] * 4000 + list(range(6, 102))
@@ -198,8 +198,8 @@ def test_tables_and_windows_that_leave_nearly_all_at_one_level_are_passed_by(tmp
 
 def test_a_window_wider_than_16_bits_merges_no_levels(tmp_path):
     stored = make.ramp(256, 256, 65535)
-    film = read(tmp_path, make.dataset(stored, 16, WindowCenter=100000, WindowWidth=1000000))
-    assert follows(film.pixels, stored.astype(float))
+    image = read(tmp_path, make.dataset(stored, 16, WindowCenter=100000, WindowWidth=1000000))
+    assert follows(image.pixels, stored.astype(float))
 
 
 def test_32_bits_keep_order(tmp_path):
@@ -212,12 +212,12 @@ def test_padding_stays_out_of_the_histogram(tmp_path, photometric):
     stored = RAMP.copy()
     stored[:12] = 4095
     stored[12, :9] = 4090
-    film = read(tmp_path, make.dataset(stored, 12, photometric, PixelPaddingValue=4095, PixelPaddingRangeLimit=4090))
+    image = read(tmp_path, make.dataset(stored, 12, photometric, PixelPaddingValue=4095, PixelPaddingRangeLimit=4090))
     padding = stored >= 4090
-    assert padding.mean() > 0.25 and np.array_equal(film.pixels == 0, padding)
+    assert padding.mean() > 0.25 and np.array_equal(image.pixels == 0, padding)
     reference = stored[~padding].astype(int)
-    assert follows(film.pixels[~padding], reference.astype(float), rising=photometric == "MONOCHROME2")
-    equalised = radiograph.preprocess(film.pixels)
+    assert follows(image.pixels[~padding], reference.astype(float), rising=photometric == "MONOCHROME2")
+    equalised = radiograph.preprocess(image.pixels)
     assert (equalised[padding] == 0).all()
     assert abs(np.square(equalised[~padding] / 255).mean() - 0.5) < 0.01  # uniform over the picture alone
 
@@ -239,8 +239,8 @@ def test_padding_everywhere_is_no_padding(tmp_path):
 def test_colour_becomes_grey(tmp_path, photometric):
     grey = make.ramp(top=255, dtype=np.uint8)
     colour = np.dstack([grey] * 3) if photometric == "RGB" else np.dstack([grey, np.full((48, 64, 2), 128, np.uint8)])
-    film = read(tmp_path, make.dataset(colour, 8, photometric))
-    assert film.pixels.dtype == np.uint8 and np.abs(film.pixels.astype(int) - grey).max() <= 1
+    image = read(tmp_path, make.dataset(colour, 8, photometric))
+    assert image.pixels.dtype == np.uint8 and np.abs(image.pixels.astype(int) - grey).max() <= 1
 
 
 GREY = make.ramp(top=255, dtype=np.uint8)
@@ -259,7 +259,7 @@ def test_colour_without_a_planar_configuration(tmp_path):
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_photometric_interpretation_in_small_letters(tmp_path, photometric):
-    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP, photometric=photometric))
+    path = make.save(tmp_path / "radiograph.dcm", make.dataset(RAMP, photometric=photometric))
     path.write_bytes(path.read_bytes().replace(photometric.encode(), photometric.lower().encode()))
     assert np.array_equal(radiograph.read(path).pixels, 4095 - RAMP if photometric == "MONOCHROME1" else RAMP)
 
@@ -274,7 +274,7 @@ def test_damaged_jpeg_pixels_are_refused(tmp_path, kind, place):
     ds = make.dataset(
         np.dstack([pixels] * 3) if colour else pixels, 8 if small else 12, "RGB" if colour else "MONOCHROME2"
     )
-    path = make.compress(make.save(tmp_path / "film.dcm", ds), kind.removesuffix(" colour"))
+    path = make.compress(make.save(tmp_path / "radiograph.dcm", ds), kind.removesuffix(" colour"))
     radiograph.read(path)
     whole = path.read_bytes()
     scan = whole.rindex(b"\xff\xda") + 14
@@ -282,13 +282,13 @@ def test_damaged_jpeg_pixels_are_refused(tmp_path, kind, place):
     end = bytes.fromhex("feff dde0 0000 0000")  # of the sequence of fragments
     for rest in (bytes(300) + whole[at + 300 :], b"\xff\xd9" * ((len(whole) - at - len(end)) // 2) + end, b""):
         path.write_bytes(whole[:at] + rest)
-        with pytest.raises(Unreadable, match="film.dcm: .*damaged.*") as caught:
+        with pytest.raises(Unreadable, match="radiograph.dcm: .*damaged.*") as caught:
             radiograph.read(path)
         assert kind == "JPEG-LS" or str(caught.value).endswith("; get the whole file.")
 
 
 def test_what_the_library_says_is_told_without_what_the_file_holds(tmp_path):
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "radiograph.dcm"
     path.write_bytes(b"Secret^Patient 19991231 Li MONOCHROME9")
     for said, told in (
         ("Unknown 'Interpretation' value 'monochrome9'", "ValueError: Unknown ... value"),
@@ -334,18 +334,20 @@ def stored(orientation):
 
 @pytest.mark.parametrize("orientation", ["LF", "RF", "LH", "RH", "FL", "FR", "HL", "HR"])
 @pytest.mark.parametrize("syntax", [None, "JPEG 2000"])
-def test_a_frontal_film_hangs_as_it_should_however_it_is_stored(tmp_path, orientation, syntax):
+def test_a_frontal_radiograph_hangs_as_it_should_however_it_is_stored(tmp_path, orientation, syntax):
     pixels = stored(orientation)
     assert (pixels.shape != RAMP.shape) == (orientation[0] in "HF")
     assert np.array_equal(pixels, RAMP) == (orientation == "LF")
     lying = [0.1, 0.2] if orientation[0] in "HF" else [0.2, 0.1]
     ds = make.dataset(pixels, PatientOrientation=list(orientation), ViewPosition="PA", PixelSpacing=lying)
     ds.FieldOfViewHorizontalFlip = "YES"  # made before the pixels were stored
-    path = make.save(tmp_path / "film.dcm", ds)
-    film = radiograph.read(make.compress(path, syntax) if syntax else path)
-    assert np.array_equal(film.pixels, RAMP) and film.spacing_mm == (0.2, 0.1)
-    assert np.array_equal(turn.upright(pixels, film.orientation), RAMP)  # what masks on the stored pixels are turned by
-    assert film.pixels.flags.c_contiguous  # torch takes no other strides
+    path = make.save(tmp_path / "radiograph.dcm", ds)
+    image = radiograph.read(make.compress(path, syntax) if syntax else path)
+    assert np.array_equal(image.pixels, RAMP) and image.spacing_mm == (0.2, 0.1)
+    assert np.array_equal(
+        turn.upright(pixels, image.orientation), RAMP
+    )  # what masks on the stored pixels are turned by
+    assert image.pixels.flags.c_contiguous  # torch takes no other strides
 
 
 @pytest.mark.parametrize(
@@ -369,9 +371,9 @@ def test_a_frontal_film_hangs_as_it_should_however_it_is_stored(tmp_path, orient
         ({"PatientOrientation": ["R", "P"]}, False),
     ],
 )
-def test_only_a_plain_orientation_of_a_frontal_film_turns_it(tmp_path, told, turned):
-    film = read(tmp_path, make.dataset(RAMP, **{"PatientOrientation": ["R", "F"]} | told))
-    assert np.array_equal(film.pixels, RAMP[:, ::-1] if turned else RAMP)
+def test_only_a_plain_orientation_of_a_frontal_radiograph_turns_it(tmp_path, told, turned):
+    image = read(tmp_path, make.dataset(RAMP, **{"PatientOrientation": ["R", "F"]} | told))
+    assert np.array_equal(image.pixels, RAMP[:, ::-1] if turned else RAMP)
 
 
 def code(value):
@@ -400,27 +402,29 @@ VIEWS = {
 @pytest.mark.parametrize("told", VIEWS)
 def test_the_view_is_told_and_only_frontal_ones_are_taken(tmp_path, told):
     header, view = VIEWS[told]
-    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP, **header))
+    path = make.save(tmp_path / "radiograph.dcm", make.dataset(RAMP, **header))
     assert radiograph.read(path).view == view
     if view in ("lateral", "oblique"):
-        with pytest.raises(radiograph.NotFrontal, match=f"film.dcm: its view is {view} by its header; .*\\.") as caught:
+        with pytest.raises(
+            radiograph.NotFrontal, match=f"radiograph.dcm: its view is {view} by its header; .*\\."
+        ) as caught:
             radiograph.read_frontal(path)
         assert caught.value.view == view
     else:
         assert np.array_equal(radiograph.read_frontal(path).pixels, RAMP)
 
 
-def test_padding_turns_with_its_film(tmp_path):
+def test_padding_turns_with_its_radiograph(tmp_path):
     pixels = RAMP.copy()
     pixels[:, :9] = 4095
-    film = read(tmp_path, make.dataset(pixels, PatientOrientation=["R", "H"], PixelPaddingValue=4095))
-    assert np.array_equal(film.pixels == 0, pixels[::-1, ::-1] == 4095)
+    image = read(tmp_path, make.dataset(pixels, PatientOrientation=["R", "H"], PixelPaddingValue=4095))
+    assert np.array_equal(image.pixels == 0, pixels[::-1, ::-1] == 4095)
 
 
 def test_colour_turns_too(tmp_path):
     grey = make.ramp(top=255, dtype=np.uint8)
-    film = read(tmp_path, make.dataset(np.dstack([grey] * 3), 8, "RGB", PatientOrientation=["R", "F"]))
-    assert np.abs(film.pixels.astype(int) - grey[:, ::-1]).max() <= 1
+    image = read(tmp_path, make.dataset(np.dstack([grey] * 3), 8, "RGB", PatientOrientation=["R", "F"]))
+    assert np.abs(image.pixels.astype(int) - grey[:, ::-1]).max() <= 1
 
 
 def test_refusals_say_why(tmp_path):
@@ -449,18 +453,18 @@ def test_refusals_say_why(tmp_path):
     ):
         with pytest.raises(Unreadable, match=words) as caught:
             read(tmp_path, ds)
-        assert str(tmp_path / "film.dcm") in str(caught.value)
+        assert str(tmp_path / "radiograph.dcm") in str(caught.value)
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
 def test_the_pixel_limit_comes_before_decoding(tmp_path, syntax):
-    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP, Rows=40000, Columns=40000), syntax=syntax)
+    path = make.save(tmp_path / "radiograph.dcm", make.dataset(RAMP, Rows=40000, Columns=40000), syntax=syntax)
     with pytest.raises(Unreadable, match="40000 x 40000 pixels are more than the limit of 67,108,864"):
         radiograph.read(path)
 
 
 def test_unknown_compression_names_the_remedy(tmp_path):
-    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP))
+    path = make.save(tmp_path / "radiograph.dcm", make.dataset(RAMP))
     path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"))
     with pytest.raises(Unreadable, match="something unknown.*export the file uncompressed"):
         radiograph.read(path)
@@ -469,7 +473,7 @@ def test_unknown_compression_names_the_remedy(tmp_path):
 def test_no_patient_data_anywhere(tmp_path, capfd, caplog):
     """Headers that make parsers complain, with the patient's data where they would be quoted."""
     whole = make.save(
-        tmp_path / "film.dcm",
+        tmp_path / "radiograph.dcm",
         make.dataset(RAMP, ViewPosition="SECRVP", RescaleSlope="1.000", WindowCenter="2047", WindowWidth="4095"),
     ).read_bytes()
     with warnings.catch_warnings(record=True) as warned:
@@ -483,9 +487,9 @@ def test_no_patient_data_anywhere(tmp_path, capfd, caplog):
             (b"CR", b"Se"),
             (b"CS\x0c\0MONO", b"QQ\x0c\0MONO"),
         ):
-            (tmp_path / "film.dcm").write_bytes(whole.replace(old, new))
+            (tmp_path / "radiograph.dcm").write_bytes(whole.replace(old, new))
             try:
-                said.append(repr(radiograph.read(tmp_path / "film.dcm")))
+                said.append(repr(radiograph.read(tmp_path / "radiograph.dcm")))
             except Unreadable as error:
                 said.append(str(error))
         out = capfd.readouterr()
@@ -495,7 +499,7 @@ def test_no_patient_data_anywhere(tmp_path, capfd, caplog):
 
 def test_plain_files_start_no_worker(tmp_path):
     decode.stop()
-    path = make.save(tmp_path / "film.dcm", make.dataset(RAMP))
+    path = make.save(tmp_path / "radiograph.dcm", make.dataset(RAMP))
     assert dicom.is_uncompressed(path)
     radiograph.read(path)
     assert decode._worker is None

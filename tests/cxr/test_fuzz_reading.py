@@ -9,9 +9,9 @@ from tests import fuzz_reading
 def test_whole_files_of_every_kind_are_read(tmp_path):
     for name, data in (fuzz_reading.pictures() | fuzz_reading.dicoms(tmp_path)).items():
         (tmp_path / "x").write_bytes(data)
-        film = radiograph.read(tmp_path / "x")
-        assert film.pixels.shape in ((60, 72), (72, 60)), name
-        assert film.pixels.shape == ((72, 60) if name.split()[-1] == "turned" else (60, 72)), name
+        image = radiograph.read(tmp_path / "x")
+        assert image.pixels.shape in ((60, 72), (72, 60)), name
+        assert image.pixels.shape == ((72, 60) if name.split()[-1] == "turned" else (60, 72)), name
 
 
 def test_mutated_files_are_read_or_refused_in_a_sentence(tmp_path):

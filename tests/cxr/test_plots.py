@@ -69,4 +69,4 @@ def test_box_plot(tmp_path):
 
 def test_pyplot_stays_unloaded():
     code = "import sys; from cxr.figures import plots; sys.exit('matplotlib.pyplot' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -52,9 +52,9 @@ def jsrt(values):
 @pytest.mark.parametrize("name", ["x.IMG", "x", "x.png"])
 def test_jsrt(tmp_path, name):
     stored = make.ramp(2048, 2048)
-    film = radiograph.read(write(tmp_path / name, jsrt(stored)))
-    assert np.array_equal(film.pixels, 4095 - stored) and film.pixels.dtype == np.uint16
-    assert (film.spacing_mm, film.source, film.view) == ((0.175, 0.175), "IMG", None)
+    xray = radiograph.read(write(tmp_path / name, jsrt(stored)))
+    assert np.array_equal(xray.pixels, 4095 - stored) and xray.pixels.dtype == np.uint16
+    assert (xray.spacing_mm, xray.source, xray.view) == ((0.175, 0.175), "IMG", None)
 
 
 def test_a_false_img_says_what_an_img_is(tmp_path):
@@ -103,18 +103,18 @@ EXACT = {
 @pytest.mark.parametrize("kind", EXACT)
 def test_lossless_formats_keep_every_level(tmp_path, kind):
     data, expected = EXACT[kind]
-    film = radiograph.read(write(tmp_path / "picture.xyz", data))
-    assert film.source == kind.split()[0] and film.spacing_mm is None
-    assert film.pixels.dtype in (np.uint8, np.uint16) and film.pixels.flags.c_contiguous
-    assert np.array_equal(film.pixels, expected)
+    xray = radiograph.read(write(tmp_path / "picture.xyz", data))
+    assert xray.source == kind.split()[0] and xray.spacing_mm is None
+    assert xray.pixels.dtype in (np.uint8, np.uint16) and xray.pixels.flags.c_contiguous
+    assert np.array_equal(xray.pixels, expected)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_jpeg(tmp_path, mode):
     grey = np.tile(np.linspace(0, 255, 96).astype(np.uint8), (64, 1))
-    film = radiograph.read(write(tmp_path / "x.dcm", pillow(Image.fromarray(grey).convert(mode), "JPEG", quality=97)))
-    assert film.source == "JPEG" and film.pixels.shape == (64, 96)
-    assert np.abs(film.pixels.astype(int) - grey).max() <= 6
+    xray = radiograph.read(write(tmp_path / "x.dcm", pillow(Image.fromarray(grey).convert(mode), "JPEG", quality=97)))
+    assert xray.source == "JPEG" and xray.pixels.shape == (64, 96)
+    assert np.abs(xray.pixels.astype(int) - grey).max() <= 6
 
 
 def turned_tiff(orientation):
@@ -157,13 +157,13 @@ def test_a_turned_picture_stands_upright(tmp_path, kind, orientation):
     places = Image.fromarray(np.arange(stored.size, dtype=np.int32).reshape(stored.shape))
     places.getexif()[274] = orientation
     upright = stored.ravel()[np.asarray(ImageOps.exif_transpose(places))]
-    film = radiograph.read(write(tmp_path / "x", data))
-    assert np.array_equal(film.pixels, upright) and film.orientation == orientation
+    xray = radiograph.read(write(tmp_path / "x", data))
+    assert np.array_equal(xray.pixels, upright) and xray.orientation == orientation
 
 
 def test_damaged_exif_costs_the_turn_alone(tmp_path):
-    film = radiograph.read(write(tmp_path / "x.png", pillow(GREY8, "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")))
-    assert np.array_equal(film.pixels, GREY8) and film.orientation == 1
+    xray = radiograph.read(write(tmp_path / "x.png", pillow(GREY8, "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")))
+    assert np.array_equal(xray.pixels, GREY8) and xray.orientation == 1
 
 
 def test_colour_is_weighed_by_brightness(tmp_path):
@@ -219,7 +219,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_refusals_name_file_and_cause(tmp_path, what):
     data, words = REFUSED[what]
-    path = write(tmp_path / "film.png", data)
+    path = write(tmp_path / "radiograph.png", data)
     with pytest.raises(Unreadable, match=words) as caught:
         radiograph.read(path)
     message = str(caught.value)
@@ -367,11 +367,13 @@ def test_damaged_bytes_raise_nothing_else(tmp_path, kind, data):
     for _ in range(data.draw(st.integers(1, 6))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     try:
-        film = radiograph.read(write(tmp_path / "film", bytes(damaged[: data.draw(st.integers(1, len(damaged)))])))
+        xray = radiograph.read(
+            write(tmp_path / "radiograph", bytes(damaged[: data.draw(st.integers(1, len(damaged)))]))
+        )
     except Unreadable as error:
-        assert str(error).startswith(f"{tmp_path / 'film'}: ")
+        assert str(error).startswith(f"{tmp_path / 'radiograph'}: ")
     else:
-        assert film.pixels.ndim == 2 and film.pixels.dtype in (np.uint8, np.uint16)
+        assert xray.pixels.ndim == 2 and xray.pixels.dtype in (np.uint8, np.uint16)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +383,7 @@ def test_damaged_bytes_raise_nothing_else(tmp_path, kind, data):
         ("JPCNN026.IMG", "JPCNN026"),
         ("1.CXR.pdf-003-fig4b.png", "1.CXR.pdf-003-fig4b"),
         ("1.2.840.10008", "1.2.840.10008"),
-        ("film", "film"),
+        ("radiograph", "radiograph"),
         ("x.DCM", "x"),
         ("noext.", "noext."),
         (".png", ".png"),
@@ -392,7 +394,7 @@ def test_damaged_bytes_raise_nothing_else(tmp_path, kind, data):
 )
 def test_a_case_is_named_after_its_file_without_the_suffix_of_any_format(name, case):
     assert radiograph.case_of(name) == radiograph.case_of(f"some/folder/{name}") == case
-    assert radiograph.case_of(Path("C:\\films") / name) == radiograph.case_of(f"C:\\films\\{name}") == case
+    assert radiograph.case_of(Path("C:\\radiographs") / name) == radiograph.case_of(f"C:\\radiographs\\{name}") == case
 
 
 def test_every_suffix_names_a_format_that_is_read_and_none_is_passed_over(tmp_path):
@@ -406,8 +408,8 @@ def test_thumbnails_of_other_systems_are_no_radiographs(tmp_path):
     for name in ("@eaDir/x.png/SYNOPHOTO_THUMB_M.jpg", ".AppleDouble/x.png", "__MACOSX/._x.png", "in/@eaDir/y.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write(tmp_path / name, EXACT["PNG 8"][0])
-    film = write(tmp_path / "x.png", EXACT["PNG 8"][0])
-    assert radiograph.find([tmp_path]) == ([film], [])
+    xray = write(tmp_path / "x.png", EXACT["PNG 8"][0])
+    assert radiograph.find([tmp_path]) == ([xray], [])
 
 
 def test_find(tmp_path):

@@ -14,12 +14,12 @@ from cxr import cohort
 from data import downloads
 from data.thorax import formats
 
-FILM = "F051E018-DAD1-4506-AD43-BE4CA29E960B.jpeg"
+RADIOGRAPH = "F051E018-DAD1-4506-AD43-BE4CA29E960B.jpeg"
 TABLE = [  # source, filename, Class, patientid
     ("Cohen et al", "covid-a.jpeg", "COVID-19", 2),
     ("Cohen et al", "covid-b.png", "COVID-19", 2),
-    ("Cohen et al", FILM, "Normal", 38),
-    ("CoronaHack", FILM, "Normal", 5251),
+    ("Cohen et al", RADIOGRAPH, "Normal", 38),
+    ("CoronaHack", RADIOGRAPH, "Normal", 5251),
     ("CoronaHack", "IM-0001-0001.jpeg", "Normal", 7),
     ("CoronaHack", "person1_bacteria_1.jpeg", "bacteria", 8),
     ("JSRT", "JPCNN001.IMG", "Normal", None),
@@ -28,9 +28,9 @@ TABLE = [  # source, filename, Class, patientid
 ]
 DOWNLOADS = {
     "Cohen": "covid-chestxray-dataset-master/images/covid-a.jpg covid-chestxray-dataset-master/images/covid-b.png "
-    f"covid-chestxray-dataset-master/images/{FILM} covid-chestxray-dataset-master/metadata.csv "
+    f"covid-chestxray-dataset-master/images/{RADIOGRAPH} covid-chestxray-dataset-master/metadata.csv "
     "covid-chestxray-dataset-master/annotations/lungs/covid-a.png",
-    "Kermany": f"Coronahack-Chest-XRay-Dataset/Coronahack-Chest-XRay-Dataset/train/{FILM} "
+    "Kermany": f"Coronahack-Chest-XRay-Dataset/Coronahack-Chest-XRay-Dataset/train/{RADIOGRAPH} "
     "Coronahack-Chest-XRay-Dataset/Coronahack-Chest-XRay-Dataset/test/IM-0001-0001.jpeg "
     "Coronahack-Chest-XRay-Dataset/Coronahack-Chest-XRay-Dataset/train/person1_bacteria_1.jpeg "
     "__MACOSX/train/person1_bacteria_1.jpeg Coronahack-Chest-XRay-Dataset/train/._IM-0001-0001.jpeg",
@@ -84,7 +84,7 @@ def arranged(call, tmp_path):
 ALL = {
     "COVID-19/covid-a.jpg",
     "COVID-19/covid-b.png",
-    f"normal/{FILM}",
+    f"normal/{RADIOGRAPH}",
     "normal/IM-0001-0001.jpeg",
     "bacteria/person1_bacteria_1.jpeg",
     "normal/JPCNN001.IMG",
@@ -97,8 +97,8 @@ def test_downloads_in_their_own_layouts(downloaded, arranged, tmp_path):
     """Everything is found once, no mask nor shadow file is taken, the radiograph under two sources is linked once."""
     done = arranged("-i", downloaded)
     assert done.code == 0 and done.files == ALL, done.out + done.err
-    assert done.status.pop(("CoronaHack", FILM)) == "same film" and set(done.status.values()) == {"linked"}
-    assert f"same film: CoronaHack, {FILM} (as {FILM} of Cohen et al)" in done.out
+    assert done.status.pop(("CoronaHack", RADIOGRAPH)) == "same radiograph" and set(done.status.values()) == {"linked"}
+    assert f"same radiograph: CoronaHack, {RADIOGRAPH} (as {RADIOGRAPH} of Cohen et al)" in done.out
     for name in ALL:
         assert (tmp_path / "out" / name).samefile(
             next(
@@ -117,7 +117,7 @@ def test_downloads_in_their_own_layouts(downloaded, arranged, tmp_path):
         )
     )
     again = arranged("-i", downloaded)
-    assert again.code == 0 and again.files == ALL and "8 present, 1 same film" in again.out
+    assert again.code == 0 and again.files == ALL and "8 present, 1 same radiograph" in again.out
     assert cohort.read(tmp_path / "out" / "arrange.csv").patient.tolist() == done.table.patient.tolist()
 
 
@@ -243,12 +243,12 @@ def test_as_a_process(downloaded, tmp_path):
     rows = pd.read_csv(tmp_path / "out/arrange.csv")
     assert len(rows) == 503
     assert set(rows.file[rows.status == "linked"]) == {
-        FILM,
+        RADIOGRAPH,
         "IM-0001-0001.jpeg",
         "MCUCXR_0001_0.png",
         "MCUCXR_0104_1.png",
     }
-    assert set(rows.status) == {"linked", "missing", "same film"}
+    assert set(rows.status) == {"linked", "missing", "same radiograph"}
     assert "missing: all 20 radiographs of JSRT" in done.stdout
     assert "file_metadata" not in done.stdout  # the published table needs no naming
 
@@ -287,7 +287,7 @@ def test_only_radiographs_of_that_name_and_source(tmp_path_factory, files, sourc
         assert root / own / wanted in found
 
 
-def test_two_sources_that_number_alike_are_no_same_film(arranged, tmp_path):
+def test_two_sources_that_number_alike_are_no_same_radiograph(arranged, tmp_path):
     table = tmp_path / "own" / "list.csv"
     lines = ["path,class,patient,source"]
     for source in "ABC":
@@ -295,7 +295,7 @@ def test_two_sources_that_number_alike_are_no_same_film(arranged, tmp_path):
         lines.append(f"{source}/0001.png,normal,{source}-1,{source}")
     table.write_text("\n".join(lines))
     done = arranged(metadata=table)
-    assert done.code == 1 and list(done.table.status) == ["linked", "conflict", "same film"]
+    assert done.code == 1 and list(done.table.status) == ["linked", "conflict", "same radiograph"]
     assert "A/0001.png has the same name; give the cases different names in a column case" in done.out
 
 

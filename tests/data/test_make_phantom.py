@@ -32,7 +32,7 @@ def phantom(tmp_path_factory):
     return out, draw(out, *SMALL)
 
 
-def read_film(path):
+def read_radiograph(path):
     """Grey of a radiograph in 0..1, bone bright, read without the project's own reader."""
     if path.suffix == ".dcm":
         dataset = pydicom.dcmread(path)
@@ -56,8 +56,8 @@ def test_jsrt_layout_and_masks(phantom):
     names = sorted(path.stem for path in (out / "JSRT").iterdir())
     assert names == ["JPCLN001", "JPCLN002", "JPCLN003", "JPCNN001", "JPCNN002"]
     for name in names:
-        film = cv2.imread(str(out / "JSRT" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
-        assert film.shape == (160, 160) and film.dtype == np.uint16 and len(np.unique(film)) > 256
+        radiograph = cv2.imread(str(out / "JSRT" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        assert radiograph.shape == (160, 160) and radiograph.dtype == np.uint16 and len(np.unique(radiograph)) > 256
         fold = "fold1" if int(name[-3:]) % 2 else "fold2"
         masks = {}
         for organ in ORGANS:
@@ -109,10 +109,10 @@ def test_cohort_holds_every_format_and_both_polarities(phantom):
             assert float(dataset.ImagerPixelSpacing[0]) == pytest.approx(spacing, abs=1e-4)
         else:
             depths.add((path.suffix, cv2.imread(str(path), cv2.IMREAD_UNCHANGED).dtype.name))
-        film, labels = read_film(path), read_labels(out, case)
-        assert film.shape == labels.shape == case.shape and labels.dtype == np.uint8
+        radiograph, labels = read_radiograph(path), read_labels(out, case)
+        assert radiograph.shape == labels.shape == case.shape and labels.dtype == np.uint8
         assert set(np.unique(labels)) == {0, 1, 2, 3}
-        assert np.median(film[labels > 1]) < np.median(film[labels == 1])  # lungs darker than the heart
+        assert np.median(radiograph[labels > 1]) < np.median(radiograph[labels == 1])  # lungs darker than the heart
     assert photometric == {"MONOCHROME1", "MONOCHROME2"}
     assert {(".png", "uint8"), (".png", "uint16"), (".jpg", "uint8")} <= depths
     assert len({case.shape for case in cohort}) >= 4
@@ -125,7 +125,7 @@ def test_lesions_lie_in_the_lungs_and_whiten_them(phantom):
     for case in cohort:
         if case.folder == "normal":
             continue
-        labels, film = read_labels(out, case), read_film(out / case.file)
+        labels, radiograph = read_labels(out, case), read_radiograph(out / case.file)
         lesion = cv2.imread(str(out / case.lesion), cv2.IMREAD_UNCHANGED) > 0
         assert lesion.any() and (labels[lesion] > 1).all()
         sides = set(np.unique(labels[lesion]))
@@ -139,19 +139,19 @@ def test_lesions_lie_in_the_lungs_and_whiten_them(phantom):
             assert np.nonzero(lesion)[0].mean() < rows.mean()
         if case.folder in ("COVID-19", "bacteria"):
             lungs = (labels > 1) & ~lesion
-            rise.append(film[lesion].mean() - film[lungs].mean())
+            rise.append(radiograph[lesion].mean() - radiograph[lungs].mean())
     assert np.median(rise) > 0.05
 
 
 @pytest.mark.filterwarnings("ignore:The xlrd engine")
-def test_metadata_matches_the_films_one_to_one(phantom):
+def test_metadata_matches_the_radiographs_one_to_one(phantom):
     out, drawn = phantom
     sheets = pd.read_excel(out / "metadata.xls", sheet_name=None, engine="xlrd")
     table = pd.concat(sheets.values())
     assert list(table.columns) == "source filename patientid offset sex age finding Class view license".split()
     assert all((sheet.source == name).all() for name, sheet in sheets.items())
-    films = [path.name for part in ("cohort", "lateral") for path in (out / part).rglob("*.*")]
-    assert sorted(table.filename) == sorted(films) and table.filename.is_unique
+    radiographs = [path.name for part in ("cohort", "lateral") for path in (out / part).rglob("*.*")]
+    assert sorted(table.filename) == sorted(radiographs) and table.filename.is_unique
     assert set(table.Class) == {"Normal", "bacteria", "TB", "Virus", "COVID-19"}
     assert (table.view == "L").sum() == 2 and {"PA", "AP Supine"} <= set(table.view)
     by_patient = table[table.view != "L"].groupby("patientid")

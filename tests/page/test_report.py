@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import draw_pair
 from PIL import Image
@@ -90,6 +91,7 @@ def test_one_file_that_holds_everything(whole, read):
         assert failed or set(one["markers"]) >= {"ctr", "lung_mean", "area_lungs_mm2"}
         assert one["mask"] == ("unknown" if failed else "flagged" if one["case"][-2:] == "-1" else "ok")
         assert one["set"] == row["set"] and (failed or one["set"].replace("|", ", ") in found.shown)
+        assert one["view"] == ("" if failed or one["case"][-2:] == "-0" else "PA")
     assert next(m["name"] for m in held["markers"]) == "lung_fraction"
     metrics = json.loads((whole.root / "run" / "metrics.json").read_text())
     for entry in (metrics["overall"]["accuracy"], metrics["per_class"]["normal"]["auroc"]):
@@ -169,18 +171,18 @@ def test_nothing_runs_but_the_script_and_nothing_is_fetched(whole, read):
     assert render.data({"</script><!--": "\u2028"}) == '{"\\u003c/script\\u003e\\u003c!--":"\\u2028"}'
 
 
-def test_pictures_show_film_outlines_and_maps(whole, read):
+def test_pictures_show_radiograph_outlines_and_maps(whole, read):
     _, found = read(whole.root / "run")
     cases = found.data("data")["cases"]
     for i, one in enumerate(cases):
         held = found.data(f"picture-{i}")
         if one["status"] == "failed":
-            assert "film" not in held and "was not found" in held["told"][0]
+            assert "radiograph" not in held and "was not found" in held["told"][0]
             continue
         image, mask = pairs.load(whole.root / "pairs" / one["folder"], one["case"])
-        film = cv2.imdecode(np.frombuffer(base64.b64decode(held["film"].split(",")[1]), np.uint8), 0)
-        assert film.shape == image.shape == (held["height"], held["width"]) and held["told"] == []
-        assert np.abs(film - image).mean() < 8
+        radiograph = cv2.imdecode(np.frombuffer(base64.b64decode(held["radiograph"].split(",")[1]), np.uint8), 0)
+        assert radiograph.shape == image.shape == (held["height"], held["width"]) and held["told"] == []
+        assert np.abs(radiograph - image).mean() < 8
         assert [organ for organ, _ in held["outlines"]] == ["left", "right"]
         drawn = np.zeros((1000, 1200), np.uint8)
         for _, path in held["outlines"]:
@@ -215,11 +217,11 @@ def test_outlines_of_a_mask_without_labels_and_with_a_hole():
     assert pictures.outlines(np.zeros((50, 50)), (50, 50), named=True) == []
 
 
-def test_500_noisy_films_stay_below_60_megabytes():
+def test_500_noisy_radiographs_stay_below_60_megabytes():
     rng = np.random.default_rng(1)
     for spread in (5, 20, 60, 200):
-        held, size = pictures.film(np.clip(rng.normal(128, spread, (1100, 1000)), 0, 255))
-        assert len(pictures.embed("film.webp", held)) < 100_000 and min(size) > 300
+        held, size = pictures.radiograph(np.clip(rng.normal(128, spread, (1100, 1000)), 0, 255))
+        assert len(pictures.embed("radiograph.webp", held)) < 100_000 and min(size) > 300
     rough = cv2.GaussianBlur(rng.random((1100, 1000)).astype(np.float32), (0, 0), 16)  # rougher than any map
     rough = (rough - rough.min()) / np.ptp(rough)
     assert len(pictures.embed("map0.png", pictures.coloured(rough, 1.0))) < 20_000
@@ -243,12 +245,47 @@ def test_predicted_maps_and_an_unlabelled_run_without_anything_else(tmp_path, re
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     done, found = read(run)
     assert done.code == 0 and "there are no maps" in done.out and "there is no biomarkers.csv" in done.out
-    assert "there is no masks.csv" in done.out and "9 predicted cases have no radiograph to show; name" in done.out
+    assert "there is no masks.csv" in done.out and "9 cases have no radiograph to show; name" in done.out
     assert "name no class, so nothing can be measured" in found.shown and "Predicted classes" in found.shown
     assert "Confusion" not in found.shown and "True class" not in found.shown
     assert not [a for tag, a in found.elements if tag == "svg" and a.get("class") == "plot"]
     done, found = read(run, "--pairs", tmp_path / "a" / "pairs")
-    assert sum("film" in found.data(f"picture-{i}") for i in range(10)) == 9 and "no radiograph" not in done.out
+    assert sum("radiograph" in found.data(f"picture-{i}") for i in range(10)) == 9 and "no radiograph" not in done.out
+
+
+def test_figures_of_other_scripts_stand_in_the_page(copy, read):
+    files = [copy / "run" / "scorecard" / "scorecard.png", copy / "pairs" / "biomarkers" / "biomarkers.png"]
+    files.append(copy / "checkpoint" / "curves.png")
+    for number, file in enumerate(files):
+        file.parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8), 50 * number).save(file)
+    made = json.loads((copy / "run" / "report.json").read_text())
+    made["weights"]["file"] = str(copy / "checkpoint" / "best.pt")
+    (copy / "run" / "report.json").write_text(json.dumps(made))
+    done, found = read(copy / "run", "--pairs", copy / "pairs")
+    held = {a["alt"].split(":")[0]: a["src"] for tag, a in found.elements if tag == "img" and ":" in a.get("alt", "")}
+    assert done.code == 0 and list(held) == ["Training", "Biomarkers by class", "Maps"]
+    for file, name in zip(files, ("Maps", "Biomarkers by class", "Training"), strict=True):
+        assert base64.b64decode(held[name].partition(",")[2]) == file.read_bytes()
+
+
+def test_masks_alone(copy, call):
+    """The page of stage 1: every row of masks.csv with its outlines, flagged ones first, and no word of votes."""
+    rows = pd.read_csv(copy / "pairs" / "masks.csv").assign(ctr=0.5, margin=0.9, area_heart=100)
+    rows.loc[0, ["status", "reason"]] = "failed", FAILED
+    rows.to_csv(copy / "pairs" / "masks.csv", index=False)
+    done = call("segmentation/report.py", "-i", copy / "pairs")
+    assert done.code == 0 and "Note" not in done.out, done.err
+    found = Read((copy / "pairs" / "report.html").read_text(encoding="utf-8"))
+    cases = found.data("data")["cases"]
+    assert len(cases) == len(rows) and found.shown.count("radiographs segmented") == 2
+    assert [one["mask"] for one in cases] == ["flagged"] * 4 + ["unknown"] + ["ok"] * (len(rows) - 5)
+    assert all(("radiograph" in found.data(f"picture-{i}")) for i, one in enumerate(cases))
+    assert cases[0]["markers"] == {"ctr": 0.5, "margin": 0.9, "area_heart": 100}
+    assert "0.900" in found.shown and "Margin" in found.shown and "Votes and p" not in found.shown
+    assert not [a for tag, a in found.elements if a.get("onerror")]
+    done = call("segmentation/report.py", "-i", copy / "run")
+    assert done.code == 1 and "make it with segmentation/inference.py" in done.err
 
 
 def test_without_masks_csv_the_predictions_tell_of_flags(whole):
@@ -281,7 +318,7 @@ def test_a_run_in_which_all_failed(copy, read):
     assert done.code == 0 and "1 case" in found.shown and HOSTILE in found.shown
 
 
-def test_maps_of_another_run_or_film_or_damaged(copy, read):
+def test_maps_of_another_run_or_radiograph_or_damaged(copy, read):
     cams = copy / "run" / "cams"
     told = json.loads((cams / "report.json").read_text())
     told["settings"]["seed"] = 8
@@ -307,7 +344,7 @@ def test_many_cases_have_their_pictures_beside_the_page(whole, read, tmp_path):
     beside = tmp_path / "report_files"
     assert "their pictures in" in done.out and len(list(beside.iterdir())) == 21 * (2 + 3)
     held = found.data("picture-0")
-    for address in (held["film"], *(one["address"] for one in held["maps"])):
+    for address in (held["radiograph"], *(one["address"] for one in held["maps"])):
         assert (tmp_path / address).is_file() and re.fullmatch(r"report_files/000000\.\w+\.\w+", address)
     assert "'self'" in next(a["content"] for _, a in found.elements if a.get("http-equiv"))
     assert (tmp_path / "report.html").stat().st_size < 200_000
@@ -370,7 +407,7 @@ def test_a_pair_without_labels_and_one_whose_labels_do_not_fit(tmp_path):
     assert [organ for organ, _ in held["outlines"]] == ["lungs"] and held["maps"] == []
     np.save(tmp_path / "one.labels.npy", np.zeros((3, 3), np.uint8))
     held = pictures.draw(Case("one", "x", tmp_path, None), [], pictures.embed)
-    assert "film" not in held and "differ in shape" in held["told"][0]
+    assert "radiograph" not in held and "differ in shape" in held["told"][0]
 
 
 @pytest.mark.parametrize(

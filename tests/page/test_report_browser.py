@@ -8,6 +8,7 @@ from chromium import Browser, find
 from report_runs import HOSTILE, write_run
 
 from classification import report
+from segmentation import report as masks_report
 
 PROGRAM = find()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine: the report page is not tried out")
@@ -36,7 +37,10 @@ def pages(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", [*words, *more])
             report.main()
-    return [(root / f"{name}.html").as_uri() for name in ("whole", "linked", "long")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["report.py", "-i", str(root / "pairs"), "-o", str(root / "masks.html")])
+        masks_report.main()
+    return [(root / f"{name}.html").as_uri() for name in ("whole", "linked", "long", "masks")]
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +151,7 @@ def test_open_a_case_and_go_on_in_the_order_of_the_table(shown):
     assert shown.run(OPEN) and shown.text("#view-title") == names[2]
 
 
-def test_film_map_and_outlines(shown):
+def test_radiograph_map_and_outlines(shown):
     shown.run("location.hash = links[cases.findIndex(one => one.case === 'normal-3')].hash")
     shown.wait(f"{OPEN} && radiograph.complete && map.complete")
     sizes = shown.run("[radiograph, map].map(e => [e.naturalWidth, e.naturalHeight])")
@@ -196,7 +200,7 @@ def test_votes_biomarkers_and_mask_of_a_case(shown):
     shown.run(f"location.hash = links[{at}].hash")
     shown.wait("byId('view-title').textContent === 'cut'")
     assert "cannot be read" in shown.text("#verdict") and not shown.run("byId('view-votes').offsetHeight")
-    assert "was not found" in shown.text("#told") and not shown.run("film.offsetHeight")
+    assert "was not found" in shown.text("#told") and not shown.run("frame.offsetHeight")
 
 
 def test_a_hostile_name_is_text(shown):
@@ -232,7 +236,7 @@ def test_themes_and_widths(chromium, pages):
         assert chromium.run("document.querySelector('.bar .caution').getBoundingClientRect().height > 20")
         chromium.click("#table tbody tr:nth-child(3) a")
         chromium.wait(OPEN)
-        assert chromium.run("view.scrollWidth") <= width and chromium.run("film.offsetWidth") > 0.45 * width
+        assert chromium.run("view.scrollWidth") <= width and chromium.run("frame.offsetWidth") > 0.45 * width
         assert chromium.run("document.querySelector('#view .caution').getBoundingClientRect().bottom") < 200
     assert chromium.console == []
 
@@ -285,3 +289,20 @@ def test_a_long_table_comes_as_it_is_scrolled(chromium, pages):
     chromium.key("Escape")
     chromium.wait(f"!{OPEN} && location.hash === ''")
     assert chromium.run(FOCUS) == "case 298" and chromium.console == []
+
+
+def test_the_page_of_stage_1(chromium, pages):
+    """On a phone the flags stand beside the names; a case opens with its outlines and without votes."""
+    chromium.open(pages[3], 390, 844)
+    badges = f"{SHOWN}.filter(row => row.querySelector('.badge.warn')?.checkVisibility()).length"
+    assert chromium.run(badges) == 4
+    assert chromium.run("document.documentElement.scrollWidth <= innerWidth")
+    chromium.open(pages[3])
+    for key in ("ctr", "margin", "mask", "view"):
+        chromium.click(f"[data-sort={key}]")
+    chromium.click("#table tbody a")
+    assert chromium.run(OPEN) and chromium.run("document.querySelectorAll('#outlines path').length") > 1
+    assert chromium.run(
+        "document.querySelector('#view-votes').hidden && document.querySelector('#verdict').innerText === ''"
+    )
+    assert chromium.console == [] and chromium.dialogs == []

@@ -24,13 +24,13 @@ SEGMENT = "segmentation/inference.py"
         ("decision=[1.0,0.0,1.0,1.0]", "is not 4 factors above 0"),
     ],
 )
-def test_values_that_give_no_mask_stop_before_anything_is_written(films, tmp_path, call, word, told):
-    done = call(SEGMENT, "-i", films / "cohort", "-o", tmp_path / "out", word)
+def test_values_that_give_no_mask_stop_before_anything_is_written(radiographs, tmp_path, call, word, told):
+    done = call(SEGMENT, "-i", radiographs / "cohort", "-o", tmp_path / "out", word)
     assert done.code == 1 and told in done.err and len(done.err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
     if word != "num_batch_test=0":
         return
-    done = call("segmentation/train.py", f"dir_data_root={films}", f"dir_checkpoint={tmp_path / 'ck'}", word)
+    done = call("segmentation/train.py", f"dir_data_root={radiographs}", f"dir_checkpoint={tmp_path / 'ck'}", word)
     assert done.code == 1 and told in done.err and not (tmp_path / "ck").exists()
 
 
@@ -61,11 +61,11 @@ def test_a_seed_below_zero_is_refused(capsys):
         assert end.value.code == 2 and "takes a whole number from 0 on" in capsys.readouterr().err
 
 
-def test_a_name_too_long_for_its_outputs_stops_nothing_else(trained, films, tmp_path, call):
-    film = next((films / "JSRT").iterdir())
+def test_a_name_too_long_for_its_outputs_stops_nothing_else(trained, radiographs, tmp_path, call):
+    radiograph = next((radiographs / "JSRT").iterdir())
     (tmp_path / "in").mkdir()
-    shutil.copy(film, tmp_path / "in" / f"{'m' * 246}.png")
-    shutil.copy(film, tmp_path / "in" / "zz.png")
+    shutil.copy(radiograph, tmp_path / "in" / f"{'m' * 246}.png")
+    shutil.copy(radiograph, tmp_path / "in" / "zz.png")
     done = call(
         SEGMENT, "-i", tmp_path / "in", "-o", tmp_path / "out", *TINY, f"file_weights={trained.run / 'best.pt'}"
     )
@@ -77,21 +77,21 @@ def test_a_name_too_long_for_its_outputs_stops_nothing_else(trained, films, tmp_
     )
 
 
-def test_a_network_that_gives_no_number_fails_the_case(films, tmp_path):
+def test_a_network_that_gives_no_number_fails_the_case(radiographs, tmp_path):
     settings = config.load(header, [])[0]
-    film = next((films / "JSRT").iterdir())
-    job = masks_csv.Job(film, "a", "case", tmp_path / "a")
-    row = inference.finish(job, segment.prepare(film, settings), torch.full((4, 8, 8), torch.nan), settings)
+    radiograph = next((radiographs / "JSRT").iterdir())
+    job = masks_csv.Job(radiograph, "a", "case", tmp_path / "a")
+    row = inference.finish(job, segment.prepare(radiograph, settings), torch.full((4, 8, 8), torch.nan), settings)
     assert row["status"] == "failed" and "the network returns NaN or Inf; try precision=32-true." in row["reason"]
     assert not (tmp_path / "a").exists()
 
 
-def test_an_overlay_that_cannot_be_written_is_no_success(films, tmp_path):
+def test_an_overlay_that_cannot_be_written_is_no_success(radiographs, tmp_path):
     settings = config.load(header, [])[0]
-    film = next((films / "JSRT").iterdir())
-    job = masks_csv.Job(film, "a", "case", tmp_path / "a")
+    radiograph = next((radiographs / "JSRT").iterdir())
+    job = masks_csv.Job(radiograph, "a", "case", tmp_path / "a")
     (tmp_path / "a" / f"case{masks_csv.OVERLAY}").mkdir(parents=True)  # a folder where the picture should be
     p = torch.zeros(4, 8, 8)
     p[0], p[2, 2:6, 5:7], p[3, 2:6, 1:3] = 0.5, 1.0, 1.0
     with pytest.raises(OSError, match="overlay.png"):
-        inference.finish(job, segment.prepare(film, settings), p, settings)
+        inference.finish(job, segment.prepare(radiograph, settings), p, settings)

@@ -30,8 +30,8 @@ def thorax(height=128, width=128):
     labels[height // 5 : -height // 5, 5 * width // 8 : 7 * width // 8] = 2
     labels[height // 2 : -height // 5, 7 * width // 16 : 5 * width // 8] = 1
     shade = np.linspace(-60, 60, height)[:, None] + np.linspace(-30, 30, width)
-    film = np.array([120, 200, 60, 50])[labels] + shade + np.random.default_rng(0).normal(0, 8, labels.shape)
-    return np.clip(film, 0, 255).astype(np.uint8), labels
+    radiograph = np.array([120, 200, 60, 50])[labels] + shade + np.random.default_rng(0).normal(0, 8, labels.shape)
+    return np.clip(radiograph, 0, 255).astype(np.uint8), labels
 
 
 def write(path, array, **options):
@@ -40,9 +40,9 @@ def write(path, array, **options):
 
 
 def write_jsrt(root, names, ending=".png"):
-    film, labels = thorax()
+    radiograph, labels = thorax()
     for i, name in enumerate(names):
-        write(root / "JSRT" / f"{name}{ending}", film)
+        write(root / "JSRT" / f"{name}{ending}", radiograph)
         for value, organ in enumerate(("heart", "left lung", "right lung"), 1):
             mask = (labels == value).astype(np.uint8) * 255
             write(root / "SCR" / f"fold{1 + i % 2}" / "masks" / organ / f"{name}.gif", mask)
@@ -84,8 +84,8 @@ def test_target_is_the_arg_max_with_half_for_background():
     assert got[0, 0] == 0 and got[15, 15] == 0
 
 
-def test_left_lung_is_on_the_right_of_the_image(films):
-    for case in dataset.jsrt(films):
+def test_left_lung_is_on_the_right_of_the_image(radiographs):
+    for case in dataset.jsrt(radiographs):
         image, target = dataset.load(case, chosen())
         columns = [np.argwhere(target == organ)[:, 1].mean() for organ in (2, 3)]
         assert columns[0] > columns[1] + 8
@@ -96,7 +96,7 @@ def test_left_lung_is_on_the_right_of_the_image(films):
 def test_fold_layout_and_copies(tmp_path):
     write_jsrt(tmp_path, ["JPCNN002", "JPCLN001"])
     write_jsrt(tmp_path, ["JPCNN001"], ".jpg")
-    (tmp_path / "JSRT" / "notes.txt").write_text("not a film")
+    (tmp_path / "JSRT" / "notes.txt").write_text("not a radiograph")
     write(tmp_path / "JSRT" / "other.png", thorax()[0])
     cases = dataset.jsrt(tmp_path)
     assert [case.name for case in cases] == ["JPCLN001", "JPCNN001", "JPCNN002"]
@@ -108,12 +108,12 @@ def test_fold_layout_and_copies(tmp_path):
         dataset.jsrt(tmp_path / "JSRT")
 
 
-def test_img_and_png_copies_are_the_same_film(tmp_path):
-    film = cv2.resize(thorax()[0], (2048, 2048)).astype(np.uint16) * 16
+def test_img_and_png_copies_are_the_same_radiograph(tmp_path):
+    radiograph = cv2.resize(thorax()[0], (2048, 2048)).astype(np.uint16) * 16
     write_jsrt(tmp_path, ["JPCLN001", "JPCLN002"])
     (tmp_path / "JSRT" / "JPCLN001.png").unlink()
-    (4095 - film).astype(">u2").tofile(tmp_path / "JSRT" / "JPCLN001.IMG")  # dark = high
-    cv2.imwrite(str(tmp_path / "JSRT" / "JPCLN002.png"), film)
+    (4095 - radiograph).astype(">u2").tofile(tmp_path / "JSRT" / "JPCLN001.IMG")  # dark = high
+    cv2.imwrite(str(tmp_path / "JSRT" / "JPCLN002.png"), radiograph)
     (raw, target), (copy, same) = (dataset.load(case, chosen()) for case in dataset.jsrt(tmp_path))
     torch.testing.assert_close(raw, copy, atol=1e-3, rtol=0)
     np.testing.assert_array_equal(target, same)
@@ -122,8 +122,8 @@ def test_img_and_png_copies_are_the_same_film(tmp_path):
 def test_every_faulty_file_is_named_at_once(tmp_path):
     names = [f"JPCLN{i:03d}" for i in range(1, 8)]
     write_jsrt(tmp_path, names)
-    films, masks = tmp_path / "JSRT", tmp_path / "SCR" / "fold1" / "masks"
-    (films / "JPCLN001.png").write_bytes((films / "JPCLN001.png").read_bytes()[:900])
+    radiographs, masks = tmp_path / "JSRT", tmp_path / "SCR" / "fold1" / "masks"
+    (radiographs / "JPCLN001.png").write_bytes((radiographs / "JPCLN001.png").read_bytes()[:900])
     (masks / "heart" / "JPCLN003.gif").unlink()
     write(masks / "left lung" / "JPCLN005.gif", np.zeros((128, 128), np.uint8))
     write(masks / "right lung" / "JPCLN007.gif", np.full((64, 64), 255, np.uint8))
@@ -166,7 +166,7 @@ def test_a_damaged_mask_is_told_not_raised_through(tmp_path, cut):
 
 
 def test_label_masks_plain_palette_and_deep(tmp_path):
-    film, labels = thorax()
+    radiograph, labels = thorax()
     palette = Image.fromarray(labels).convert("P")
     palette.putpalette([10, 10, 10, 200, 0, 0, 0, 0, 200, 200, 200, 0])
     write(tmp_path / "masks" / "a.png", labels)
@@ -174,7 +174,7 @@ def test_label_masks_plain_palette_and_deep(tmp_path):
     write(tmp_path / "masks" / "c.png", labels.astype(np.uint16))
     write(tmp_path / "masks" / "d_mask.tif", labels)
     for name in "abcd":
-        write(tmp_path / "images" / f"{name}.png", film)
+        write(tmp_path / "images" / f"{name}.png", radiograph)
     settings = chosen()
     cases = dataset.image_folder(tmp_path / "images", tmp_path / "masks")
     assert [case.name for case in cases] == list("abcd")
@@ -186,8 +186,8 @@ def test_label_masks_plain_palette_and_deep(tmp_path):
 
 @pytest.mark.parametrize("top,kind", [(255, np.uint8), (1, np.uint8), (128, np.uint8), (65535, np.uint16)])
 def test_organ_masks_of_any_height(tmp_path, top, kind):
-    film, labels = thorax()
-    write(tmp_path / "images" / "a.png", film)
+    radiograph, labels = thorax()
+    write(tmp_path / "images" / "a.png", radiograph)
     for value, organ in enumerate(("heart", "left", "right"), 1):
         write(tmp_path / "masks" / organ / "a.png", ((labels == value) * top).astype(kind))
     (case,) = dataset.image_folder(tmp_path / "images", tmp_path / "masks")
@@ -197,8 +197,8 @@ def test_organ_masks_of_any_height(tmp_path, top, kind):
 
 
 def test_lungs_against_nought_evaluate_but_do_not_train(tmp_path):
-    film, labels = thorax()
-    write(tmp_path / "images" / "a.png", film)
+    radiograph, labels = thorax()
+    write(tmp_path / "images" / "a.png", radiograph)
     write(tmp_path / "masks" / "a.png", np.where(labels >= 2, 255, 0).astype(np.uint8))
     (case,) = dataset.image_folder(tmp_path / "images", tmp_path / "masks")
     found = drawn_masks.truth(case.masks)
@@ -209,8 +209,8 @@ def test_lungs_against_nought_evaluate_but_do_not_train(tmp_path):
 
 
 def test_without_a_heart_mask_the_rest_is_background_or_heart(tmp_path):
-    film, labels = thorax()
-    write(tmp_path / "images" / "a.png", film)
+    radiograph, labels = thorax()
+    write(tmp_path / "images" / "a.png", radiograph)
     for folder, value in (("left", 2), ("right", 3)):
         write(tmp_path / "masks" / folder / "a.png", ((labels == value) * 255).astype(np.uint8))
     (case,) = dataset.image_folder(tmp_path / "images", tmp_path / "masks")
@@ -227,9 +227,9 @@ def test_without_a_heart_mask_the_rest_is_background_or_heart(tmp_path):
 
 
 def test_montgomery_layout(tmp_path):
-    film, labels = thorax()
+    radiograph, labels = thorax()
     for name in ("MCUCXR_0001_0", "MCUCXR_0104_1"):
-        write(tmp_path / "MontgomerySet" / "CXR_png" / f"{name}.png", film)
+        write(tmp_path / "MontgomerySet" / "CXR_png" / f"{name}.png", radiograph)
         for folder, value in (("leftMask", 2), ("rightMask", 3)):
             mask = ((labels == value) * 255).astype(np.uint8)
             write(tmp_path / "MontgomerySet" / "ManualMask" / folder / f"{name}.png", mask)
@@ -259,11 +259,11 @@ def test_dotted_dicom_names_keep_their_last_number(tmp_path):
 
 def test_mask_of_half_the_size_and_blank_border(tmp_path):
     """SCR drew at 1024 on radiographs of 2048; a blank border is cut off radiograph and masks alike."""
-    film, labels = thorax(256, 256)
+    radiograph, labels = thorax(256, 256)
     wide = np.zeros((256, 384), np.uint8)
-    wide[:, 64:320] = film
+    wide[:, 64:320] = radiograph
     for name, picture, truth in (
-        ("a", film, labels[::2, ::2]),
+        ("a", radiograph, labels[::2, ::2]),
         ("b", wide, np.pad(labels[::2, ::2], ((0, 0), (32, 32)))),
     ):
         write(tmp_path / "images" / f"{name}.png", picture)
@@ -274,8 +274,8 @@ def test_mask_of_half_the_size_and_blank_border(tmp_path):
     assert (plain - cut).abs().mean() < 5
 
 
-def test_items_are_changed_anew_each_epoch_and_the_same_again(films):
-    cases = dataset.jsrt(films)[:2]
+def test_items_are_changed_anew_each_epoch_and_the_same_again(radiographs):
+    cases = dataset.jsrt(radiographs)[:2]
     items = dataset.Radiographs(cases, chosen("augment=True"), augmented=True)
     items.epoch = 1
     image, target = items[1]

@@ -35,12 +35,12 @@ def measure(cases, words):
     return evaluate.measure(cases, model, settings, Fabric(accelerator="cpu"))
 
 
-def test_the_synthetic_set(trained, films, tmp_path, call):
+def test_the_synthetic_set(trained, radiographs, tmp_path, call):
     """12 cases: 9 trained on, 2 chose the weights, 1 is clean; the authors' test is the last two kinds together."""
     done = call(EVALUATE, *trained.words, "test_name=whole", "-o", tmp_path)
     assert done.code == 0, done.err
     order = np.random.RandomState(407)
-    cases = [case.name for case in dataset.jsrt(films)]
+    cases = [case.name for case in dataset.jsrt(radiographs)]
     order.shuffle(cases)
     rows = pd.read_csv(tmp_path / "metrics.csv")
     assert list(rows.case) == cases[9:]
@@ -78,20 +78,20 @@ def test_the_synthetic_set(trained, films, tmp_path, call):
     assert f"Wrote {tmp_path}" in done.out.splitlines()[-1]
 
 
-def test_the_split_is_that_of_the_weights(trained, films, tmp_path, call):
+def test_the_split_is_that_of_the_weights(trained, radiographs, tmp_path, call):
     saved = engine.load(trained.run / "best.pt")
     torch.save(saved | {"settings": saved["settings"] | {"split_seed": 1}}, tmp_path / "other.pt")
-    words = [*TINY, f"dir_data_root={films}", "-o", tmp_path, f"file_weights={tmp_path / 'other.pt'}"]
+    words = [*TINY, f"dir_data_root={radiographs}", "-o", tmp_path, f"file_weights={tmp_path / 'other.pt'}"]
     done = call(EVALUATE, *words)
     assert done.code == 0 and "split_seed=1 as in the training of these weights, not 407" in done.out
-    parts = dataset.official_split(dataset.jsrt(films), 1)
+    parts = dataset.official_split(dataset.jsrt(radiographs), 1)
     assert list(pd.read_csv(tmp_path / "metrics.csv").case) == [case.name for case in parts["val"] + parts["test"]]
     assert f"Next: python segmentation/inference.py file_weights={tmp_path / 'other.pt'} -i" in done.out
 
 
-def test_chosen_cases_and_the_default_folder(trained, films, tmp_path, call):
+def test_chosen_cases_and_the_default_folder(trained, radiographs, tmp_path, call):
     shutil.copytree(trained.run, tmp_path / "whole")
-    parts = dataset.official_split(dataset.jsrt(films))
+    parts = dataset.official_split(dataset.jsrt(radiographs))
     wanted = {parts["test"][0].name, parts["val"][1].name}
     (tmp_path / "two.txt").write_text("\n\n".join(wanted))
     words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole"]
@@ -107,26 +107,28 @@ def test_chosen_cases_and_the_default_folder(trained, films, tmp_path, call):
     assert "is not a file" in call(EVALUATE, *words, "--cases", tmp_path / "none.txt").err
 
 
-def label_folder(films, where, labels_of):
+def label_folder(radiographs, where, labels_of):
     """Two radiographs of the set and a label image of each, by name."""
     (where / "images").mkdir(parents=True)
     (where / "masks").mkdir()
-    for film in sorted((films / "JSRT").iterdir())[:2]:
-        shutil.copy(film, where / "images" / film.name)
-        cv2.imwrite(str(where / "masks" / f"{film.stem}.png"), labels_of(film))
+    for xray in sorted((radiographs / "JSRT").iterdir())[:2]:
+        shutil.copy(xray, where / "images" / xray.name)
+        cv2.imwrite(str(where / "masks" / f"{xray.stem}.png"), labels_of(xray))
     return where / "images", where / "masks"
 
 
-def own_labels(films, weights, tmp_path, call):
+def own_labels(radiographs, weights, tmp_path, call):
     out = tmp_path / "pairs"
-    assert call("segmentation/inference.py", "-i", films / "JSRT", "-o", out, *weights, "overlays=False").code == 0
+    assert (
+        call("segmentation/inference.py", "-i", radiographs / "JSRT", "-o", out, *weights, "overlays=False").code == 0
+    )
     return {path.name.removesuffix(".labels.npy"): np.load(path) for path in (out / "JSRT").glob("*.labels.npy")}
 
 
-def test_what_the_network_says_itself_is_a_perfect_truth(films, weights, tmp_path, call):
-    own = own_labels(films, weights, tmp_path, call)
+def test_what_the_network_says_itself_is_a_perfect_truth(radiographs, weights, tmp_path, call):
+    own = own_labels(radiographs, weights, tmp_path, call)
     assert all((labels > 0).any() for labels in own.values())
-    images, masks = label_folder(films, tmp_path, lambda film: own[film.stem])
+    images, masks = label_folder(radiographs, tmp_path, lambda xray: own[xray.stem])
     rows, faults = measure(dataset.image_folder(images, masks), weights)
     assert faults == [] and len(rows) == 2
     for row in rows:
@@ -138,10 +140,10 @@ def test_what_the_network_says_itself_is_a_perfect_truth(films, weights, tmp_pat
         assert np.nanmax(distances) == 0
 
 
-def test_distances_are_pixels_at_1024_and_mm_where_spacing_is_known(films, weights, tmp_path, call, monkeypatch):
+def test_distances_are_pixels_at_1024_and_mm_where_spacing_is_known(radiographs, weights, tmp_path, call, monkeypatch):
     """The truth is the network's own mask, one row lower: on a radiograph of 128 a pixel is 8 of an image of 1024."""
-    own = own_labels(films, weights, tmp_path, call)
-    images, masks = label_folder(films, tmp_path, lambda film: np.roll(own[film.stem], 1, axis=0))
+    own = own_labels(radiographs, weights, tmp_path, call)
+    images, masks = label_folder(radiographs, tmp_path, lambda xray: np.roll(own[xray.stem], 1, axis=0))
     rows, _ = measure(dataset.image_folder(images, masks), weights)
     reach = [row["hausdorff_lungs_union"] for row in rows]
     assert np.nanmax(reach) >= 8 and all(np.isnan(value) or value >= 8 for value in reach)
@@ -160,14 +162,14 @@ def test_distances_are_pixels_at_1024_and_mm_where_spacing_is_known(films, weigh
 
 
 @pytest.mark.parametrize("kind", ["labels", "lungs"])
-def test_any_images_with_any_masks(films, weights, tmp_path, call, kind):
+def test_any_images_with_any_masks(radiographs, weights, tmp_path, call, kind):
     out = tmp_path / "out"
-    images = films / "cohort" / "normal"
-    masks = films / "masks" / "normal"
+    images = radiographs / "cohort" / "normal"
+    masks = radiographs / "masks" / "normal"
     if kind == "lungs":
         masks = tmp_path / "lungs"
         masks.mkdir()
-        for path in (films / "masks" / "normal").iterdir():
+        for path in (radiographs / "masks" / "normal").iterdir():
             cv2.imwrite(str(masks / path.name), np.where(cv2.imread(str(path), -1) >= 2, 255, 0).astype(np.uint8))
     done = call(EVALUATE, "-i", images, "-m", masks, "-o", out, *weights)
     assert done.code == 0, done.err
@@ -177,8 +179,8 @@ def test_any_images_with_any_masks(films, weights, tmp_path, call, kind):
     assert set(pd.read_csv(out / "summary.csv").group) == {"all"}
 
 
-def test_a_faulty_case_is_told_and_the_others_are_measured(films, weights, tmp_path, call):
-    images, masks = label_folder(films, tmp_path, lambda film: np.full((128, 128), 3, np.uint8))
+def test_a_faulty_case_is_told_and_the_others_are_measured(radiographs, weights, tmp_path, call):
+    images, masks = label_folder(radiographs, tmp_path, lambda xray: np.full((128, 128), 3, np.uint8))
     (images / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     (images / "lone.png").write_bytes(next(images.glob("JPC*")).read_bytes())
     cv2.imwrite(str(masks / "bad.png"), np.full((128, 128), 3, np.uint8))
@@ -197,81 +199,81 @@ def test_a_faulty_case_is_told_and_the_others_are_measured(films, weights, tmp_p
         (["dir_data_root=nowhere"], 1, "make_phantom.py"),
     ],
 )
-def test_what_cannot_start_says_why(films, weights, tmp_path, call, words, code, told):
-    done = call(EVALUATE, f"dir_data_root={films}", *weights, *words, "-o", tmp_path / "out")
+def test_what_cannot_start_says_why(radiographs, weights, tmp_path, call, words, code, told):
+    done = call(EVALUATE, f"dir_data_root={radiographs}", *weights, *words, "-o", tmp_path / "out")
     assert done.code == code and told in done.err
     assert not (tmp_path / "out").exists()
 
 
-def rows_of(films, where, weights, own, write):
+def rows_of(radiographs, where, weights, own, write):
     """Metrics of the network's own labels as truth, both written by `write`(folder, radiograph, labels)."""
     for folder in ("images", "masks"):
         (where / folder).mkdir(parents=True)
-    for film in sorted((films / "JSRT").iterdir())[:2]:
-        write(where, film, own[film.stem])
+    for xray in sorted((radiographs / "JSRT").iterdir())[:2]:
+        write(where, xray, own[xray.stem])
     rows, faults = measure(dataset.image_folder(where / "images", where / "masks"), weights)
     assert faults == [] and len(rows) == 2
     return rows
 
 
-def save_mask(where, film, labels):
-    cv2.imwrite(str(where / "masks" / f"{film.stem}.png"), labels)
+def save_mask(where, xray, labels):
+    cv2.imwrite(str(where / "masks" / f"{xray.stem}.png"), labels)
 
 
-def as_exif_turns_it(where, film, labels):
+def as_exif_turns_it(where, xray, labels):
     exif = Image.Exif()
     exif[274] = 6  # turned by a quarter clockwise to stand upright, so stored turned the other way
-    pixels = np.rot90(radiograph.read(film).pixels)
-    Image.fromarray((pixels >> 8).astype(np.uint8)).save(where / "images" / f"{film.stem}.png", exif=exif)
-    save_mask(where, film, np.rot90(labels))
+    pixels = np.rot90(radiograph.read(xray).pixels)
+    Image.fromarray((pixels >> 8).astype(np.uint8)).save(where / "images" / f"{xray.stem}.png", exif=exif)
+    save_mask(where, xray, np.rot90(labels))
 
 
-def as_a_mirrored_dicom(where, film, labels):
-    pixels = np.ascontiguousarray(radiograph.read(film).pixels[:, ::-1])
+def as_a_mirrored_dicom(where, xray, labels):
+    pixels = np.ascontiguousarray(radiograph.read(xray).pixels[:, ::-1])
     header = {"PatientOrientation": ["R", "F"], "ViewPosition": "PA"}
-    dicom_files.save(where / "images" / f"{film.stem}.dcm", dicom_files.dataset(pixels, 16, **header))
-    save_mask(where, film, labels[:, ::-1])
+    dicom_files.save(where / "images" / f"{xray.stem}.dcm", dicom_files.dataset(pixels, 16, **header))
+    save_mask(where, xray, labels[:, ::-1])
 
 
 @pytest.mark.parametrize("write", [as_exif_turns_it, as_a_mirrored_dicom])
-def test_masks_on_the_stored_pixels_are_compared_upright(films, weights, tmp_path, call, write, capsys):
-    own = own_labels(films, weights, tmp_path, call)
+def test_masks_on_the_stored_pixels_are_compared_upright(radiographs, weights, tmp_path, call, write, capsys):
+    own = own_labels(radiographs, weights, tmp_path, call)
     capsys.readouterr()
-    rows = rows_of(films, tmp_path / "turned", weights, own, write)
+    rows = rows_of(radiographs, tmp_path / "turned", weights, own, write)
     for row in rows:
         assert row["jaccard_lungs_union"] > 0.95  # 8 of 16 bits, in one of them
     said = capsys.readouterr().out
     assert "Note: 2 of 2 radiographs are turned upright by EXIF or PatientOrientation; their masks" in said
 
 
-def test_a_mask_smaller_than_its_radiograph_is_compared_without_a_shift(films, weights, tmp_path, call):
+def test_a_mask_smaller_than_its_radiograph_is_compared_without_a_shift(radiographs, weights, tmp_path, call):
     """Mirrored truth and prediction have the same figures; taken a quarter of a pixel off they have not."""
-    own = own_labels(films, weights, tmp_path, call)
+    own = own_labels(radiographs, weights, tmp_path, call)
     halved = {
         name: transforms.resized_labels(labels == np.array([1, 2, 3])[:, None, None], 64, 64)
         for name, labels in own.items()
     }
 
-    def write(where, film, labels):
-        shutil.copy(film, where / "images" / film.name)
-        save_mask(where, film, halved[film.stem])
+    def write(where, xray, labels):
+        shutil.copy(xray, where / "images" / xray.name)
+        save_mask(where, xray, halved[xray.stem])
 
-    for row in rows_of(films, tmp_path / "half", weights, own, write):
+    for row in rows_of(radiographs, tmp_path / "half", weights, own, write):
         assert row["jaccard_lungs_union"] == 1
 
 
-def test_masks_that_are_not_understood_are_faults_by_name(films, weights, tmp_path, call):
-    images, masks = label_folder(films, tmp_path, lambda film: np.arange(128 * 128).reshape(128, 128) % 7)
+def test_masks_that_are_not_understood_are_faults_by_name(radiographs, weights, tmp_path, call):
+    images, masks = label_folder(radiographs, tmp_path, lambda xray: np.arange(128 * 128).reshape(128, 128) % 7)
     done = call(EVALUATE, "-i", images, "-m", masks, "-o", tmp_path / "out", *weights)
     assert done.code == 1 and done.err.count("which are not understood; save labels as a grey or palette PNG") == 2
 
 
-def test_hearts_alone_are_compared(films, weights, tmp_path, call):
-    own = own_labels(films, weights, tmp_path, call)
+def test_hearts_alone_are_compared(radiographs, weights, tmp_path, call):
+    own = own_labels(radiographs, weights, tmp_path, call)
     (tmp_path / "masks" / "heart").mkdir(parents=True)
     (tmp_path / "images").mkdir()
-    film = sorted((films / "JSRT").iterdir())[0]
-    shutil.copy(film, tmp_path / "images" / film.name)
-    cv2.imwrite(str(tmp_path / "masks" / "heart" / f"{film.stem}.png"), (own[film.stem] == 1) * np.uint8(255))
+    xray = sorted((radiographs / "JSRT").iterdir())[0]
+    shutil.copy(xray, tmp_path / "images" / xray.name)
+    cv2.imwrite(str(tmp_path / "masks" / "heart" / f"{xray.stem}.png"), (own[xray.stem] == 1) * np.uint8(255))
     rows, faults = measure(dataset.image_folder(tmp_path / "images", tmp_path / "masks"), weights)
     assert faults == [] and {name for name in rows[0] if name.startswith("jaccard")} == {"jaccard_heart"}

@@ -31,12 +31,12 @@ GOOD = {
 BROKEN = {("sick", "cut"): "truncated", ("sick", "flat"): "grey level", ("sick", "text"): "is text"}
 
 
-def write_inputs(folder, films):
+def write_inputs(folder, radiographs):
     """Six radiographs and three files that are none, with names that a table or a path could trip over."""
     normal, sick = folder / "normal", folder / "sick"
     (normal / "ward 3").mkdir(parents=True)
     sick.mkdir()
-    copies = sorted((films / "JSRT").iterdir())
+    copies = sorted((radiographs / "JSRT").iterdir())
     for copy, name in zip(copies, ("NA.png", "007.PNG", "a b.png", "deep.v2.png", "ward 3/007.png"), strict=False):
         shutil.copy(copy, normal / name)
     pixels = np.asarray(Image.open(copies[5])).astype(np.uint16) >> 4
@@ -63,10 +63,10 @@ def table(folder):
 
 
 @pytest.fixture(scope="module")
-def whole(trained, films, tmp_path_factory):
+def whole(trained, radiographs, tmp_path_factory):
     """An uninterrupted run by one process: its input, output, settings and process."""
     folder = tmp_path_factory.mktemp("inference")
-    write_inputs(folder / "in", films)
+    write_inputs(folder / "in", radiographs)
     words = [*TINY, f"file_weights={trained.run / 'best.pt'}"]
     done = run(INFER, "-i", folder / "in", "-o", folder / "out", *words)
     return SimpleNamespace(given=folder / "in", out=folder / "out", words=words, done=done)
@@ -86,7 +86,7 @@ def test_a_row_a_file_and_exit_code_1_for_the_broken(whole):
     assert f"{ok} ok, {flagged} flagged, 3 failed" in whole.done.stdout
 
 
-def test_pairs_labels_and_overlays_of_every_film(whole):
+def test_pairs_labels_and_overlays_of_every_radiograph(whole):
     ends = (".image.npy", ".mask.npy", ".labels.npy", ".overlay.png")
     expected = {f"{folder}/{case}{end}" for folder, case in GOOD for end in ends} | {"masks.csv"}
     assert set(contents(whole.out)) == expected
@@ -183,35 +183,40 @@ def test_a_process_without_work_keeps_nobody_waiting(whole, tmp_path):
     assert pairs.is_complete(tmp_path / "normal", case)
 
 
-def test_two_inputs_for_one_output_are_refused_before_anything_is_written(whole, films, tmp_path, call):
-    film = next((films / "JSRT").iterdir())
+def test_two_inputs_for_one_output_are_refused_before_anything_is_written(whole, radiographs, tmp_path, call):
+    radiograph = next((radiographs / "JSRT").iterdir())
     given = [tmp_path / name / "in" for name in "ab"]
     for folder in given:
         folder.mkdir(parents=True)
-        shutil.copy(film, folder / "x.png")
+        shutil.copy(radiograph, folder / "x.png")
     done = call(INFER, "-i", *given, "-o", tmp_path / "out", *whole.words)
     assert done.code == 1 and "a/in/x.png and" in done.err and "b/in/x.png" in done.err
     assert "Nothing was written" in done.err
     assert not (tmp_path / "out").exists()
 
 
-def test_uint8_images_without_overlays_from_another_folder(whole, films, tmp_path, call, monkeypatch):
-    (tmp_path / "films" / "inner").mkdir(parents=True)
-    shutil.copy(next((films / "JSRT").iterdir()), tmp_path / "films" / "one.png")
-    monkeypatch.chdir(tmp_path / "films" / "inner")
-    more = ["image_dtype=uint8", "overlays=False"]
+def test_uint8_images_without_overlays_from_another_folder(whole, radiographs, tmp_path, call, monkeypatch):
+    (tmp_path / "radiographs" / "inner").mkdir(parents=True)
+    shutil.copy(next((radiographs / "JSRT").iterdir()), tmp_path / "radiographs" / "one.png")
+    monkeypatch.chdir(tmp_path / "radiographs" / "inner")
+    more = ["image_dtype=uint8", "overlays=False", "masks_png=True"]
     assert call(INFER, "-i", "../one.png", "-o", "here", *whole.words, *more).code == 0
     assert call(INFER, "-i", "..", "-o", "../../there", *whole.words, *more).code == 0
-    outs = [tmp_path / "films" / "inner" / "here", tmp_path / "there" / "films"]  # a file alone has no class folder
+    outs = [
+        tmp_path / "radiographs" / "inner" / "here",
+        tmp_path / "there" / "radiographs",
+    ]  # a file alone has no class folder
     for out in outs:
         assert {path.name for path in out.iterdir()} >= {"one.image.npy", "one.mask.npy", "one.labels.npy"}
-        assert not list(out.glob("*.png")) and np.load(out / "one.image.npy").dtype == np.uint8
+        assert np.load(out / "one.image.npy").dtype == np.uint8
+        (picture,) = out.glob("*.png")
+        assert np.array_equal(np.asarray(Image.open(picture)), np.load(out / "one.labels.npy"))
         image, _ = pairs.load(out, "one", allow_empty=True)
         assert image.max() > 200
 
 
-def test_views_stand_in_the_table_and_laterals_fail_with_the_reason(whole, films, tmp_path, call):
-    pixels = np.asarray(Image.open(sorted((films / "JSRT").iterdir())[5])).astype(np.uint16) >> 4
+def test_views_stand_in_the_table_and_laterals_fail_with_the_reason(whole, radiographs, tmp_path, call):
+    pixels = np.asarray(Image.open(sorted((radiographs / "JSRT").iterdir())[5])).astype(np.uint16) >> 4
     (tmp_path / "in").mkdir()
     for name, view in (("a", "AP"), ("b", "LL"), ("c", "PA"), ("d", ""), ("e", "RLO")):
         dicom_files.save(tmp_path / "in" / f"{name}.dcm", dicom_files.dataset(pixels, ViewPosition=view))
@@ -221,12 +226,12 @@ def test_views_stand_in_the_table_and_laterals_fail_with_the_reason(whole, films
     assert {case for case in rows.index if rows.status[case] == "failed"} == {"b", "e"}
     assert rows.reason["b"].endswith("b.dcm: its view is lateral by its header; give frontal radiographs only.")
     assert pairs.find(tmp_path / "out" / "in") == ["a", "c", "d"]
-    assert known.films(tmp_path / "out", config.load(header, [])[0])["in", "a"]["status"] in ("ok", "flagged")
+    assert known.radiographs(tmp_path / "out", config.load(header, [])[0])["in", "a"]["status"] in ("ok", "flagged")
 
 
-def test_output_among_the_input_is_not_segmented_again(whole, films, tmp_path, call):
+def test_output_among_the_input_is_not_segmented_again(whole, radiographs, tmp_path, call):
     (tmp_path / "normal").mkdir()
-    shutil.copy(next((films / "JSRT").iterdir()), tmp_path / "normal" / "one.png")
+    shutil.copy(next((radiographs / "JSRT").iterdir()), tmp_path / "normal" / "one.png")
     for _ in range(2):
         done = call(INFER, "-i", tmp_path / "normal", "-o", tmp_path, *whole.words)
         assert (done.code == 0 and done.out.startswith("1 radiographs")) or "\n1 radiographs" in done.out
@@ -254,7 +259,7 @@ def test_what_cannot_start_says_why(whole, tmp_path, call, monkeypatch, words, t
     assert not (tmp_path / "out").exists()
 
 
-def test_weights_used_otherwise_than_trained_are_noted(whole, films, tmp_path, call):
-    film = next((films / "JSRT").iterdir())
-    done = call(INFER, "-i", film, "-o", tmp_path, *whole.words, "gamma=1.0")
+def test_weights_used_otherwise_than_trained_are_noted(whole, radiographs, tmp_path, call):
+    radiograph = next((radiographs / "JSRT").iterdir())
+    done = call(INFER, "-i", radiograph, "-o", tmp_path, *whole.words, "gamma=1.0")
     assert done.code == 0 and "Note: gamma=1.0 as typed, though these weights were trained with 0.5." in done.out

@@ -17,14 +17,14 @@ SEGMENT = "segmentation/inference.py"
 
 
 @pytest.fixture
-def segment(trained, films, tmp_path, call):
+def segment(trained, radiographs, tmp_path, call):
     """Segment radiographs named by bytes, from tmp_path/in to tmp_path/out: the process, and masks.csv."""
-    films = sorted((films / "JSRT").iterdir())
+    radiographs = sorted((radiographs / "JSRT").iterdir())
 
     def start(*names, given="in", words=()):
         (tmp_path / given).mkdir(parents=True, exist_ok=True)
-        for name, film in zip(names, films, strict=False):
-            shutil.copy(film, tmp_path / given / os.fsdecode(name))
+        for name, radiograph in zip(names, radiographs, strict=False):
+            shutil.copy(radiograph, tmp_path / given / os.fsdecode(name))
         weights = f"file_weights={trained.run / 'best.pt'}"
         done = call(SEGMENT, "-i", tmp_path / given, "-o", tmp_path / "out", *TINY, weights, "overlays=False", *words)
         return done, pd.read_csv(tmp_path / "out" / "masks.csv", dtype=str, keep_default_na=False)
@@ -87,6 +87,16 @@ def test_two_files_that_differ_in_their_suffix_are_two_cases(segment, tmp_path):
     done, rows = segment(b"same.png", b"same.PNG", b"good.png")
     assert done.code == 0 and rows.case.tolist() == ["good", "same.PNG", "same.png"]
     assert pairs.find(tmp_path / "out" / "in") == rows.case.tolist()
+
+
+def test_a_file_whose_name_clashes_with_a_later_one_keeps_its_case(segment, tmp_path):
+    segment(b"same.png")
+    done, rows = segment(b"same.png", b"same.PNG")
+    assert done.code == 0 and "(1 were finished before)" in done.out
+    assert rows.case.tolist() == ["same", "same.PNG"] and rows.digest.nunique() == 2
+    (tmp_path / "in" / "same.png").unlink()
+    done, rows = segment()
+    assert "(1 were finished before)" in done.out and rows.case.tolist() == ["same", "same.PNG"]
 
 
 def test_a_second_start_ends_with_who_holds_the_output(segment, tmp_path):

@@ -11,7 +11,7 @@ from segmentation import dataset, drawn_masks, shift
 SHIFT = "segmentation/shift.py"
 
 
-def test_the_synthetic_set(trained, films, tmp_path, call):
+def test_the_synthetic_set(trained, radiographs, tmp_path, call):
     words = [*trained.words, "test_name=whole"]
     done = call(SHIFT, *words, "-o", tmp_path, "--shift", "JPEG 30", "rotation 10", "white-out 0.6")
     assert done.code == 0, done.err
@@ -32,13 +32,36 @@ def test_the_synthetic_set(trained, films, tmp_path, call):
     np.testing.assert_allclose(clean.jaccard_heart, plain.jaccard_heart[clean.index], atol=0.04)
 
 
-def test_an_unknown_shift_is_named(films, call):
-    done = call(SHIFT, *TINY, f"dir_data_root={films}", "--shift", "fog")
+def test_an_interrupted_run_goes_on(trained, radiographs, tmp_path, call, monkeypatch):
+    """Interrupted twice, it measures no case twice and ends with the tables of a run through."""
+    words = [SHIFT, *trained.words, "test_name=whole", "--shift", "JPEG 30"]
+    measure, left = shift.measure, []
+
+    def counting(case, **about):
+        if not left.pop():
+            raise KeyboardInterrupt
+        return measure(case, **about)
+
+    monkeypatch.setattr(shift, "measure", counting)
+    for code, answers in ((130, [False, True]), (130, [False]), (0, [True, True])):
+        left[:] = answers
+        assert call(*words, "-o", tmp_path / "parts").code == code and not left
+        assert (tmp_path / "parts" / "shift.csv").exists() == (code == 0)
+    monkeypatch.undo()
+    left[:] = [False, True]
+    assert call(*words, "-o", tmp_path / "whole").code == 0
+    names = ["shift.csv", "shift_summary.csv"]
+    one, two = ([(tmp_path / place / name).read_bytes() for name in names] for place in ("parts", "whole"))
+    assert one == two and not list((tmp_path / "parts").glob("unfinished*"))
+
+
+def test_an_unknown_shift_is_named(radiographs, call):
+    done = call(SHIFT, *TINY, f"dir_data_root={radiographs}", "--shift", "fog")
     assert done.code == 1 and "there is no shift 'fog'" in done.err
 
 
-def test_lungs_without_sides_are_divided_by_their_middle(films):
-    truth = drawn_masks.truth(dataset.jsrt(films)[0].masks)
+def test_lungs_without_sides_are_divided_by_their_middle(radiographs):
+    truth = drawn_masks.truth(dataset.jsrt(radiographs)[0].masks)
     known = shift.label_map(truth, truth["lungs"].shape)
     guessed = shift.label_map({"lungs": truth["lungs"]}, truth["lungs"].shape)
     both = (known >= 2) & (guessed >= 2)

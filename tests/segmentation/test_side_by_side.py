@@ -17,10 +17,10 @@ from segmentation import inference
 SEGMENT = "segmentation/inference.py"
 
 
-def links(film, folder, count):
+def links(radiograph, folder, count):
     folder.mkdir()
     for i in range(count):
-        os.link(film, folder / f"c{i:05}{film.suffix}")
+        os.link(radiograph, folder / f"c{i:05}{radiograph.suffix}")
     return folder
 
 
@@ -29,8 +29,8 @@ def rows(out):
     return journal.read_text().count("\n") if journal.exists() else 0
 
 
-def test_a_slow_first_film_keeps_no_other_row_waiting(trained, films, tmp_path, call, monkeypatch):
-    given = links(next((films / "JSRT").iterdir()), tmp_path / "in", 8)
+def test_a_slow_first_radiograph_keeps_no_other_row_waiting(trained, radiographs, tmp_path, call, monkeypatch):
+    given = links(next((radiographs / "JSRT").iterdir()), tmp_path / "in", 8)
     read, seen = inference.read, []
 
     def slow(job, settings):
@@ -57,8 +57,8 @@ def test_a_slow_first_film_keeps_no_other_row_waiting(trained, films, tmp_path, 
     assert len(pairs.find(tmp_path / "out" / "in")) == 8
 
 
-def test_ctrl_c_ends_soon_and_every_finished_pair_has_its_row(trained, films, tmp_path):
-    given = links(next((films / "JSRT").iterdir()), tmp_path / "in", 3000)
+def test_ctrl_c_ends_soon_and_every_finished_pair_has_its_row(trained, radiographs, tmp_path):
+    given = links(next((radiographs / "JSRT").iterdir()), tmp_path / "in", 3000)
     out = tmp_path / "out"
     words = [
         sys.executable,

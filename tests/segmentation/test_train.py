@@ -31,14 +31,14 @@ model = fcdensenet.build(settings.net_label, dropout=0)
 if fabric.is_global_zero:
     torch.save(model.state_dict(), folder / "start.pt")
 model, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), 0.0))
-films = dataset.Radiographs(dataset.jsrt(Path(settings.dir_data_root))[:4], settings)
-loss = train.train_one_epoch(fabric, settings, model, None, optimizer, films, 1)
+radiographs = dataset.Radiographs(dataset.jsrt(Path(settings.dir_data_root))[:4], settings)
+loss = train.train_one_epoch(fabric, settings, model, None, optimizer, radiographs, 1)
 gradients = {name: p.grad for name, p in model.module.named_parameters()}
 torch.save({"gradients": gradients, "loss": loss}, folder / f"process{fabric.global_rank}.pt")
 """
 
 
-def test_what_a_run_leaves(trained, films):
+def test_what_a_run_leaves(trained, radiographs):
     assert {p.name for p in trained.run.iterdir()} == {
         "best.pt",
         "last.pt",
@@ -68,7 +68,7 @@ def test_what_a_run_leaves(trained, films):
     assert b"val_score" in b"".join(path.read_bytes() for path in events)
     last_line = trained.done.stdout.splitlines()[-1]
     named = f"dir_checkpoint={trained.run.parent} test_name=whole device=cpu"
-    evaluate = f"python segmentation/evaluate.py dir_data_root={films} {named}"
+    evaluate = f"python segmentation/evaluate.py dir_data_root={radiographs} {named}"
     assert (
         last_line == f"Wrote {trained.run}. Next: {evaluate}, then python segmentation/inference.py {named} -i FOLDER"
     )
@@ -150,12 +150,12 @@ def test_restart_throws_the_old_run_away_and_nothing_else(trained, tmp_path, cal
 @pytest.mark.parametrize(
     "num_train,told", [(9, "the loss is nan in epoch 1, batch 2;"), (3, "the validation loss is nan after epoch 1;")]
 )
-def test_a_loss_that_is_no_number_stops(films, tmp_path, call, num_train, told):
+def test_a_loss_that_is_no_number_stops(radiographs, tmp_path, call, num_train, told):
     """A step of 1e30 leaves weights that no forward pass survives; they must not be kept either."""
     done = call(
         TRAIN,
         *TRAINING,
-        f"dir_data_root={films}",
+        f"dir_data_root={radiographs}",
         f"dir_checkpoint={tmp_path}",
         "test_name=broken",
         "learning_rate=1e30",
@@ -190,10 +190,11 @@ def test_patience_stops_early_and_for_good(trained, tmp_path, call):
         (["dir_images=nowhere"], "needs dir_masks"),
         (["dir_images=nowhere", "dir_masks=nowhere"], "nowhere does not exist"),
         (["schedule=cosine"], "schedule='cosine' is unknown"),
+        (["num_train=3", "num_batch_train=2"], "leaves a step with a single radiograph of 3"),
     ],
 )
-def test_what_cannot_start_says_why(films, tmp_path, call, words, told):
-    here = [f"dir_data_root={films}", f"dir_checkpoint={tmp_path}", "test_name=a", "num_train=2"]
+def test_what_cannot_start_says_why(radiographs, tmp_path, call, words, told):
+    here = [f"dir_data_root={radiographs}", f"dir_checkpoint={tmp_path}", "test_name=a", "num_train=2"]
     done = call(TRAIN, *TINY, *here, *words)
     assert done.code == 1 and told in done.err and "Traceback" not in done.err
 
@@ -205,14 +206,14 @@ def test_factors_that_are_typed_are_kept(trained, tmp_path, call):
     assert load(tmp_path / "whole" / "best.pt")["decision"] == [2.0, 0.5, 1.0, 1.0]
 
 
-def test_other_radiographs_are_another_training(trained, films, tmp_path, call):
+def test_other_radiographs_are_another_training(trained, radiographs, tmp_path, call):
     shutil.copytree(trained.run, tmp_path / "whole")
-    shutil.copytree(films, tmp_path / "films")
+    shutil.copytree(radiographs, tmp_path / "radiographs")
     (one, *_), (other, *_) = load(trained.run / "best.pt")["trained_on"][:2]
-    places = [next((tmp_path / "films" / "JSRT").glob(f"{name}.*")) for name in (one, other)]
+    places = [next((tmp_path / "radiographs" / "JSRT").glob(f"{name}.*")) for name in (one, other)]
     shutil.copy(*places)  # another image under the same name
     words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole", f"epoch_max={EPOCHS + 1}"]
-    done = call(TRAIN, *words, f"dir_data_root={tmp_path / 'films'}")
+    done = call(TRAIN, *words, f"dir_data_root={tmp_path / 'radiographs'}")
     assert done.code == 1 and "was trained on other radiographs than there are now" in done.err
 
 
@@ -234,14 +235,14 @@ def test_weights_of_another_run_start_one(trained, tmp_path, call):
     torch.testing.assert_close(one["finalConv.weight"], other["finalConv.weight"], atol=1e-9, rtol=0)
 
 
-def test_two_processes_give_the_gradients_of_their_batches_accumulated(films, tmp_path):
+def test_two_processes_give_the_gradients_of_their_batches_accumulated(radiographs, tmp_path):
     (tmp_path / "gradients.py").write_text(GRADIENTS)
-    words = [*TINY, "num_batch_train=2", f"dir_data_root={films}"]
+    words = [*TINY, "num_batch_train=2", f"dir_data_root={radiographs}"]
     done = run(tmp_path / "gradients.py", ROOT, tmp_path, *words, processes=2)
     assert done.returncode == 0, done.stderr
 
     settings = config.load(header, words)[0]
-    items = dataset.Radiographs(dataset.jsrt(films)[:4], settings)
+    items = dataset.Radiographs(dataset.jsrt(radiographs)[:4], settings)
     model = fcdensenet.build("fcdensenet56", dropout=0)
     model.load_state_dict(load(tmp_path / "start.pt"))
     weight, losses = torch.tensor(settings.class_weights), []
@@ -260,8 +261,8 @@ def test_two_processes_give_the_gradients_of_their_batches_accumulated(films, tm
 
 
 @pytest.mark.slow
-def test_two_processes_killed_and_started_again_give_the_same_weights(films, tmp_path):
-    words = [*TRAINING, f"dir_data_root={films}", f"dir_checkpoint={tmp_path}", "epoch_max=2"]
+def test_two_processes_killed_and_started_again_give_the_same_weights(radiographs, tmp_path):
+    words = [*TRAINING, f"dir_data_root={radiographs}", f"dir_checkpoint={tmp_path}", "epoch_max=2"]
     done = run(TRAIN, *words, "test_name=whole", processes=2)
     assert done.returncode == 0, done.stderr
     (tmp_path / "killer.py").write_text(KILLER)

@@ -66,7 +66,7 @@ def test_the_vote_of_stage_2(traced, approach):
     "script,stage,words",
     [
         pytest.param(
-            "segmentation/train.py", "films", [*TRAINING, "num_train=3", "epoch_max=1"], marks=pytest.mark.slow
+            "segmentation/train.py", "radiographs", [*TRAINING, "num_train=3", "epoch_max=1"], marks=pytest.mark.slow
         ),
         ("classification/train.py", "split_pairs", [*CLASSIFYING, "num_train=6", "num_patches=1", "epoch_max=1"]),
         (
@@ -77,7 +77,7 @@ def test_the_vote_of_stage_2(traced, approach):
     ],
 )
 def test_a_training_is_the_same_and_may_go_on_without(script, stage, words, request, tmp_path, call, traced):
-    data = "dir_data_root" if stage == "films" else "dir_split"
+    data = "dir_data_root" if stage == "radiographs" else "dir_split"
     words = [*words, f"{data}={request.getfixturevalue(stage)}", f"dir_checkpoint={tmp_path}"]
     for name, more in (("plain", []), ("compiled", ["compile=eager"])):
         done = call(script, *words, f"test_name={name}", *more)
@@ -90,9 +90,9 @@ def test_a_training_is_the_same_and_may_go_on_without(script, stage, words, requ
     assert runfolder.differences(other["settings"], one["settings"]) == ["test_name: 'compiled' -> 'plain'"]
 
 
-def test_a_backend_that_there_is_not_is_told(call, tmp_path, films, split_pairs):
+def test_a_backend_that_there_is_not_is_told(call, tmp_path, radiographs, split_pairs):
     for script, data in (
-        ("segmentation/train.py", f"dir_data_root={films}"),
+        ("segmentation/train.py", f"dir_data_root={radiographs}"),
         ("classification/train.py", f"dir_split={split_pairs}"),
     ):
         stage = TINY if script.startswith("seg") else CLASSIFYING

@@ -40,9 +40,9 @@ def test_two_in_ten_validate_and_never_less_than_two():
         assert 2 <= len(val) <= max(2, 0.2 * n + 1.6) and n - len(val) >= 2
 
 
-def test_masks(films, tmp_path, call, started):
+def test_masks(radiographs, tmp_path, call, started):
     script, words = "segmentation/curve.py", ["--n", 4, 6, "--draws", 1, *TINY, "epoch_max=1", "learning_rate=1e-3"]
-    words += [f"dir_data_root={films}", f"dir_checkpoint={tmp_path}", "test_name=a"]
+    words += [f"dir_data_root={radiographs}", f"dir_checkpoint={tmp_path}", "test_name=a"]
     done = call(script, *words)
     assert done.code == 0, done.err
     assert started == ["train.py", "evaluate.py"] * 2

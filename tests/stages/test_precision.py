@@ -21,12 +21,12 @@ def kept(folder):
 @pytest.mark.parametrize(
     "script,stage,words",
     [
-        ("segmentation/train.py", "films", [*TINY, "num_train=3", "num_batch_train=3"]),
+        ("segmentation/train.py", "radiographs", [*TINY, "num_train=3", "num_batch_train=3"]),
         ("classification/train.py", "split_pairs", [*CLASSIFYING, "num_train=6", "num_patches=1"]),
     ],
 )
 def test_trainings_go_on_bit_for_bit(script, stage, words, request, tmp_path, call):
-    data = "dir_data_root" if stage == "films" else "dir_split"
+    data = "dir_data_root" if stage == "radiographs" else "dir_split"
     words = [*words, f"{data}={request.getfixturevalue(stage)}", f"dir_checkpoint={tmp_path}"]
     for name, epochs in (("whole", 2), ("parts", 1), ("parts", 2)):
         done = call(script, *words, f"test_name={name}", f"epoch_max={epochs}", BRAIN)
@@ -42,13 +42,13 @@ def test_trainings_go_on_bit_for_bit(script, stage, words, request, tmp_path, ca
     assert done.code == 1 and "precision: 'bf16-mixed' -> '32-true'" in done.err
 
 
-def test_stage_1_segments(trained, films, tmp_path, call):
+def test_stage_1_segments(trained, radiographs, tmp_path, call):
     found = {}
     for name, more in (("plain", []), ("brain", [BRAIN])):
         done = call(
             "segmentation/inference.py",
             "-i",
-            films / "JSRT",
+            radiographs / "JSRT",
             "-o",
             tmp_path / name,
             *TINY,

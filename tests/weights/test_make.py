@@ -7,9 +7,9 @@ from conftest import run
 from weights import pack
 
 
-def test_steps_are_listed_without_being_run(films, tmp_path):
+def test_steps_are_listed_without_being_run(radiographs, tmp_path):
     data = tmp_path / "data"
-    shutil.copytree(films, data)
+    shutil.copytree(radiographs, data)
     (data / "MontgomerySet").mkdir(exist_ok=True)
     (data / "cohort.csv").write_text("path,class,patient\n")
     done = run("weights/make.py", "--data", data, "--work", tmp_path / "work", "--dry-run", "--minutes", 10)
@@ -19,11 +19,11 @@ def test_steps_are_listed_without_being_run(films, tmp_path):
     assert not (tmp_path / "work").exists()
 
 
-def test_packing_leaves_sources_alone_wherever_they_lie(films, tmp_path):
+def test_packing_leaves_sources_alone_wherever_they_lie(radiographs, tmp_path):
     data, outside = tmp_path / "data", tmp_path / "elsewhere" / "x.png"
-    shutil.copytree(films / "JSRT", data / "JSRT")
-    shutil.copytree(films / "SCR", data / "SCR")
-    source = next((films / "cohort" / "normal").iterdir())
+    shutil.copytree(radiographs / "JSRT", data / "JSRT")
+    shutil.copytree(radiographs / "SCR", data / "SCR")
+    source = next((radiographs / "cohort" / "normal").iterdir())
     outside.parent.mkdir()
     shutil.copyfile(source, outside)
     before = outside.read_bytes()
@@ -32,7 +32,7 @@ def test_packing_leaves_sources_alone_wherever_they_lie(films, tmp_path):
     shutil.copyfile(source, images / "MCUCXR_0001_0.png")
     for side in ("leftMask", "rightMask"):
         (masks / side).mkdir(parents=True)
-        shutil.copyfile(next((films / "masks" / "normal").iterdir()), masks / side / "MCUCXR_0001_0.png")
+        shutil.copyfile(next((radiographs / "masks" / "normal").iterdir()), masks / side / "MCUCXR_0001_0.png")
     (data / "cohort.csv").write_text(f"path,class,patient\n{outside},normal,1\n../elsewhere/x.png,normal,2\n")
     assert "MB" in pack.pack(data, tmp_path / "small")
     assert outside.read_bytes() == before

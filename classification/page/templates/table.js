@@ -14,11 +14,13 @@ const STEP = 200;  // rows in the table at a time: more come as it is scrolled, 
 let room = STEP;
 
 for (const one of cases) {
-  const won = one.status !== "ok" ? -1 : names.indexOf(one.predicted);
+  const won = one.votes ? names.indexOf(one.predicted) : -1;
+  one.ctr = one.markers.ctr ?? null;
+  one.margin = one.markers.margin ?? null;
   one.probability = won < 0 ? null : one.p[won];
   one.agreement = won < 0 ? null : one.votes[won] / one.votes.reduce((a, b) => a + b, 0);
   one.outcome = one.status !== "ok" ? one.status : one.right === null ? "unlabelled" : one.right ? "right" : "wrong";
-  one.text = [one.case, one.folder, one.patient].join("\n").toLowerCase();
+  one.text = [one.case, one.folder, one.patient, one.view].join("\n").toLowerCase();
 }
 
 const collator = new Intl.Collator(undefined, { numeric: true });

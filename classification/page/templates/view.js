@@ -2,7 +2,7 @@
 // behind # says which case is open, so that a link or the browser's Back leads to it.
 
 const view = byId("view");
-const film = byId("film");
+const frame = byId("frame");
 const map = byId("map");
 const opacity = byId("opacity");
 let current = -1;
@@ -42,7 +42,7 @@ function show(i) {
   current = i;
   const one = cases[i];
   byId("view-title").replaceChildren(named(one.case));
-  byId("view-about").replaceChildren(named(one.folder), ...(one.patient ? [" · patient ", named(one.patient)] : []));
+  byId("view-about").replaceChildren(named(one.folder), ...(one.patient ? [" · patient ", named(one.patient)] : []), one.view && ` · ${one.view}`);
   showPlace();
   showPictures(one, JSON.parse(held.textContent));
   showVerdict(one);
@@ -65,13 +65,13 @@ function showPlace() {
 }
 
 function showPictures(one, picture) {
-  const missing = !picture.film;
-  film.hidden = missing;
+  const missing = !picture.radiograph;
+  frame.hidden = missing;
   byId("told").replaceChildren(...picture.told.map((sentence) => make("p", sentence, "told")));
   for (const id of ["outline-controls", "map-controls", "heat"]) byId(id).hidden = missing;
   if (missing) return;
-  film.style.setProperty("--ratio", picture.width / picture.height);
-  byId("radiograph").src = picture.film;
+  frame.style.setProperty("--ratio", picture.width / picture.height);
+  byId("radiograph").src = picture.radiograph;
   byId("radiograph").alt = `Radiograph of ${one.case}`;
   const outlines = byId("outlines");
   outlines.setAttribute("viewBox", `0 0 ${fine * picture.width} ${fine * picture.height}`);
@@ -104,6 +104,7 @@ function showMap() {
 function showVerdict(one) {
   const verdict = byId("verdict");
   if (one.status !== "ok") return verdict.replaceChildren(make("span", one.status, "badge bad"), " ", named(one.reason));
+  if (!one.votes) return verdict.replaceChildren();
   const parts = [make("i", "", `swatch k${names.indexOf(one.predicted) % 6}`), make("b", one.predicted)];
   if (one.right !== null) {
     parts.push(make("span", one.right ? "✓ right" : "✗ wrong", one.right ? "right" : "wrong"));
@@ -113,8 +114,8 @@ function showVerdict(one) {
 }
 
 function showVotes(one) {
-  byId("view-votes").hidden = one.status !== "ok";
-  if (one.status !== "ok") return;
+  byId("view-votes").hidden = !one.votes;
+  if (!one.votes) return;
   const total = one.votes.reduce((a, b) => a + b, 0);
   byId("vote-bar").replaceChildren(...one.votes.map((count, c) => {
     const part = make("i", "", `k${c % 6}`);

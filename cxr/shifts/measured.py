@@ -1,0 +1,59 @@
+"""What both shift.py share: they measure case by case, keep what is measured, and write their tables at the end.
+
+A journal beside the tables holds the rows of each measured case. An interrupted run goes on from it; a finished run
+removes it.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cxr import writing
+from cxr.reading.radiograph import legible
+from cxr.run import journal
+
+CLEAN = "none"  # the name and kind of a case without a shift
+UNFINISHED = "unfinished"  # names a table of which there is never more than its journal
+
+
+def collect(output: Path, cases: Iterable[tuple], made: str, measure: Callable) -> tuple[list[dict], list[str]]:
+    """The rows and faults of all cases, of which an interrupted run has measured some.
+
+    cases: (folder, name, digest of its files, the case) of each; made: what weights, settings and shifts decide;
+    measure(case) gives the rows and faults of one case. A case without rows, or made otherwise, is measured again.
+    """
+    table = output / UNFINISHED
+    kept = {(r.folder, r.case, r.digest, r.made): r for r in journal.known(table, ()).itertuples()}
+    rows, faults = [], []
+    with journal.writer(table, 0) as write:
+        for folder, name, digest, case in tqdm(list(cases), "cases"):
+            key = legible(folder), legible(name), digest, made
+            if key in kept:
+                found, wrong = kept[key].rows, kept[key].faults
+            else:
+                found, wrong = measure(case)
+                if found:
+                    names = dict(zip((*journal.KEY, *journal.MARKS), key, strict=True))
+                    write(names | {"rows": found, "faults": wrong})
+            rows, faults = rows + found, faults + wrong
+    return rows, faults
+
+
+def write(output: Path, frame: pd.DataFrame, new: np.ndarray, summarise: Callable) -> pd.DataFrame:
+    """Write shift.csv and its summary, which is returned; if the weights were trained on some of the cases and not on
+    others, which are `new`, a bool a row, the summary of these too."""
+    summary, rest = summarise(frame), output / "shift_summary_not_trained_on.csv"
+    writing.csv(output / "shift.csv", frame)
+    writing.csv(output / "shift_summary.csv", summary)
+    rest.unlink(missing_ok=True)
+    if 0 < new.sum() < len(frame):
+        writing.csv(rest, summarise(frame[new]))
+    return summary
+
+
+def forget(output: Path) -> None:
+    """Throw the journal away, once everything is written."""
+    journal.clear(output / UNFINISHED)

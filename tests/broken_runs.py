@@ -1,0 +1,180 @@
+"""Every script killed at random moments, or run on a disk that is full or read-only; then the same command must end as
+if nothing had happened.
+
+    python -m tests.broken_runs --moments 50                  SIGKILL, SIGTERM and SIGINT in turn
+    python -m tests.broken_runs --disk --moments 6            as root: a tmpfs with little room left, or read-only
+    python -m tests.broken_runs --only shift split            scripts whose names hold one of these words
+"""
+
+import argparse
+import contextlib
+import hashlib
+import importlib
+import itertools
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import every_script
+from conftest import draw_pair
+from killed_runs import assert_same_run
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+ROOM = "/sbin:/usr/sbin:" + os.environ["PATH"]
+
+
+def module(script):
+    return importlib.import_module(script.removesuffix(".py").replace("/", "."))
+
+
+def start(script, words, told):
+    """Run a script in a process forked from this one, which spares it the imports; what it says goes to a file."""
+    if child := os.fork():
+        return child
+    code = 1
+    try:
+        with open(told, "w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            sys.argv = [script, *map(str, words)]
+            try:
+                module(script).main()
+                code = 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+                if isinstance(end.code, str):
+                    print(end.code, file=sys.stderr)
+            sys.stdout.flush()
+    finally:
+        os._exit(code)
+
+
+def run(script, words, told):
+    """The exit code of a script, and what it said."""
+    code = os.waitstatus_to_exitcode(os.waitpid(start(script, words, told), 0)[1])
+    return code, Path(told).read_text(errors="replace")
+
+
+def killed(script, words, told, seconds, number):
+    """The same, of a run that gets a signal after some seconds."""
+    child = start(script, words, told)
+    time.sleep(seconds)
+    os.kill(child, number)  # a child that has ended is still there until it is waited for
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code, Path(told).read_text(errors="replace")
+
+
+def state(out):
+    """What the outputs hold, by file, without dates, seconds and processes; .pt files are compared apart."""
+    found = {}
+    for file in sorted(path for path in out.rglob("*") if path.is_file()):
+        if file.name == "report.json" or file.suffix in (".pt", ".jsonl") or "tfevents" in file.name:
+            continue
+        if file.name in ("curves.png", ".lock") or "phantom" in file.parts:  # a phantom is written anew
+            continue
+        held = file.read_bytes()
+        if file.suffix == ".html":
+            held = b"".join(re.findall(rb'<script type="application/json".*?</script>', held, re.DOTALL))
+        if file.name == "arrange.csv":
+            held = held.replace(b",present,", b",copied,")  # by the run before
+        found[str(file.relative_to(out))] = hashlib.sha256(held).hexdigest()
+    return found
+
+
+def restore(saved, out):
+    for path in out.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(saved, out, dirs_exist_ok=True)
+
+
+def check(script, words, told, whole, out):
+    """The same command again must end well, with the outputs of an undisturbed run."""
+    code, said = run(script, words, told)
+    assert code == 0, f"{script}: {code}\n{said}"
+    now, then = state(out), state(whole)
+    assert now == then, f"{script}: {[name for name in now.keys() | then.keys() if now.get(name) != then.get(name)]}"
+    for checkpoint in whole.rglob("last.pt"):
+        assert_same_run(checkpoint.parent, out / checkpoint.parent.relative_to(whole))
+    assert not [path for path in out.rglob("*") if path.name.endswith((".part", "unfinished.0.jsonl"))]
+
+
+def mount(out, *options):
+    subprocess.run(["mount", "-o", ",".join(["remount", *options]), str(out)], check=True, env={"PATH": ROOM})
+
+
+def used(folder):
+    """Bytes of a tmpfs that a folder takes: whole pages, and one for each entry."""
+    return sum(4096 * (1 + -(-path.stat().st_size // 4096)) for path in folder.rglob("*") if not path.is_symlink())
+
+
+def full(script, words, told, before, whole, out, moment, draw):
+    """Run with a random part of the room that the script needs, every third time with a disk that is read-only."""
+    need = max(used(whole) - used(before), 8192)
+    readonly = moment % 3 == 2
+    mount(out, "ro" if readonly else f"size={used(before) + draw.randrange(4096, need)}")
+    code, said = run(script, words, told)
+    mount(out, "rw", "size=1g")
+    assert code in (0, 1) and "Traceback" not in said, f"{script}: {code}\n{said}"
+    if code == 1:
+        assert ("is read-only; give a folder" if readonly else "disk is full; make room") in said, f"{script}: {said}"
+    return code
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--moments", type=int, default=50, help="of each script (50)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--disk", action="store_true", help="full and read-only disks instead of signals")
+    parser.add_argument("--only", nargs="+", default=[""])
+    options = parser.parse_args()
+    draw, kinds = random.Random(options.seed), itertools.cycle(SIGNALS)
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        out, whole, before, told = root / "out", root / "whole", root / "before", root / "told"
+        out.mkdir()
+        if options.disk:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", str(out)], check=True, env={"PATH": ROOM})
+            stack.callback(subprocess.run, ["umount", str(out)], check=True, env={"PATH": ROOM})
+        phantom = ["-o", root / "set", "--jsrt", 12, "--per-class", 1, "--size", 128, "--workers", 1]
+        assert run("data/make_phantom.py", phantom, told)[0] == 0
+        for f, folder in enumerate(("normal", "bacteria", "virus", "COVID-19")):
+            for i in range(6):
+                draw_pair(root / "pairs" / folder, f"{folder}-{i}", folder, 10 * f + i)
+        cohort = every_script.inputs(root / "set", root / "dicom")
+        commands = every_script.commands(root / "set", cohort, root / "pairs", out)
+        for script in commands:
+            module(script)
+        for script, words in commands.items():
+            shutil.rmtree(before, ignore_errors=True)
+            shutil.copytree(out, before)
+            began = time.perf_counter()
+            code, said = run(script, words, told)
+            seconds = time.perf_counter() - began
+            assert code == 0, f"{script}: {said}"
+            shutil.rmtree(whole, ignore_errors=True)
+            shutil.copytree(out, whole)
+            codes = []
+            for moment in range(options.moments if any(word in script for word in options.only) else 0):
+                restore(before, out)
+                if options.disk:
+                    codes.append(full(script, words, told, before, whole, out, moment, draw))
+                else:
+                    number = next(kinds)
+                    code, said = killed(script, words, told, draw.uniform(0, seconds), number)
+                    assert number != signal.SIGINT or "Traceback" not in said, f"{script}: {said}"
+                    codes.append(code)
+                check(script, words, told, whole, out)
+            print(f"{script}: {seconds:.1f} s; exit codes {sorted(codes)}; the same command ended equal", flush=True)
+
+
+if __name__ == "__main__":
+    main()

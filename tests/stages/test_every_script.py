@@ -1,0 +1,52 @@
+"""Every script in turn: on a full disk it ends in one sentence, the same command then goes on, none uses the network,
+and no output tells who the patient in a DICOM header is."""
+
+import errno
+import os
+import socket
+import sys
+
+import every_script
+import pytest
+
+NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg"}
+
+
+@pytest.fixture
+def connections():
+    """What leads off this machine from now to the end of the test."""
+    seen = [[]]
+
+    def hook(event, given):  # once added, it cannot be taken away
+        if seen and event in NETWORK and not (event == "socket.connect" and given[0].family == socket.AF_UNIX):
+            seen[0].append((event, given))
+
+    sys.addaudithook(hook)
+    yield seen[0]
+    seen.clear()
+
+
+def full(_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.slow
+def test_every_script(radiographs, split_pairs, tmp_path, call, connections, monkeypatch):
+    cohort, out = every_script.inputs(radiographs, tmp_path / "dicom"), tmp_path / "out"
+    for script, words in every_script.commands(radiographs, cohort, split_pairs / "train", out).items():
+        if script != "data/make_phantom.py":  # it brings no file to the disk by itself
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fsync", full)
+                done = call(script, *words)
+            assert done.code == 1 and "the disk is full; make room" in done.err, f"{script}: {done.err}"
+            assert "Traceback" not in done.err and not list(out.rglob("*.part")), script
+        done = call(script, *words)
+        assert done.code == 0, f"{script}: {done.err}"
+        assert not any(word in done.out + done.err for word in every_script.CANARY), script
+    assert not connections
+    files = [file for file in out.rglob("*") if file.is_file()]
+    assert {file.suffix for file in files} >= {".npy", ".csv", ".json", ".png", ".html", ".pt"}
+    for file in files:
+        held = file.read_bytes()
+        coded = (word.encode(code) for word in every_script.CANARY for code in ("utf-8", "latin-1", "utf-16-le"))
+        assert not any(word in held for word in coded), file
