@@ -5,7 +5,7 @@ import numpy as np
 from classification.trust import answers, probe, views
 from classification.trust.part import Figure, Part
 from classification.trust.subject import Subject
-from cxr.stats import proportion
+from cxr.stats import bootstrap, proportion
 
 TITLE = "Does it travel?"
 MEANS = "If a class is lost at a source that training has not seen, what was learnt of it belongs to the other sources."
@@ -47,8 +47,9 @@ def measure(subject: Subject) -> Part:
         figures[f"{key} left out, permuted"] = _floor(x, subject, train, out, c)
         drops.append(known.astype(float) - left)
         who.append(patient[out])
-    drop = _recall(np.concatenate(drops), np.concatenate(who), "recall, known less left out")
-    figures["drop"] = drop
+    drops, who = np.concatenate(drops), np.concatenate(who)
+    bounds = bootstrap.mean_interval(drops, who)  # a difference is no proportion
+    figures["drop"] = drop = Figure("", float(drops.mean()), *bounds, len(drops), len(set(who)), "known less left out")
     accused = drop.low > MARGIN
     worst = min((name for name in figures if name.endswith("left out")), key=lambda name: figures[name].value)
     verdict = (
