@@ -26,6 +26,8 @@ class Refusal:
     """
 
     def __init__(self, model: nn.Module, weights: Path, settings):
+        if settings.refuse < 0:
+            raise ValueError(f"refuse={settings.refuse:g} is negative; give 0 to refuse nothing, or more.")
         self.limit, self.notes = settings.refuse, []
         self.gate = frontal.load() if self.limit else None
         self.known = weightfile.read(weights)[2][distance.KEY] if self.limit else None
@@ -53,7 +55,7 @@ class Refusal:
         return self._judged(case, "distance", score, "is unlike the radiographs that the network was trained on")
 
     def _judged(self, case: Case, name: str, score: float, why: str) -> dict:
-        if score <= self.limit:
+        if not score > self.limit:  # NaN, of broken weights, is no reason
             return {name: score}
         told = f"{case.folder}: {case.case}: it {why}: {name} {score:.2f} is above refuse={self.limit:g}."
         return {name: score, REFUSED: told}
