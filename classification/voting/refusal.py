@@ -30,10 +30,18 @@ class Refusal:
             raise ValueError(f"refuse={settings.refuse:g} is negative; give 0 to refuse nothing, or more.")
         self.limit, self.notes = settings.refuse, []
         self.gate = frontal.load() if self.limit else None
-        self.known = weightfile.read(weights)[2][distance.KEY] if self.limit else None
-        self.features = distance.Features(model) if self.known else None
-        if self.limit and not self.known:
-            self.notes = ["these weights do not tell the features of their training: refusal goes by look alone"]
+        self.known = self.features = None
+        if not self.limit:
+            return
+        saved = weightfile.read(weights)[2]
+        if not saved[distance.KEY]:
+            why = "these weights do not tell the features of their training"
+        elif settings.compile or saved["settings"].get("approach") != settings.approach:
+            why = "a compiled network, or another approach than in training, has no features to compare"
+        else:
+            self.known, self.features = saved[distance.KEY], distance.Features(model)
+            return
+        self.notes = [f"{why}: refusal goes by look alone"]
 
     def look(self, case: Case) -> dict:
         """The score "frontal" of a case, and why it is "refused", if it is; a mask without lung does not hinder it.
