@@ -102,6 +102,8 @@ def draw(run: batch.Batch, cases: list[Case], with_coverage: bool, write) -> Non
             if refusal.REFUSED not in found:
                 with fabric.autocast():
                     found = maps.explain(run.model, case, item, settings, names, fabric.device)
+                judged = run.refusal.compare(case)
+                found = judged if refusal.REFUSED in judged else found
             if len(waiting) == BEHIND:
                 waiting.popleft().result()
             waiting.append(pool.submit(finish, case, found))

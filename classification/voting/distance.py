@@ -21,16 +21,17 @@ class Features:
     """Gathers what the network sees of a case while it judges the patches. A compiled network tells nothing."""
 
     def __init__(self, model: nn.Module):
-        self._seen = []
+        self._total, self._count = 0, 0
         backbone.last_layer(model).register_forward_hook(self._keep)
 
     def _keep(self, layer, inputs, maps) -> None:
-        self._seen.append(maps.detach().float().mean((2, 3)))
+        self._total = self._total + maps.detach().float().mean((2, 3)).sum(0)
+        self._count += len(maps)
 
     def take(self) -> np.ndarray | None:
         """The mean (C,) over positions and patches since the last call; None where there was none."""
-        found = torch.cat(self._seen).mean(0).cpu().numpy().astype(float) if self._seen else None
-        self._seen.clear()
+        found = (self._total / self._count).cpu().numpy().astype(float) if self._count else None
+        self._total, self._count = 0, 0
         return found
 
 

@@ -27,14 +27,25 @@ class Refusal:
     """
 
     def __init__(self, model: nn.Module, weights: Path | Sequence[Path], settings):
+        if settings.refuse < 0:
+            raise ValueError(f"refuse={settings.refuse:g} is negative; give 0 to refuse nothing, or more.")
         self.limit, self.notes = settings.refuse, []
         self.gate = frontal.load() if self.limit else None
-        alone = isinstance(weights, Path)  # the features of several networks are not comparable
-        self.known = weightfile.read(weights)[2][distance.KEY] if self.limit and alone else None
-        self.features = distance.Features(model) if self.known else None
-        if self.limit and not self.known:
-            why = "these weights do not tell the features of their training" if alone else "several networks answer"
-            self.notes = [f"{why}: refusal goes by look alone"]
+        self.known = self.features = None
+        if not self.limit:
+            return
+        alone = isinstance(weights, Path)
+        saved = weightfile.read(weights)[2] if alone else {}
+        if not alone:
+            why = "the features of several networks cannot be compared"
+        elif not saved[distance.KEY]:
+            why = "these weights do not tell the features of their training"
+        elif settings.compile or saved["settings"].get("approach") != settings.approach:
+            why = "a compiled network, or another approach than in training, has no features to compare"
+        else:
+            self.known, self.features = saved[distance.KEY], distance.Features(model)
+            return
+        self.notes = [f"{why}: refusal goes by look alone"]
 
     def look(self, case: Case) -> dict:
         """The score "frontal" of a case, and why it is "refused", if it is; a mask without lung does not hinder it.
@@ -56,7 +67,7 @@ class Refusal:
         return self._judged(case, "distance", score, "is unlike the radiographs that the network was trained on")
 
     def _judged(self, case: Case, name: str, score: float, why: str) -> dict:
-        if score <= self.limit:
+        if not score > self.limit:  # NaN, of broken weights, is no reason
             return {name: score}
         told = f"{case.folder}: {case.case}: it {why}: {name} {score:.2f} is above refuse={self.limit:g}."
         return {name: score, REFUSED: told}

@@ -17,6 +17,7 @@ from cxr.settings import config
 
 SCRIPT = "classification/scorecard.py"
 WORDS = ["device=cpu", "img_size=96", "patch_size=48", "repeat=8", "repeat_val=2", "num_batch_test=8", "num_workers=1"]
+WORDS += ["refuse=0"]  # drawn pairs are no radiographs
 
 
 @pytest.fixture(scope="module")

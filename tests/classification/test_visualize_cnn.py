@@ -21,7 +21,7 @@ from cxr.settings import config
 
 SCRIPT = "classification/visualize_cnn.py"
 NAMES = ["normal", "a/b.c"]
-WORDS = ["device=cpu", "img_size=96", "patch_size=48", "repeat=5", "num_batch_test=3", "num_workers=1"]
+WORDS = ["device=cpu", "img_size=96", "patch_size=48", "repeat=5", "num_batch_test=3", "num_workers=1", "refuse=0"]
 
 # Runs a script, tells what it has imported in vain, and kills it as nothing can be caught of, when a case's files are
 # there but for its map.
