@@ -26,7 +26,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header
-from classification.trust import controls, copies, patients, probes, sources, subject, travel, within
+from classification.trust import controls, copies, leakage, patients, probes, sources, subject, travel, within
 from classification.trust.part import Part
 from classification.voting import predictions
 from cxr import version, writing
@@ -40,6 +40,7 @@ PARTS = {
     "controls": controls.measure,
     "sources": sources.measure,
     "travel": travel.measure,
+    "leakage": leakage.measure,
     "copies": copies.measure,
     "patients": patients.measure,
 }

@@ -78,12 +78,12 @@ def results(run: batch.Batch, cases: list[Case]):
     """Each case with its tally, coverage and number of patches, why it is refused, or, as text, why it failed."""
     fabric, model, settings = run.fabric, run.model, run.settings
     for case, item in batch.read(cases, settings, fabric.is_global_zero):
-        if isinstance(item, pairs.BadPair):
-            yield case, f"{case.folder}: {item}"
-            continue
-        judged = run.refusal.look(case, item)
+        judged = run.refusal.look(case)
         if refusal.REFUSED in judged:
             yield case, judged
+            continue
+        if isinstance(item, pairs.BadPair):
+            yield case, f"{case.folder}: {item}"
             continue
         with fabric.autocast():
             p, centres = predict.predict_image(model, *item, settings, case.case, fabric.device)

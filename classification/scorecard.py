@@ -91,7 +91,7 @@ def main() -> None:
     with run.journal() as write:
         for case, item in batch.read(mine, settings, fabric.is_global_zero):
             about = {"case": case.case, "folder": case.folder, "patient": patients[case.folder, case.case]}
-            judged = run.refusal.look(case, item)
+            judged = run.refusal.look(case)
             if refusal.REFUSED in judged:
                 label = "" if case.label is None else names[case.label]
                 about |= {"label": label, "predicted": "", "status": refusal.REFUSED}

@@ -98,7 +98,7 @@ def draw(run: batch.Batch, cases: list[Case], with_coverage: bool, write) -> Non
     waiting = deque()
     with ThreadPoolExecutor(1) as pool:
         for case, item in batch.read(cases, settings, fabric.is_global_zero):
-            found = run.refusal.look(case, item)
+            found = run.refusal.look(case)
             if refusal.REFUSED not in found:
                 with fabric.autocast():
                     found = maps.explain(run.model, case, item, settings, names, fabric.device)

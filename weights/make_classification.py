@@ -15,7 +15,7 @@ ResNet-18's own ImageNet weights are the usual start; where they cannot be had, 
 4. ship it, or the teacher, whichever is better on validation (what ships was made by steps 1, with seed=408, and 4):
     python weights/make_classification.py export checkpoint/classification/resnet18/best.pt --overwrite
 Weights from before there was refusal learn their training's features, without another training, by
-    python weights/make_classification.py distance weights/classification.safetensors --split data/split
+    python weights/make_classification.py distance --weights weights/classification.safetensors --split data/split
 
 Each step goes on where it was when it is run again after an interruption.
 """
@@ -90,7 +90,7 @@ def main() -> None:
     two.add_argument("--overwrite", action="store_true", help="replace the file if it is there already")
     two.set_defaults(do=export)
     three = commands.add_parser("distance", help="add the features of the training", description=add_distance.__doc__)
-    three.add_argument("weights", type=Path, help="the .safetensors or best.pt to add to")
+    three.add_argument("--weights", type=Path, required=True, metavar="FILE", help="the .safetensors or best.pt")
     three.add_argument("--split", type=Path, required=True, metavar="FOLDER", help="train and val of the training")
     three.add_argument("-o", "--output", type=Path, help="the file to write (default: the weights file)")
     three.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="as precision, num_batch_test, device")

@@ -34,7 +34,7 @@ def read(given: str | Path) -> Run:
     if not file.is_file():
         raise BadData(f"{file} does not exist; classification/inference.py and crossval.py write it.")
     text = {*predictions.TEXT, "fold", "seed", "digest", "made"}
-    rows = tables.numbers(file, tables.read(file, predictions.TEXT), text)
+    rows = tables.numbers(file, tables.read(file, [*KEY, "label", "patient", "status", "predicted"]), text)
     classes = [column.removeprefix("p_") for column in rows if column.startswith("p_")]
     rows = rows[(rows.status == "ok") & rows.label.isin(classes)]
     if not len(rows):

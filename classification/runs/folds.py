@@ -6,6 +6,7 @@ from typing import NamedTuple
 from classification import train
 from classification.cases import finder
 from classification.splitting import parts, training_cases
+from classification.voting import batch
 from cxr import tables
 from cxr.errors import BadData, BadRun
 from cxr.run import lock, runfolder, runreport, trainings
@@ -102,16 +103,18 @@ def all_runs(root: Path, settings) -> list[Run]:
 
 
 def finished(run: Run) -> bool:
-    """Whether a run is trained with these settings, and its test part predicted with these weights. Raises BadRun where
-    it was trained with other settings."""
+    """Whether a run is trained, and its test part predicted with its weights and these settings. Raises BadRun where it
+    was trained with other settings."""
     state = runfolder.open_state(run.folder, config.as_dict(run.settings), train.UNREAD)
     if not state or not train.finished(state, run.settings):
         return False
     if state.get("cases") != training_cases.digest(training_cases.find(run.settings)):
         return False  # train.py says so
     told = report(run)
-    repeat = (told.get("settings") or {}).get("repeat", run.settings.repeat)
-    return told.get("counts") is not None and predicted_by_these(run, told) and repeat == run.settings.repeat
+    used, wanted = told.get("settings") or {}, config.as_dict(run.settings)
+    mine = batch.decisive(run.settings, [name for name in batch.DECISIVE if name in train.UNREAD])
+    same = all(used.get(name, wanted[name]) == wanted[name] for name in mine)
+    return told.get("counts") is not None and predicted_by_these(run, told) and same
 
 
 def report(run: Run) -> dict:

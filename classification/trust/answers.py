@@ -4,6 +4,7 @@ The parts of the audit share them, so they are computed once and kept beside the
 """
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from classification.cases import dataset
-from classification.model import backbone
+from classification.model import backbone, ensemble
 from classification.trust import views
 from classification.trust.subject import Subject
 from classification.voting import batch, predict
@@ -24,7 +25,7 @@ PATCHES = 5  # a view of a case
 class Answers(NamedTuple):
     """Of one view of n cases; without a network the first two have no columns."""
 
-    features: np.ndarray  # (n, C) float32: the last features, mean over a patch, mean over the patches
+    features: np.ndarray  # (n, C) float32: the last features, mean over each patch and over the patches
     p: np.ndarray  # (n, classes) float32: mean probabilities of the patches
     predicted: np.ndarray  # (n,) int: by the vote
     thumbnail: np.ndarray  # (n, pixels) float32 0..1
@@ -61,17 +62,24 @@ def _ask(subject: Subject, case, names) -> list[np.ndarray]:
 
 
 def ask(subject: Subject, case, shown: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features (C,), mean probabilities (classes,) and predicted class (1,) of one image, by PATCHES patches."""
-    found, settings = [], subject.settings
-    hook = backbone.last_layer(subject.model).register_forward_hook(
-        lambda _, __, output: found.append(output.float().mean((2, 3)))
-    )
+    """Features (C,), mean probabilities (classes,) and predicted class (1,) of one image, by PATCHES patches; the
+    features of an ensemble are those of all members."""
+    settings, found = subject.settings, {}
+    layers = [backbone.last_layer(network) for network, _ in ensemble.members(subject.model, settings)]
+    hooks = [layer.register_forward_hook(partial(_pool, found.setdefault(i, []))) for i, layer in enumerate(layers)]
     try:
         p, _ = predict.predict_image(subject.model, shown, where, settings, case.case, subject.device, PATCHES)
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
     vote = predict.tally(p, settings.vote, predict.drawn(settings))
-    return torch.cat(found).mean(0).cpu().numpy(), vote["p"], np.array([vote["predicted"]])
+    features = torch.cat([torch.cat(pooled).mean(0) for pooled in found.values()])
+    return features.cpu().numpy(), vote["p"], np.array([vote["predicted"]])
+
+
+def _pool(pooled: list, layer, inputs, output: torch.Tensor) -> None:
+    """A hook that keeps the mean of a layer's output over all positions."""
+    pooled.append(output.float().mean((2, 3)))
 
 
 def _split(subject: Subject, rows: np.ndarray) -> Answers:

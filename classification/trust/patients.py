@@ -1,8 +1,8 @@
 """What is a prediction worth to patients, and whom does it fail?
 
-Sensitivity and specificity of each class against the rest count patients: one is found if any image of the class is
-predicted so, and falsely alarmed if any other image is. Predictive values at stated prevalences follow by Bayes; their
-intervals are of draws from Jeffreys' posteriors of both. Net benefit is that of Vickers and Elkin (2006).
+Sensitivity and specificity of each class against the rest have exact intervals over patients. Predictive values at
+stated prevalences follow by Bayes, and their bounds from the bounds of both; such intervals are rather wide (a test
+simulates how often they hold the true value). Net benefit is that of Vickers and Elkin (2006).
 """
 
 import math
@@ -12,7 +12,6 @@ import pandas as pd
 
 from classification.trust.part import Figure, Part
 from classification.trust.subject import Subject, origin
-from cxr.run import engine
 from cxr.stats import bootstrap, proportion
 
 TITLE = "What is it worth to patients, and whom does it fail?"
@@ -26,7 +25,6 @@ THRESHOLDS = (0.1, 0.25, 0.5)  # of net benefit
 FEW = 20  # patients, below which a group gets a warning
 AGES = {"under 18": (0, 18), "18 to 39": (18, 40), "40 to 64": (40, 65), "65 and over": (65, 200)}
 COLUMNS = ["what", "class", "at", "prevalence", "value", "low", "high", "cases", "patients", "note"]
-DRAWS = 4000
 
 
 def measure(subject: Subject) -> Part:
@@ -45,7 +43,7 @@ def measure(subject: Subject) -> Part:
         Figure(_name(row), *row[["value", "low", "high", "cases", "patients", "note"]]) for _, row in shown.iterrows()
     ]
     told = _best_alarm(table)
-    told += f"; right less often for {', '.join(worse)}" if worse else "; no group is clearly served worse"
+    told += f"; the accuracy is lower for {', '.join(worse)}" if worse else "; no group is clearly served worse"
     missing = f"Unknown: {', '.join(unknown)}; a table that tells it (file_metadata) would allow it." if unknown else ""
     return Part("patients", TITLE, MEANS, figures, f"{told}. {origin(subject)}", bool(worse), missing, table)
 
@@ -68,37 +66,31 @@ def of_class(subject: Subject, c: int) -> list[list]:
         return []
     p = subject.predictions[f"p_{name}"].to_numpy(float)
     vote = (subject.predictions.predicted == name).to_numpy()
-    found = pd.Series(p[sick]).groupby(subject.patient[sick]).max().sort_values(ascending=False).to_numpy()
-    least = found[math.ceil(SENSITIVITY * len(found)) - 1]
+    least = np.sort(p[sick])[::-1][math.ceil(SENSITIVITY * sick.sum()) - 1]
     chosen = f"p of {least:.3f} or more; chosen on these data, so it looks better than it is"
-    rows = []
+    rows, total = [], [len(sick), len(set(subject.patient))]
     for at, positive, note in (("vote", vote, ""), (f"sensitivity {SENSITIVITY}", p >= least, chosen)):
-        hit = proportion.of_patients(positive[sick], subject.patient[sick])
-        alarm = proportion.of_patients(positive[~sick], subject.patient[~sick])
-        spared = [1 - alarm["value"], 1 - alarm["high"], 1 - alarm["low"]]
-        counts = [int(sick.sum()), hit["patients"]], [int((~sick).sum()), alarm["patients"]]
-        rows.append(["sensitivity", name, at, None, hit["value"], hit["low"], hit["high"], *counts[0], note])
-        rows.append(["specificity", name, at, None, *spared, *counts[1], note])
+        found = [share(positive[sick], subject.patient[sick]), share(~positive[~sick], subject.patient[~sick])]
+        for what, among, values in zip(("sensitivity", "specificity"), (sick, ~sick), found, strict=True):
+            counts = int(among.sum()), len(set(subject.patient[among]))
+            rows.append([what, name, at, None, *values, *counts, note])
         for prevalence in getattr(subject.settings, "prevalence", PREVALENCES):
-            values = predictive(hit, alarm, prevalence, engine.generator(subject.seed, "patients", name, at))
-            total = [len(sick), len(set(subject.patient))]
-            rows += [[what, name, at, prevalence, *three, *total, note] for what, three in values.items()]
+            three = [predictive(*pair, prevalence) for pair in zip(*found, strict=True)]
+            for what, values in zip(("PPV", "NPV"), zip(*three, strict=True), strict=True):
+                rows.append([what, name, at, prevalence, *values, *total, note])
     return rows
 
 
-def predictive(hit: dict, alarm: dict, prevalence: float, rng: np.random.Generator) -> dict[str, list[float]]:
-    """PPV and NPV at a prevalence, [value, low, high] each, from proportion.of_patients() of hits and false alarms."""
-    drawn = [rng.beta(one["hits"] + 0.5, one["patients"] - one["hits"] + 0.5, DRAWS) for one in (hit, alarm)]
-    found = {}
-    for sign, what in ((1, "PPV"), (0, "NPV")):
-        values = []
-        for sens, false in ((hit["value"], alarm["value"]), drawn):
-            right = sens * prevalence if sign else (1 - false) * (1 - prevalence)
-            wrong = false * (1 - prevalence) if sign else (1 - sens) * prevalence
-            with np.errstate(invalid="ignore", divide="ignore"):
-                values.append(np.divide(right, right + wrong))
-        found[what] = [float(values[0]), *bootstrap.bounds(values[1])]
-    return found
+def share(happened: np.ndarray, patient: np.ndarray) -> tuple[float, float, float]:
+    """The share of cases to which something happened, and its exact interval over patients."""
+    return float(np.mean(happened)), *proportion.of_cases(happened, patient)
+
+
+def predictive(sensitivity: float, specificity: float, prevalence: float) -> tuple[float, float]:
+    """Positive and negative predictive value (Bayes), NaN where there is no such answer."""
+    found, spared = sensitivity * prevalence, specificity * (1 - prevalence)
+    alarms, quiet = found + (1 - specificity) * (1 - prevalence), spared + (1 - sensitivity) * prevalence
+    return found / alarms if alarms else np.nan, spared / quiet if quiet else np.nan
 
 
 def net_benefit(subject: Subject, c: int) -> list[list]:
@@ -119,9 +111,9 @@ def net_benefit(subject: Subject, c: int) -> list[list]:
 
 
 def subgroups(subject: Subject) -> tuple[list[list], list[str], list[str]]:
-    """Rows of the share of patients who are right in every image, by sex, age, view and source; the groups that are
-    clearly below the other patients; and what is unknown of all."""
-    wrong = (subject.predictions.predicted != np.array(subject.names, object)[subject.label]).to_numpy()
+    """Rows of the accuracy by sex, age, view and source; the groups that are clearly below the others; and what is
+    unknown of how many cases."""
+    right = (subject.predictions.predicted == np.array(subject.names, object)[subject.label]).to_numpy()
     rows, worse, unknown = [], [], []
     groups = {name: subject.facts[name].to_numpy() for name in ("sex", "view", "source")}
     groups["age"] = age_groups(subject.facts.age)
@@ -132,11 +124,11 @@ def subgroups(subject: Subject) -> tuple[list[list], list[str], list[str]]:
         order = [*AGES].index if what == "age" else str
         for value in sorted(set(values[known]), key=order):
             among = values == value
-            one, rest = (proportion.of_patients(wrong[of], subject.patient[of]) for of in (among, known & ~among))
-            note = f"fewer than {FEW} patients" if one["patients"] < FEW else ""
-            bounds = [1 - one["value"], 1 - one["high"], 1 - one["low"]]
-            rows.append([what, "", value, None, *bounds, int(among.sum()), one["patients"], note])
-            if min(one["patients"], rest["patients"]) >= FEW and one["low"] > rest["high"]:
+            one, rest = (share(right[of], subject.patient[of]) if of.any() else None for of in (among, known & ~among))
+            counts = [len(set(subject.patient[of])) for of in (among, known & ~among)]
+            note = f"fewer than {FEW} patients" if counts[0] < FEW else ""
+            rows.append([what, "", value, None, *one, int(among.sum()), counts[0], note])
+            if min(counts) >= FEW and one[2] < rest[1]:
                 worse.append(f"{what} {value}")
     return rows, worse, unknown
 
@@ -149,6 +141,6 @@ def age_groups(age: pd.Series) -> np.ndarray:
 
 def _name(row: pd.Series) -> str:
     if not row["class"]:
-        return f"right in every image: {row['what']} {row['at']}"
+        return f"accuracy: {row['what']} {row['at']}"
     told = f"{row['what']} of {row['class']}"
     return told if pd.isna(row.prevalence) else f"{told} at a prevalence of {row.prevalence:g}"

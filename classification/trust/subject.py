@@ -12,8 +12,8 @@ import torch
 from classification.cases import finder
 from classification.cases.classes import class_map
 from classification.cases.finder import Case
-from classification.model import backbone
-from classification.model.weightfile import find_weights
+from classification.model import ensemble
+from classification.model.weightfile import SHIPPED, find_weights
 from classification.splitting import known
 from classification.trust import facts
 from classification.voting import predictions
@@ -56,17 +56,7 @@ def gather(
     found = finder.find(inputs or [finder.test_part(settings)])
     rows, names = read_predictions(table) if table else (None, None)
     cases, notes = found.cases, list(found.notes)
-    model = weights = None
-    if rows is None or not (rows.fold != "").any() or "file_weights" in settings._typed:
-        weights, which = find_weights(settings)
-        model, used, known_names, _ = backbone.open_classifier(weights, settings)
-        if names and known_names != names:
-            notes.append(f"{weights} ({which}) knows other classes than {table}, so no network is asked")
-            model = weights = None
-        else:
-            settings = used
-    else:
-        notes.append(f"{table} holds folds, so no single network is asked; name one with file_weights=FILE")
+    model, weights, settings = _network(settings, rows, names, notes)
     listed = bool(weights and caselist.read(weights))
     seen = caselist.seen(weights, map(finder.about, cases))[0] if listed else {}
     if rows is not None:
@@ -87,6 +77,26 @@ def gather(
     patient = np.array([who for who, _ in people], object)
     subject = Subject(settings, cases, names, label, patient, about, rows, model, device, settings.seed)
     return subject, weights, notes + more + told
+
+
+def _network(settings: Any, rows: pd.DataFrame | None, names: list[str] | None, notes: list[str]) -> tuple:
+    """The network in evaluation mode, its weights file, and the settings to use it with; (None, None, the settings as
+    they are) and a note where there is none for these predictions. Raises ValueError for weights of the user's."""
+    if rows is not None and (rows.fold != "").any() and "file_weights" not in settings._typed:
+        notes.append("predictions of several folds have no single network to ask; name one with file_weights=FILE")
+        return None, None, settings
+    weights, which = find_weights(settings)
+    try:
+        model, used, known_names, _ = ensemble.open_weights(weights, settings)
+    except ValueError as fault:
+        if weights != SHIPPED or "file_weights" in settings._typed:
+            raise
+        notes.append(f"no network is asked: {str(fault).rstrip('.')}")
+        return None, None, settings
+    if names and known_names != names:
+        notes.append(f"no network is asked: {weights} ({which}) knows other classes than the predictions")
+        return None, None, settings
+    return model, weights, used
 
 
 def read_predictions(file: Path) -> tuple[pd.DataFrame, list[str]]:

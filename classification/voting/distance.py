@@ -7,8 +7,6 @@ it is MARGIN times the distance that one in a hundred exceeds, of training cases
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
-from sklearn.model_selection import KFold
 from torch import nn
 
 from classification.model import backbone
@@ -38,19 +36,18 @@ class Features:
 
 def fit(train: np.ndarray, val: np.ndarray) -> dict[str, torch.Tensor] | None:
     """What score() needs, of features (n, C) of training and (m, C) of validation cases; None for too few."""
+    from sklearn.model_selection import KFold  # here, since those that only predict need no sklearn
+
     if len(train) < LEAST:
         return None
-    away = [np.empty(0)]
-    for kept, held in KFold(5, shuffle=True, random_state=0).split(train):
-        away.append(_distances(_principal(train[kept]), train[held]))
+    folds = KFold(5, shuffle=True, random_state=0).split(train)
+    apart = [_distances(_principal(train[kept]), train[held]) for kept, held in folds]
     found = _principal(train)
-    away = [np.concatenate(away), _distances(found, val)] if len(val) else [np.concatenate(away)]
-    limit = MARGIN * max(np.quantile(one, 0.99) for one in away)
-    # components need no more than half precision; the variances would not fit into it
-    kinds = {"mean": torch.float32, "components": torch.float16, "variance": torch.float32}
-    return {name: torch.tensor(found[name], dtype=kind) for name, kind in kinds.items()} | {
-        "limit": torch.tensor([limit], dtype=torch.float32)
-    }
+    away = [np.concatenate(apart), *([_distances(found, val)] if len(val) else [])]
+    found["limit"] = np.array([MARGIN * max(np.quantile(one, 0.99) for one in away)])
+    # components need no more than half precision; variances would not fit into it
+    half = {"components": torch.float16}
+    return {name: torch.tensor(array, dtype=half.get(name, torch.float32)) for name, array in found.items()}
 
 
 def score(found: dict[str, torch.Tensor], features: np.ndarray) -> float:
@@ -60,6 +57,8 @@ def score(found: dict[str, torch.Tensor], features: np.ndarray) -> float:
 
 
 def _principal(features: np.ndarray) -> dict[str, np.ndarray]:
+    from sklearn.decomposition import PCA
+
     pca = PCA(min(COMPONENTS, len(features) // 2, features.shape[1] - 1), svd_solver="full").fit(features)
     return {
         "mean": pca.mean_,

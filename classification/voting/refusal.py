@@ -36,12 +36,15 @@ class Refusal:
             why = "these weights do not tell the features of their training" if alone else "several networks answer"
             self.notes = [f"{why}: refusal goes by look alone"]
 
-    def look(self, case: Case, item) -> dict:
-        """The score "frontal" of a case, and why it is "refused", if it is. Nothing where item, the case as
-        batch.read() gives it, is the fault of a pair. Raises pairs.BadPair."""
-        if self.gate is None or isinstance(item, pairs.BadPair):
+    def look(self, case: Case) -> dict:
+        """The score "frontal" of a case, and why it is "refused", if it is; a mask without lung does not hinder it.
+        Nothing of a pair that cannot be read."""
+        if self.gate is None:
             return {}
-        score = frontal.score(self.gate, *pairs.load(case.place, case.case))
+        try:
+            score = frontal.score(self.gate, *pairs.load(case.place, case.case, allow_empty=True))
+        except pairs.BadPair:
+            return {}
         return self._judged(case, "frontal", score, "does not look like a frontal chest radiograph")
 
     def compare(self, case: Case) -> dict:

@@ -5,13 +5,17 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from audit_phantoms import examined
 from conftest import draw_pair
 from PIL import Image
 
+from classification import header
 from classification.trust import numbers, patients, probes, subject, within
 from cxr import tables, writing
 from cxr.errors import BadData
+from cxr.settings import config
+from cxr.stats import proportion
 
 NAMES = ["normal", "bacteria"]
 EACH = 20  # patients of a class
@@ -111,10 +115,8 @@ def test_within_a_source_the_hospital_does_not_help():
 
 
 def test_what_a_prediction_is_worth():
-    hit, alarm = ({"value": v, "hits": round(v * 100), "patients": 100} for v in (0.9, 0.1))
-    worth = patients.predictive(hit, alarm, 0.02, np.random.default_rng(0))
-    assert worth["PPV"][0] == pytest.approx(0.018 / (0.018 + 0.098)) and worth["NPV"][0] == pytest.approx(0.882 / 0.884)
-    assert all(low < value < high for value, low, high in worth.values())
+    assert patients.predictive(0.9, 0.9, 0.02) == pytest.approx((0.018 / (0.018 + 0.098), 0.882 / 0.884))
+    assert np.isnan(patients.predictive(0, 1, 0.1)[0])
 
     label = np.repeat([0, 1], 60)
     one = predicted(label, np.tile(["A", "B"], 60).astype(object))
@@ -127,9 +129,22 @@ def test_what_a_prediction_is_worth():
     table = part.table.set_index(["what", "class", "at"])
     sensitivity = table.loc[("sensitivity", "bacteria", "vote")]
     assert sensitivity.value.item() == 1 and 0.9 < sensitivity.low.item() < 1
+    ppv = table.loc[("PPV", "bacteria", "vote")].iloc[0]
+    assert ppv.prevalence == 0.02 and 0 < ppv.low < ppv.value < ppv.high < 1
     assert table.loc[("sensitivity", "bacteria", "sensitivity 0.95")].value.item() >= 0.95
     assert "fewer than 20" in table.note["age", "", "under 18"]
     assert "chosen on these data" in table.note["specificity", "normal", "sensitivity 0.95"]
+
+
+@pytest.mark.parametrize("found,spared", [((0.9, 50), (0.95, 200)), ((0.7, 20), (0.8, 60)), ((0.95, 130), (0.99, 300))])
+def test_intervals_of_predictive_values_hold_the_true_one(found, spared):
+    rng, held = np.random.default_rng(0), []
+    true = patients.predictive(found[0], spared[0], 0.1)
+    for _ in range(200):
+        bounds = zip(*(proportion.interval(rng.binomial(n, p), n) for p, n in (found, spared)), strict=True)
+        low, high = (patients.predictive(*pair, 0.1) for pair in bounds)
+        held.append([a <= b <= c for a, b, c in zip(low, true, high, strict=True)])
+    assert np.mean(held, axis=0).min() > 0.95
 
 
 def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, call):
@@ -171,6 +186,10 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
     assert names == {"audit.json", "audit.png", "report.json", "audit_outside.csv", "audit_patients.csv"}
     run = tables.read(tmp_path / "run" / "audit" / "audit_outside.csv").set_index(["probe", "metric"])
     assert float(run.loc[("the run", "accuracy"), "value"]) == pytest.approx(8 / 15, abs=1e-6)  # mean p says bacteria
+
+    given = ["classes=normal,bacteria", f"file_metadata={tmp_path / 'mine.csv'}"]
+    found, weights, notes = subject.gather(config.load(header, given)[0], torch.device("cpu"), [tmp_path / "pairs"])
+    assert found.names == NAMES and found.model is weights is None and "knows 4 classes" in " ".join(notes)
 
     done = call("classification/audit.py", *words[:2], "-p", tmp_path / "none.csv")
     assert done.code == 1 and "there is no" in done.err and "with -p" in done.err

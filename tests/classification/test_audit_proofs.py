@@ -1,9 +1,12 @@
 """The audit catches a planted shortcut and only that; `python -m tests.audit_proofs` shows it on ten cohorts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from classification.trust import answers, controls, copies, probe, shifted, sources, travel, views
+from classification.model import ensemble
+from classification.trust import answers, controls, copies, leakage, probe, shifted, sources, travel, views
 from cxr.shifts import measured, suite
 from tests import audit_proofs as proofs
 
@@ -42,7 +45,8 @@ def test_a_texture_of_the_hospital_is_caught_where_hospital_goes_with_class(draw
     assert found.accused is False and "does not go with class" in found.verdict
 
 
-def test_permuted_labels_hold_chance(clean):
+def test_permuted_labels_hold_chance(clean, monkeypatch):
+    monkeypatch.setattr(probe, "PERMUTATIONS", 39)
     seen = answers.of_cases(clean)[views.LUNGS]
     assert proofs.held(seen.features, clean, 20) >= 19
     clean.model.forward = None  # the second time nothing is asked
@@ -50,6 +54,15 @@ def test_permuted_labels_hold_chance(clean):
         assert np.array_equal(answers.of_cases(clean)[views.LUNGS].p, seen.p)
     finally:
         del clean.model.forward
+
+
+def test_an_ensemble_has_the_features_of_its_members(clean):
+    image = np.full((96, 96), 90, np.uint8)
+    one = answers.ask(clean, clean.cases[0], image, np.ones_like(image))
+    two = replace(clean, model=ensemble.Ensemble([clean.model] * 2, [clean.settings.input_scaling] * 2))
+    features, p, _ = answers.ask(two, clean.cases[0], image, np.ones_like(image))
+    assert np.allclose(features, np.tile(one[0], 2)) and np.allclose(p, one[1])
+    assert not any(part._forward_hooks for part in clean.model.modules())
 
 
 def test_views_show_what_they_say():
@@ -79,6 +92,21 @@ def test_a_class_that_other_sources_show_otherwise_does_not_travel(clean, monkey
     assert found.accused is lost
     drop = next(figure for figure in found.figures if figure.name == "drop")
     assert (drop.value > 0.2) is lost
+
+
+@pytest.mark.parametrize("told_apart", [True, False])
+def test_a_split_by_image_flatters_where_patients_can_be_told_apart(clean, monkeypatch, told_apart):
+    """Features show who a patient is, or the class alone; each patient has three images."""
+    rng = np.random.default_rng(0)
+    who, label = np.repeat(np.arange(30), 3), np.repeat(rng.permutation(30) % 2, 3)
+    x = rng.normal(0, 1, (30, 40))[who] if told_apart else label[:, None] * 3 + rng.normal(0, 1, (90, 4))
+    people = replace(clean, patient=who.astype(str), label=label)
+    seen = answers.Answers(x + rng.normal(0, 0.1, x.shape), None, None, None)
+    monkeypatch.setattr(answers, "of_cases", lambda subject: {views.LUNGS: seen})
+    gap = leakage.measure(people).figures[2]
+    assert (gap.low > 0.2) if told_apart else (gap.low <= 0 <= gap.high)
+    alone = leakage.measure(replace(people, patient=np.arange(90).astype(str)))
+    assert alone.accused is None and "several images" in alone.missing
 
 
 def test_what_cannot_be_tested_is_said(drawn, clean, tmp_path, monkeypatch):
