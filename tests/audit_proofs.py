@@ -97,7 +97,7 @@ def main() -> None:
         drawn = draw(seed)
         for kind, parts in ((CLEAN, (controls, sources, travel)), (LETTER, (controls,)), (TEXTURE, (sources,))):
             with tempfile.TemporaryDirectory() as folder:
-                for part in parts:  # the controls without a network take seconds, by thumbnails alone
+                for part in parts:  # the controls accuse by thumbnails, which need no network
                     subject = plant(drawn, kind, Path(folder), seed, network=part is not controls)
                     found = part.measure(subject)
                     accused[kind, found.key] += found.accused

@@ -33,7 +33,8 @@ from cxr.run import checksum, opening
 
 GAMMA = 0.5  # as segmentation/header.py has it
 COMPONENTS = 40
-REFUSED = 0.01  # of real radiographs, where the score is 1
+UNUSUAL = 0.01  # of real radiographs, where each part of the score is 1
+REFUSED = 0.005  # of real pairs, where the score is 1
 
 
 @opening.script
@@ -99,9 +100,9 @@ def fit(pictures: np.ndarray, lungs: np.ndarray, paired: int, seed: int) -> fron
     weight = LogisticRegression(C=0.05, max_iter=2000).fit(scaler.transform(seen), truth).coef_[0] / scaler.scale_
     logit = seen[: len(real)] @ weight
     masks = LedoitWolf().fit(frontal.shape(lungs))
-    far = np.quantile(np.sqrt(masks.mahalanobis(frontal.shape(lungs))), 1 - REFUSED)
+    far = np.quantile(np.sqrt(masks.mahalanobis(frontal.shape(lungs))), 1 - UNUSUAL)
     known = frontal.Gate(
-        *basis, weight, np.quantile(logit, [0.5, REFUSED]), masks.location_, masks.precision_ / far**2, np.ones(1)
+        *basis, weight, np.quantile(logit, [0.5, UNUSUAL]), masks.location_, masks.precision_ / far**2, np.ones(1)
     )
     both = sum(frontal.parts(known, small[:paired], lungs))
     return known._replace(limit=np.quantile(both, [1 - REFUSED]))

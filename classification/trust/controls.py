@@ -16,8 +16,8 @@ def measure(subject: Subject) -> Part:
     """The balanced accuracy for every view of views.py, twice.
 
     network    the network as it is, by the vote of its patches: never trained on a control, it proves little
-    retrained  a small model trained anew on each view (probe.py), on the network's frozen features and a thumbnail of
-               the view; on the thumbnail alone where there is no network
+    retrained  a small model trained anew on each view (probe.py), on thumbnails of it: an equal reader of every view,
+               where the features of a network taught by lungs would favour these; it sees no fine texture
 
     Accused where the retrained model reads the class without the lungs above chance (its interval begins there, and
     permuted labels do not reach the value) and as well as from the lungs alone (the interval of the paired difference,
@@ -32,8 +32,8 @@ def measure(subject: Subject) -> Part:
         if subject.model is not None:
             truth, p = subject.label[kept], seen.p[kept]
             figures[f"network, {name}"] = probe.figure(truth, seen.predicted[kept], p, patient)
-        about = np.hstack([seen.features, seen.thumbnail])[kept], y, patient, subject.seed
-        found = probe.read(*about, probe.MODEL)
+        about = seen.thumbnail[kept], y, patient, subject.seed
+        found = probe.read(*about, f"thumbnails of {views.THUMBNAIL} pixels, {probe.MODEL}")
         figures[f"retrained, {name}"] = found.figure
         right[name] = found.predicted == y
         if name == views.REMOVED:

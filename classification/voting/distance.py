@@ -47,7 +47,7 @@ def fit(train: np.ndarray, val: np.ndarray) -> dict[str, torch.Tensor] | None:
     found["limit"] = np.array([MARGIN * max(np.quantile(one, 0.99) for one in away)])
     # components need no more than half precision; variances would not fit into it
     half = {"components": torch.float16}
-    return {name: torch.tensor(array, dtype=half.get(name, torch.float32)) for name, array in found.items()}
+    return {name: torch.tensor(array.tolist(), dtype=half.get(name, torch.float32)) for name, array in found.items()}
 
 
 def score(found: dict[str, torch.Tensor], features: np.ndarray) -> float:

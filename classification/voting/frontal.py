@@ -33,7 +33,7 @@ class Gate(NamedTuple):
     picture: np.ndarray  # (2,) its logit's median over real pictures, and what 1 % of them fall below
     shape: np.ndarray  # (10,) mean of shape() over real masks
     precision: np.ndarray  # (10, 10) its inverse covariance, in units of the distance that 1 % of real masks exceed
-    limit: np.ndarray  # (1,) sum of both parts that 1 % of real pairs exceed
+    limit: np.ndarray  # (1,) sum of both parts that 0.5 % of real pairs exceed
 
 
 def load(path: Path = SHIPPED) -> Gate:
@@ -102,8 +102,8 @@ def parts(gate: Gate, pictures: np.ndarray, lungs: np.ndarray) -> tuple[np.ndarr
 
 
 def score(gate: Gate, image: np.ndarray, mask: np.ndarray) -> float:
-    """How unusual a pair (H, W) is for a frontal chest radiograph: below 0 for the most usual, 1 at the limit that 1 %
-    of real ones exceed, FARTHEST at most."""
+    """How unusual a pair (H, W) is for a frontal chest radiograph: below 0 for the most usual, 1 at the limit that
+    0.5 % of real ones exceed, FARTHEST at most."""
     picture, lung = thumbnails(image, mask)
     (one,), (other,) = parts(gate, picture[None], lung[None])
     return float(min((one + other) / gate.limit[0], FARTHEST))
