@@ -56,7 +56,8 @@ def _best_alarm(table: pd.DataFrame) -> str:
         return "No class was predicted"
     best = rare.loc[rare.value.idxmax()]
     where = f"Where {best.prevalence:.0%} of patients have a class"
-    return f"{where}, at most {best.value:.0%} of its alarms are right ({best['class']})"
+    told = f"{best.value:.0%} ({best.low:.0%} to {best.high:.0%})"
+    return f"{where}, at most {told} of its alarms are right, those of {best['class']}"
 
 
 def of_class(subject: Subject, c: int) -> list[list]:
