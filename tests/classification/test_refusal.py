@@ -23,10 +23,10 @@ ODD = ["abdomen", "cat", "inverted", "noise", "turned", "upside-down"]
 
 
 @pytest.fixture(scope="module")
-def odd(films, tmp_path_factory):
+def odd(radiographs, tmp_path_factory):
     """Radiographs of the phantom, as they are and otherwise, and images that are none, as files."""
     root = tmp_path_factory.mktemp("odd")
-    file = sorted((films / "JSRT").iterdir())[0]
+    file = sorted((radiographs / "JSRT").iterdir())[0]
     pixels = radiograph.read(file).pixels
     rng = np.random.default_rng(1)
     others = {"turned": np.rot90(pixels), "upside-down": np.rot90(pixels, 2), "inverted": pixels.max() - pixels}
@@ -36,7 +36,7 @@ def odd(films, tmp_path_factory):
         make_odd.write(root / "normal" / f"{name}.png", np.ascontiguousarray(image))
     for folder in ("normal", "bacteria"):
         (root / folder).mkdir(exist_ok=True)
-        shutil.copy(sorted((films / "cohort" / folder).iterdir())[0], root / folder)
+        shutil.copy(sorted((radiographs / "cohort" / folder).iterdir())[0], root / folder)
         shutil.copy(file, root / folder)
     return root
 
