@@ -21,6 +21,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header
 from classification.runs import folds, pool, work
+from classification.voting import refusal
 from cxr.errors import BadData, BadRun
 from cxr.run import lock, opening
 from cxr.settings import config
@@ -87,8 +88,8 @@ def finish(settings, done: list, runs: list) -> None:
         print(f"PARTIAL: pooled from {len(done)} of {len(runs)} runs; without {', '.join(missing(done, runs))}.")
     names = ("dir_save", "test_name", "file_metadata")
     print(
-        f"Wrote {output}: predictions.csv ({counts['ok']} ok, {counts['failed']} failed), metrics.json, confusion.png, "
-        f"roc.png, reliability.png, report.json. Next: {config.command('classification/report.py', settings, names)}"
+        f"Wrote {output}: predictions.csv ({counts['ok']} ok, {refusal.told(counts)}{counts['failed']} failed), metrics.json, "
+        f"confusion.png, roc.png, reliability.png, report.json. Next: {config.command('classification/report.py', settings, names)}"
     )
     sys.exit(1 if counts["failed"] else 0)
 
