@@ -15,7 +15,7 @@ from classification.page import findings
 from classification.runs import folds
 from classification.runs.folds import Run
 from classification.voting import predictions, refusal
-from cxr import tables, version, writing
+from cxr import version, writing
 from cxr.errors import BadData
 from cxr.run import caselist, journal
 from cxr.stats import scores
