@@ -93,10 +93,10 @@ def main() -> None:
     places = options.input or sorted({str(one.place) for one in examined.cases})
     made = examined.settings, fabric, weights, PACKAGES, counts, time.perf_counter() - start, places
     runreport.write(output / "report.json", *made)
-    page = ""
+    following = [f"look at {PICTURE if PICTURE in written else FILE}"]
     if table and output == table.parent / "audit":
-        page = ", then " + config.command("classification/report.py", settings, ["dir_pairs"], "-i", str(table.parent))
-    print(f"\nWrote {output}: {', '.join([*written, 'report.json'])}. Next: look at audit.png{page}")
+        following += [config.command("classification/report.py", settings, ["dir_pairs"], "-i", str(table.parent))]
+    print(f"\nWrote {output}: {', '.join([*written, 'report.json'])}. Next: {', then '.join(following)}")
 
 
 def text(part: Part) -> str:

@@ -52,6 +52,8 @@ class Refusal:
         Nothing of a pair that cannot be read."""
         if self.gate is None:
             return {}
+        if self.features:
+            self.features.take()  # what the network saw of other cases since
         try:
             score = frontal.score(self.gate, *pairs.load(case.place, case.case, allow_empty=True))
         except pairs.BadPair:
@@ -59,7 +61,7 @@ class Refusal:
         return self._judged(case, "frontal", score, "does not look like a frontal chest radiograph")
 
     def compare(self, case: Case) -> dict:
-        """The score "distance" of the case that the network has just judged, and why it is "refused", if it is."""
+        """The score "distance" of what the network has judged since look(), and why it is "refused", if it is."""
         features = self.features.take() if self.features else None
         if features is None:
             return {}
