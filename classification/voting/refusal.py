@@ -42,6 +42,9 @@ class Refusal:
             why = "these weights do not tell the features of their training"
         elif settings.compile or saved["settings"].get("approach") != settings.approach:
             why = "a compiled network, or another approach than in training, has no features to compare"
+        elif settings.approach == "local" and settings.repeat < saved[distance.KEY].get("patches", 0):
+            least = int(saved[distance.KEY]["patches"])
+            why = f"the mean features of fewer patches than {least} scatter more than those of the training"
         else:
             self.known, self.features = saved[distance.KEY], distance.Features(model)
             return
