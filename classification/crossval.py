@@ -86,7 +86,7 @@ def finish(settings, done: list, runs: list) -> None:
         print("The intervals are over patients. They do not tell how much another seed would change: give several.")
     if len(done) < len(runs):
         print(f"PARTIAL: pooled from {len(done)} of {len(runs)} runs; without {', '.join(missing(done, runs))}.")
-    names = ("dir_save", "test_name", "file_metadata")
+    names = ("dir_save", "dir_pairs", "test_name", "file_metadata")
     rows = f"{counts['ok']} ok, {refusal.told(counts)}{counts['failed']} failed"
     print(
         f"Wrote {output}: predictions.csv ({rows}), metrics.json, confusion.png, roc.png, reliability.png, "

@@ -134,7 +134,7 @@ def _verdict(figures: list[Figure], lead: Figure | None, accused: bool | None) -
     end = "a network can be right on these data without a lung" if accused else "no shortcut outside the lung was found"
     if lead:
         points = f"{100 * lead.value:.0f} points ({100 * lead.low:.0f} to {100 * lead.high:.0f})"
-        end += f". The accuracy of the run is higher by {points}"
+        end += f". The accuracy of the run less that of this probe is {points}"
     return f"{told}: {end}."
 
 
