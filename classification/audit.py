@@ -45,10 +45,8 @@ PARTS = {
     "patients": patients.measure,
 }
 FILE, PICTURE = "audit.json", "audit.png"
-ACCURACIES = {
-    "outside": "accuracy: ",
-    "controls": "retrained, ",
-}  # which figures audit.png shows of a part: names that begin so
+# Which figures audit.png shows of a part: names that begin so; and what is added to its title
+ACCURACIES = {"outside": ("accuracy: ", ""), "controls": ("retrained, ", " Balanced accuracy")}
 PACKAGES = ("scikit-learn", "numpy", "pandas", "torch")
 
 
@@ -95,10 +93,10 @@ def main() -> None:
     places = options.input or sorted({str(one.place) for one in examined.cases})
     made = examined.settings, fabric, weights, PACKAGES, counts, time.perf_counter() - start, places
     runreport.write(output / "report.json", *made)
-    page = ""
+    following = [f"look at {PICTURE if PICTURE in written else FILE}"]
     if table and output == table.parent / "audit":
-        page = ", then " + config.command("classification/report.py", settings, ["dir_pairs"], "-i", str(table.parent))
-    print(f"\nWrote {output}: {', '.join([*written, 'report.json'])}. Next: look at audit.png{page}")
+        following += [config.command("classification/report.py", settings, ["dir_pairs"], "-i", str(table.parent))]
+    print(f"\nWrote {output}: {', '.join([*written, 'report.json'])}. Next: {', then '.join(following)}")
 
 
 def text(part: Part) -> str:
@@ -117,11 +115,11 @@ def write(output: Path, about: dict, found: list[Part]) -> list[str]:
         if part.table is not None:
             written.append(f"audit_{part.key}.csv")
             writing.csv(output / written[-1], part.table.round(6))
-        begins = ACCURACIES.get(part.key)
-        if begins is not None:
-            shown = [one for one in part.figures if one.name.startswith(begins) and one.low is not None]
-            lines[part.title] = [(one.name.removeprefix(begins), *one[1:4]) for one in shown]
-    if any(lines.values()):
+        begins, added = ACCURACIES.get(part.key, ("", ""))
+        shown = [one for one in part.figures if begins and one.name.startswith(begins) and one.low is not None]
+        if shown:
+            lines[part.title + added] = [(one.name.removeprefix(begins), *one[1:4]) for one in shown]
+    if lines:
         plots.save(forest.values(lines, "Accuracy with its 95 % interval over patients"), output / PICTURE)
         written.append(PICTURE)
     writing.json(output / FILE, about | {"parts": {part.key: as_json(part) for part in found}})

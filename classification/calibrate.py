@@ -23,6 +23,8 @@ from cxr import pairs
 from cxr.run import caselist, engine, opening
 from cxr.settings import config
 
+NEXT = ("dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat")  # for inference.py
+
 
 @opening.script
 def main() -> None:
@@ -36,6 +38,10 @@ def main() -> None:
     fabric = engine.launch(options.device or settings.device, settings.precision)
     try:
         weights, which = weightfile.find_weights(settings)
+        if not isinstance(weights, Path):
+            raise ValueError(f"{len(weights)} networks keep no calibration together: name one with file_weights=FILE.")
+        if weights == weightfile.SHIPPED and not options.output and not settings.file_weights:
+            raise ValueError(f"there is no run {settings.test_name}; the weights that ship stay: give -o FILE.")
         output = Path(options.output or weights)
         if output.suffix != weights.suffix:
             raise ValueError(f"{output} must end in {weights.suffix}, as {weights} does.")
@@ -55,7 +61,8 @@ def main() -> None:
     except (ValueError, pairs.BadPair) as error:
         sys.exit(f"classification/calibrate.py: {error}")
     fabric.print(fitting.told(found))
-    fabric.print(f"Wrote {output}. Next: python classification/inference.py file_weights={output}")
+    following = config.command("classification/inference.py", settings, NEXT, f"file_weights={output}")
+    fabric.print(f"Wrote {output}. Next: {following}")
 
 
 def labelled(weights: Path, settings, inputs: list) -> list[finder.Case]:

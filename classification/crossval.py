@@ -21,6 +21,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header
 from classification.runs import folds, pool, work
+from classification.voting import refusal
 from cxr.errors import BadData, BadRun
 from cxr.run import lock, opening
 from cxr.settings import config
@@ -86,9 +87,10 @@ def finish(settings, done: list, runs: list) -> None:
     if len(done) < len(runs):
         print(f"PARTIAL: pooled from {len(done)} of {len(runs)} runs; without {', '.join(missing(done, runs))}.")
     names = ("dir_save", "test_name", "file_metadata")
+    rows = f"{counts['ok']} ok, {refusal.told(counts)}{counts['failed']} failed"
     print(
-        f"Wrote {output}: predictions.csv ({counts['ok']} ok, {counts['failed']} failed), metrics.json, confusion.png, "
-        f"roc.png, reliability.png, report.json. Next: {config.command('classification/report.py', settings, names)}"
+        f"Wrote {output}: predictions.csv ({rows}), metrics.json, confusion.png, roc.png, reliability.png, "
+        f"report.json. Next: {config.command('classification/report.py', settings, names)}"
     )
     sys.exit(1 if counts["failed"] else 0)
 

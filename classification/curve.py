@@ -54,6 +54,7 @@ def run_one(settings, pool, names, tested: Path, test_cases: str, n: int, draw: 
     words = [f"test_name={run.name}", f"dir_split={split}", f"seed={settings.seed + draw - 1}", "num_train=0"]
     train = trainings.command("classification/train.py", settings, *words)
     words = ["-i", tested, "-o", run / "test", f"test_name={run.name}", f"file_weights={run / 'best.pt'}"]
+    words += ["refuse=0"]  # every size is measured on the same cases
     predict = trainings.command("classification/inference.py", settings, *words, "--overwrite")
     prepare = partial(parts.write, split, {"": cases}, {"classes": settings.classes}, pd.DataFrame())
     made_from = digest.of_text(cases[parts.COLUMNS].to_csv() + test_cases)

@@ -98,7 +98,8 @@ def main() -> None:
                 write(about | {"reason": judged[refusal.REFUSED]})
                 continue
             with fabric.autocast():
-                write(about | casescore.score(run.model, networks, case, item, settings, names, fabric.device, lesions))
+                asked = settings, names, fabric.device, lesions, run.refusal
+                write(about | casescore.score(run.model, networks, case, item, *asked))
     fabric.barrier()
     if not fabric.is_global_zero:
         return

@@ -9,6 +9,7 @@ from classification.cases.finder import Case
 from classification.map_scores import criteria, nullmaps
 from classification.saliency import grad_cam
 from classification.voting import predict
+from classification.voting.refusal import REFUSED
 from cxr import pairs
 from cxr.run import engine
 
@@ -16,11 +17,12 @@ SCORES = ("lesion", "lung", "deletion", "agreement", "layers")
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of the patches, at which the maps of two seeds are compared
 
 
-def score(model, networks: dict, case: Case, item, settings, names, device, lesions: Path | None) -> dict:
-    """The row of a case but for its name: status is ok, wrong (classified wrongly, not scored) or failed.
+def score(model, networks: dict, case: Case, item, settings, names, device, lesions: Path | None, refusal) -> dict:
+    """The row of a case but for its name: status is ok, wrong (classified wrongly, not scored), refused or failed.
 
     item: masked image and lung, as dataset.Images gives them, or the fault of the pair; networks: those of
-    criteria.randomised(); settings: with method, scores, steps and draws among them; lesions: folder of masks.
+    criteria.randomised(); settings: with method, scores, steps and draws among them; lesions: folder of masks;
+    refusal: a Refusal that has looked at the case.
     """
     row = {"label": "" if case.label is None else names[case.label], "predicted": "", "status": "failed", "reason": ""}
     if isinstance(item, pairs.BadPair):
@@ -36,6 +38,8 @@ def score(model, networks: dict, case: Case, item, settings, names, device, lesi
     maps, coverage, p = grad_cam.explain(model, image, lung, settings, case.case, device, everything, settings.method)
     if not (np.isfinite(p).all() and np.isfinite(maps).all()):
         return row | {"reason": f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."}
+    if why := refusal.compare(case).get(REFUSED):
+        return row | {"status": REFUSED, "reason": why}
     target = predict.tally(p, settings.vote)["predicted"]
     row |= {"predicted": names[target], "status": "wrong" if case.label not in (None, target) else "ok"}
     if row["status"] == "wrong":

@@ -16,7 +16,7 @@ OVERALL = {"accuracy": "accuracy", "f1": "macro F1", "auroc": "macro AUROC", "br
 
 
 class Run(NamedTuple):
-    """The labelled cases that a run has predicted; with seeds, a row for each case and seed."""
+    """The labelled cases that a run has predicted, with every seed; a row for each case and seed."""
 
     name: str
     place: Path  # folder of its predictions.csv
@@ -36,16 +36,17 @@ def read(given: str | Path) -> Run:
     text = {*predictions.TEXT, "fold", "seed", "digest", "made"}
     rows = tables.numbers(file, tables.read(file, [*KEY, "label", "patient", "status", "predicted"]), text)
     classes = [column.removeprefix("p_") for column in rows if column.startswith("p_")]
-    rows = rows[(rows.status == "ok") & rows.label.isin(classes)]
-    if not len(rows):
-        raise BadData(f"{file} has no predicted case with a label: there is nothing to compare.")
     rows = rows.assign(seed=rows.seed if "seed" in rows else "").sort_values(["seed", *KEY], ignore_index=True)
     if rows.duplicated(["seed", *KEY]).any():
         raise BadData(f"{file} holds a case twice; {tables.REMEDY}.")
     per_seed = rows.groupby("seed").size()
     if per_seed.nunique() > 1:
         raise BadData(f"{file} holds {per_seed.to_dict()} cases of its seeds; finish the runs of all seeds first.")
-    return Run(str(given), file.parent, rows, classes)
+    rows = rows[(rows.status == "ok") & rows.label.isin(classes)]
+    rows = rows[rows.groupby(KEY).seed.transform("size") == len(per_seed)]  # a seed may refuse what another answers
+    if not len(rows):
+        raise BadData(f"{file} has no predicted case with a label: there is nothing to compare.")
+    return Run(str(given), file.parent, rows.reset_index(drop=True), classes)
 
 
 def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:

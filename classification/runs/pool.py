@@ -14,8 +14,8 @@ from classification.cases import finder
 from classification.page import findings
 from classification.runs import folds
 from classification.runs.folds import Run
-from classification.voting import predictions
-from cxr import tables, version, writing
+from classification.voting import predictions, refusal
+from cxr import version, writing
 from cxr.errors import BadData
 from cxr.run import caselist, journal
 from cxr.stats import scores
@@ -38,7 +38,7 @@ def predicted(run: Run) -> tuple[pd.DataFrame, list[str]]:
 
 def write(runs: Sequence[Run], settings, whole: int) -> dict[str, int]:
     """Write predictions.csv, metrics.json, the figures and report.json of finished runs to dir_save/<test_name>/; how
-    many rows are ok and failed. whole: how many runs the cross-validation has. Raises BadData."""
+    many rows are ok, refused and failed. whole: how many runs the cross-validation has. Raises BadData."""
     output = Path(settings.dir_save) / settings.test_name
     tables_of, classes = zip(*map(predicted, runs), strict=True)
     names = classes[0]
@@ -48,7 +48,7 @@ def write(runs: Sequence[Run], settings, whole: int) -> dict[str, int]:
     for name in inference.MEASURED:
         (output / name).unlink(missing_ok=True)
     journal.save(output / predictions.TABLE, rows)
-    counts = {status: int((rows.status == status).sum()) for status in ("ok", "failed")}
+    counts = {status: int((rows.status == status).sum()) for status in ("ok", refusal.REFUSED, "failed")}
     labelled = rows[rows.label != ""]
     if (labelled.status == "ok").any():
         more = {
@@ -69,7 +69,7 @@ def by_seed(rows: pd.DataFrame, names: list[str]) -> dict[str, dict]:
 
 def trained_on(runs: Sequence[Run]) -> dict[str, int]:
     """How many of the test cases the runs' weights have seen, in what their training started from for instance."""
-    told = [tables.json(run.output / "metrics.json").get(caselist.NAME) or {} for run in runs]
+    told = [(findings.read_json(run.output / "metrics.json") or {}).get(caselist.NAME) or {} for run in runs]
     return {part: sum(one.get(part, 0) for one in told) for part in ("train", "val")}
 
 

@@ -1,12 +1,11 @@
 """Where is the signal? The same cases with the lungs alone, without the lungs, and with their outline alone."""
 
 import numpy as np
-from statsmodels.stats.contingency_tables import mcnemar
 
 from classification.trust import answers, probe, views
 from classification.trust.part import Figure, Part
 from classification.trust.subject import Subject
-from cxr.stats import bootstrap
+from cxr.stats import bootstrap, paired
 
 TITLE = "Where is the signal?"
 MEANS = "If the class can be read as well without the lungs, it can be read from the hospital, without any disease."
@@ -62,10 +61,6 @@ def _lost(right: dict, view: str, y: np.ndarray, patient: np.ndarray) -> Figure:
 
 def _mcnemar(one: np.ndarray, other: np.ndarray, patient: np.ndarray) -> Figure:
     known, member = np.unique(patient, return_inverse=True)
-    a, b = (np.bincount(member, right) / np.bincount(member) >= 0.5 for right in (one, other))
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    p = mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue
-    note = (
-        f"retrained, exact, over patients: {only_a} right with the full image alone, {only_b} without the lungs alone"
-    )
-    return Figure("", float(p), None, None, len(patient), len(known), note)
+    found = paired.sign_test(*(1.0 * (np.bincount(member, r) / np.bincount(member) >= 0.5) for r in (one, other)))
+    alone = f"{found['better_a']} right with the full image alone, {found['better_b']} without the lungs alone"
+    return Figure("", found["p"], None, None, len(patient), len(known), f"retrained, exact, over patients: {alone}")

@@ -29,7 +29,7 @@ COLUMNS = ["what", "class", "at", "prevalence", "value", "low", "high", "cases",
 
 def measure(subject: Subject) -> Part:
     """The part "patients". Accused where a group's interval lies below that of the other patients; either must hold
-    FEW patients at least."""
+    FEW patients at least, and where no two do, it is not tested."""
     if subject.predictions is None:
         return Part("patients", TITLE, MEANS, [], "There are no predictions.", None, "Give predictions.csv with -p.")
     rows = []
@@ -43,9 +43,13 @@ def measure(subject: Subject) -> Part:
         Figure(_name(row), *row[["value", "low", "high", "cases", "patients", "note"]]) for _, row in shown.iterrows()
     ]
     told = _best_alarm(table)
-    told += f"; the accuracy is lower for {', '.join(worse)}" if worse else "; no group is clearly served worse"
+    if worse is None:
+        told += f"; no group and its rest have {FEW} patients each"
+    else:
+        told += f"; the accuracy is lower for {', '.join(worse)}" if worse else "; no group is clearly served worse"
+    accused = None if worse is None else bool(worse)
     missing = f"Unknown: {', '.join(unknown)}; a table that tells it (file_metadata) would allow it." if unknown else ""
-    return Part("patients", TITLE, MEANS, figures, f"{told}. {origin(subject)}", bool(worse), missing, table)
+    return Part("patients", TITLE, MEANS, figures, f"{told}. {origin(subject)}", accused, missing, table)
 
 
 def _best_alarm(table: pd.DataFrame) -> str:
@@ -111,11 +115,11 @@ def net_benefit(subject: Subject, c: int) -> list[list]:
     return rows
 
 
-def subgroups(subject: Subject) -> tuple[list[list], list[str], list[str]]:
-    """Rows of the accuracy by sex, age, view and source; the groups that are clearly below the others; and what is
-    unknown of how many cases."""
+def subgroups(subject: Subject) -> tuple[list[list], list[str] | None, list[str]]:
+    """Rows of the accuracy by sex, age, view and source; the groups that are clearly below the others, None where none
+    could be compared; and what is unknown of how many cases."""
     right = (subject.predictions.predicted == np.array(subject.names, object)[subject.label]).to_numpy()
-    rows, worse, unknown = [], [], []
+    rows, worse, unknown = [], None, []
     groups = {name: subject.facts[name].to_numpy() for name in ("sex", "view", "source")}
     groups["age"] = age_groups(subject.facts.age)
     for what, values in groups.items():
@@ -129,8 +133,8 @@ def subgroups(subject: Subject) -> tuple[list[list], list[str], list[str]]:
             counts = [len(set(subject.patient[of])) for of in (among, known & ~among)]
             note = f"fewer than {FEW} patients" if counts[0] < FEW else ""
             rows.append([what, "", value, None, *one, int(among.sum()), counts[0], note])
-            if min(counts) >= FEW and one[2] < rest[1]:
-                worse.append(f"{what} {value}")
+            if min(counts) >= FEW:
+                worse = (worse or []) + [f"{what} {value}"] * (one[2] < rest[1])
     return rows, worse, unknown
 
 

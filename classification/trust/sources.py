@@ -76,7 +76,7 @@ def _judge(
     if not linked:
         return "All cases come from one source, or none is known.", None, "Name each case's source in file_metadata."
     goes = linked[1] < 0.01
-    tied = f"source {'goes' if goes else 'does not go'} with class (Cramér's V {linked[0].value:.2f})"
+    tied = f"source {'goes' if goes else 'is not shown to go'} with class (Cramér's V {linked[0].value:.2f})"
     if within is None:
         lacking = f"No class has two sources of {probe.LEAST} patients each; give radiographs of one from elsewhere."
         return f"Source and disease cannot be told apart in any class; {tied}.", None, lacking

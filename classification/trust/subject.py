@@ -106,6 +106,8 @@ def read_predictions(file: Path) -> tuple[pd.DataFrame, list[str]]:
         raise BadData(f"there is no {file}; make it with classification/inference.py, or name another with -p.")
     rows = journal.read(file, [*predictions.TEXT, "fold"])
     columns = [name for name in rows if name.startswith("p_")]
+    if "predicted" in rows and not (rows.predicted != "").any():
+        raise BadData(f"{file} holds no prediction: its cases were refused or failed.")
     missing = [name for name in ("label", "predicted") if name not in rows]
     if missing or len(columns) < 2:
         raise BadData(f"{file} has no column {', '.join(missing) or 'p_<class>'}; write it again.")

@@ -42,6 +42,9 @@ class Refusal:
             why = "these weights do not tell the features of their training"
         elif settings.compile or saved["settings"].get("approach") != settings.approach:
             why = "a compiled network, or another approach than in training, has no features to compare"
+        elif settings.approach == "local" and settings.repeat < saved[distance.KEY].get("patches", 0):
+            least = int(saved[distance.KEY]["patches"])
+            why = f"the mean features of fewer patches than {least} scatter more than those of the training"
         else:
             self.known, self.features = saved[distance.KEY], distance.Features(model)
             return
@@ -52,6 +55,8 @@ class Refusal:
         Nothing of a pair that cannot be read."""
         if self.gate is None:
             return {}
+        if self.features:
+            self.features.take()  # what the network saw of other cases since
         try:
             score = frontal.score(self.gate, *pairs.load(case.place, case.case, allow_empty=True))
         except pairs.BadPair:
@@ -59,7 +64,7 @@ class Refusal:
         return self._judged(case, "frontal", score, "does not look like a frontal chest radiograph")
 
     def compare(self, case: Case) -> dict:
-        """The score "distance" of the case that the network has just judged, and why it is "refused", if it is."""
+        """The score "distance" of what the network has judged since look(), and why it is "refused", if it is."""
         features = self.features.take() if self.features else None
         if features is None:
             return {}

@@ -23,8 +23,8 @@ def after_training(fabric, settings, run: Path, train: list[Case], val: list[Cas
 
 
 def of_cases(fabric, weights: Path, settings, train: list[Case], val: list[Case]) -> dict[str, torch.Tensor] | None:
-    """distance.fit() of the weights' own features, by repeat_val patches of each case; the processes share them. Raises
-    ValueError, BadPair."""
+    """distance.fit() of the weights' own features, by repeat_val patches of each case, which it notes as `patches`; the
+    processes share them. Raises ValueError, BadPair."""
     model, settings, _, _ = backbone.open_classifier(weights, settings)
     predict.ready(model, fabric.device)
     features = distance.Features(model)
@@ -41,4 +41,5 @@ def of_cases(fabric, weights: Path, settings, train: list[Case], val: list[Case]
         found = torch.zeros(len(cases), len(one), dtype=one.dtype) if found is None else found
         found[i] = one
     found = fabric.all_reduce(found.float().to(fabric.device), reduce_op="sum").cpu().double().numpy()
-    return distance.fit(found[: len(train)], found[len(train) :])
+    known = distance.fit(found[: len(train)], found[len(train) :])
+    return known and known | {"patches": torch.tensor([float(settings.repeat_val)])}

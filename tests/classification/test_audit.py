@@ -134,6 +134,8 @@ def test_what_a_prediction_is_worth():
     assert table.loc[("sensitivity", "bacteria", "sensitivity 0.95")].value.item() >= 0.95
     assert "fewer than 20" in table.note["age", "", "under 18"]
     assert "chosen on these data" in table.note["specificity", "normal", "sensitivity 0.95"]
+    one.facts[["sex", "view", "source"]], one.facts["age"] = "", np.nan
+    assert patients.measure(one).accused is None  # no group to compare
 
 
 @pytest.mark.parametrize("found,spared", [((0.9, 50), (0.95, 200)), ((0.7, 20), (0.8, 60)), ((0.95, 130), (0.99, 300))])

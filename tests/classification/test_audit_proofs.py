@@ -42,7 +42,7 @@ def test_a_texture_of_the_hospital_is_caught_where_hospital_goes_with_class(draw
     floor = next(figure for figure in found.figures if figure.name == "source within normal, labels permuted")
     assert floor.low < 0.5 < floor.high
     found = sources.measure(clean)
-    assert found.accused is False and "does not go with class" in found.verdict
+    assert found.accused is False and "is not shown to go with class" in found.verdict
 
 
 def test_permuted_labels_hold_chance(clean, monkeypatch):

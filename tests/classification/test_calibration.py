@@ -169,6 +169,9 @@ def test_existing_weights_are_calibrated_by_cases_or_a_table(classified, tmp_pat
     done = call(script, *words, "-o", tmp_path / "new.pt")
     assert done.code == 0 and "Next: python classification/inference.py file_weights=" in done.out, done.err
     assert same(load(tmp_path / "new.pt")[calibration.KEY], whole[calibration.KEY])
+    both = f"file_weights={tmp_path / 'old.pt'},{tmp_path / 'new.pt'}"
+    assert "2 networks keep no calibration together" in call(script, *classified.words, both).err
+    assert "the weights that ship stay" in call(script, *classified.words, "test_name=none").err
     done = call(script, *words, "-i", classified.split / "train")
     assert done.code == 1 and "the weights were trained on 24 of the 24 cases" in done.err
     val = ["-i", classified.split / "val", "-o", tmp_path / "val"]

@@ -159,3 +159,13 @@ def test_all_runs_of_a_folder(tmp_path, call):
     save(table(0.6)[:60], tmp_path / "a")
     assert "different cases" in call("classification/compare.py", tmp_path).out
     assert "no predictions.csv" in call("classification/compare.py", tmp_path / "checkpoint").err
+
+
+def test_a_case_that_one_seed_refuses_counts_for_none(tmp_path):
+    seeds = [table(0.8, noise, seed=noise) for noise in range(2)]
+    for i, rows in enumerate(seeds):
+        rows.loc[i, ["status", "predicted"]] = "refused", ""
+    a, b = both(tmp_path, table(0.6), pd.concat(seeds), common=True)
+    assert len(a.rows) == 118 and len(b.rows) == 236 and not {"c000", "c001"} & {*b.rows.case}
+    with pytest.raises(BadData, match="finish the runs of all seeds"):
+        save(pd.concat([seeds[0], seeds[1][1:]]), tmp_path / "c")

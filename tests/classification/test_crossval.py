@@ -166,7 +166,7 @@ def test_several_seeds_are_averaged(whole, tmp_path):
         rows = pd.read_csv(table)
         other = rows.label.map({"normal": "viral", "viral": "normal", "bacterial": "viral"})
         rows.assign(predicted=rows.label if run.seed == 1 else other).to_csv(table, index=False)
-    assert pool.write(runs, settings_of(*whole.words, *words), 4) == {"ok": 36, "failed": 0}
+    assert pool.write(runs, settings_of(*whole.words, *words), 4) == {"ok": 36, "refused": 0, "failed": 0}
     found = json.loads((runs[0].output.parent / "metrics.json").read_text())
     accuracy = [one["overall"]["accuracy"] for one in (found, found["seeds"]["1"], found["seeds"]["2"])]
     assert [one["value"] for one in accuracy] == [0.5, 1, 0]

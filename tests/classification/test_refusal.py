@@ -108,6 +108,9 @@ def test_weights_keep_the_distance_of_their_training(classified, tmp_path, call)
     model, used, _, _ = backbone.open_classifier(file, settings)
     judge = Refusal(model, file, used)
     assert judge.notes == [] and judge.features
+    fewer, _ = config.load(header, [*classified.words, "refuse=1", "repeat=1"])
+    fewer = Refusal(model, file, backbone.open_classifier(file, fewer)[1])
+    assert fewer.features is None and "fewer patches than 5" in fewer.notes[0]
     model(torch.zeros(2, 3, 48, 48))
     assert judge.features.take().shape == (512,) and judge.features.take() is None
     model(torch.full((2, 3, 48, 48), 900.0))
