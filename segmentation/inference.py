@@ -110,7 +110,8 @@ def main() -> None:
         f"({len(done & keys)} were finished before)."
     )
     page = config.command("segmentation/report.py", settings, (), "-i", str(output))
-    print(f"Wrote {output}: pairs, overlays, masks.csv, report.json. Next: look at the flagged cases: {page}")
+    written = ", ".join(["pairs", *["overlays"] * settings.overlays, "masks.csv", "report.json"])
+    print(f"Wrote {output}: {written}. Next: look at the flagged cases: {page}")
     sys.exit(1 if counts["failed"] else 0)
 
 
