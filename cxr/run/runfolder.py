@@ -36,8 +36,10 @@ _FREE = {
 
 
 def differences(old: dict, new: dict, unread: Sequence[str] = ()) -> list[str]:
-    """Settings that a continued run may not change, as 'name: old -> new'; `unread` ones it never reads."""
+    """Settings that a continued run may not change, as 'name: old -> new'; `unread` ones it never reads. A setting
+    that is younger than the run was off in it, as it is while it is 0, False or None."""
     names = [n for n in {**old, **new} if n not in {*_FREE, *unread} and not config.is_path(n)]
+    names = [n for n in names if n in old or new[n]]
     return [f"{n}: {old.get(n)!r} -> {new.get(n)!r}" for n in names if old.get(n) != new.get(n)]
 
 

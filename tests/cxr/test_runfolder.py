@@ -71,3 +71,9 @@ def test_a_file_without_a_scale_goes_on_all_the_same(last, held):
     fabric, model, optimizer = half(init_scale=8.0)
     runfolder.resume(fabric, {name: last[name] for name in last if name != "precision"} | held, optimizer)
     assert step(fabric, model, optimizer) == 8.0
+
+
+def test_a_setting_younger_than_a_run_counts_once_it_is_on():
+    old = {"seed": 1}
+    assert runfolder.differences(old, {"seed": 1, "freeze": 0.0, "extra": None}) == []
+    assert runfolder.differences(old, {"seed": 2, "freeze": 0.5}) == ["seed: 1 -> 2", "freeze: None -> 0.5"]
