@@ -44,7 +44,18 @@ UNREAD = (
     "calibrate",
     "refuse",
 )
-NEXT = ("dir_checkpoint", "dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat")  # for inference.py
+# What inference.py is to be told after it
+NEXT = (
+    "dir_checkpoint",
+    "dir_split",
+    "test_name",
+    "dir_save",
+    "file_metadata",
+    "device",
+    "repeat",
+    "calibrate",
+    "refuse",
+)
 
 
 @opening.script

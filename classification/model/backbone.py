@@ -218,6 +218,8 @@ def open_classifier(path: Path, settings) -> tuple[nn.Module, config.Settings, l
     if saved["classes"]:
         trained["classes"] = class_entries(saved["classes"], saved["folders"] or {})
     used = config.unless_typed(settings, trained)
+    if not used.classes and "classes" in trained:  # classes=[], each folder a class, are those of the training here
+        used = config.replace(used, classes=trained["classes"])
     if settings.input_scaling == "auto":  # typed or not, it means that of the weights
         used = config.replace(used, input_scaling=saved["input_scaling"])
     names = class_map(used.classes, [])[0]

@@ -92,6 +92,8 @@ def test_a_training_prints_them_and_trains_all_the_same(by_hand, call):
     lines = [line for line in done.out.splitlines() if line.startswith("Warning: ")]
     assert [line.split()[2] for line in lines] == ["image", "patients", "image"]
     assert "Warning" not in call("classification/train.py", *words, "epoch_max=2").out  # said once, at the start
+    done = call("classification/inference.py", *words, "-o", by_hand / "predicted", "repeat=2", "refuse=0")
+    assert done.code == 0, done.err  # classes=[] are those of the training here
 
 
 def test_a_pair_that_lost_a_file_is_left_out_and_named(by_hand, call):

@@ -90,7 +90,7 @@ def test_rows_summary_and_figure(call, weights, radiographs, tmp_path):
     assert {f"agreement_saliency_{k}" for k in (1, 2, 4, 8)} <= set(rows.columns)
     assert rows.agreement_saliency_8[:3].between(-1, 1).all() and rows["similarity_three_quarters"][:3].notna().any()
     found = json.loads((output / "scorecard.json").read_text())
-    assert found["focal"] == ["bacterial"] and found["counts"] == {"ok": 3, "wrong": 1, "failed": 0}
+    assert found["focal"] == ["bacterial"] and found["counts"] == {"ok": 3, "wrong": 1, "refused": 0, "failed": 0}
     focal = found["groups"]["focal"]
     assert focal["cases"] == focal["patients"] == 3
     gap = focal["compared"]["mass_lesion"]["better_than"]["lung"]

@@ -95,7 +95,7 @@ def test_a_backend_that_there_is_not_is_told(call, tmp_path, radiographs, split_
         ("segmentation/train.py", f"dir_data_root={radiographs}"),
         ("classification/train.py", f"dir_split={split_pairs}"),
     ):
-        stage = TINY if script.startswith("seg") else CLASSIFYING
+        stage = (*TINY, "num_batch_train=3") if script.startswith("seg") else CLASSIFYING
         done = call(script, *stage, data, f"dir_checkpoint={tmp_path}", "test_name=a", "compile=gcc")
         assert done.code == 1 and "compile='gcc' is no backend of torch.compile here" in done.err
         assert "inductor" in done.err and "eager" not in done.err and not (tmp_path / "a").exists()
