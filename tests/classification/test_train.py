@@ -91,7 +91,7 @@ def test_what_a_run_leaves(classified):
     out = classified.done.stdout
     assert "To train on: 6 normal, 6 bacterial, 12 viral." in out and "To validate on: 2 normal, 2" in out
     own = f"dir_checkpoint={classified.run.parent} dir_split={classified.split} test_name=whole device=cpu repeat=9"
-    assert out.splitlines()[-1] == f"Wrote {classified.run}. Next: python classification/inference.py {own} refuse=0"
+    assert out.splitlines()[-1] == f"Wrote {classified.run}. Next: python classification/inference.py {own} refuse=0.0"
 
 
 def test_the_next_command_predicts_with_this_run(classified, tmp_path, call):
