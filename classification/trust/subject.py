@@ -136,7 +136,7 @@ def origin(subject: Subject) -> str:
     """A sentence on whether the network had seen the cases that it predicted."""
     rows = subject.predictions
     if (rows.fold != "").all():
-        return "The predictions are out of fold."
+        return "The predictions are out of fold; start_weights that knew the cases would make them look better."
     if (rows.seen == UNKNOWN).all():
         return "Whether the network was trained on these cases is unknown."
     if known := int((rows.seen != "").sum()):
