@@ -21,6 +21,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from safetensors import safe_open
 
+from classification.model import weightfile
 from cxr import version, writing
 from cxr.run import caselist, opening
 from weights import measured
@@ -69,7 +70,7 @@ def describe(file: Path, figures: Path | None = None) -> str:
     that the card has no place for, and for figures of other weights."""
     with safe_open(file, "pt") as held:
         texts, keys = held.metadata() or {}, list(held.keys())
-        count = sum(_size(held, key) for key in keys)
+        count = sum(_size(held, key) for key in keys if not key.startswith(weightfile.DISTANCE))
     told = {name: json.loads(texts[name]) for name in texts if name not in ("format", "network", "sha256")}
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     found = facts(told | {"network": texts.get("network", UNKNOWN)}, count) | measured.sections(figures, told, digest)
