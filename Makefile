@@ -21,9 +21,11 @@ demo: .venv/.installed
 	.venv/bin/python classification/visualize_cnn.py dir_split=output/demo-split test_name=demo repeat=25 \
 		-o output/demo-maps --overwrite
 	.venv/bin/python classification/biomarkers.py -i output/demo file_metadata=data/phantom/metadata.xls --overwrite
+	.venv/bin/python classification/audit.py -i output/demo dir_pairs=output/demo test_name=demo -o output/demo-audit \
+		--parts outside file_metadata=data/phantom/metadata.xls
 	.venv/bin/python classification/audit.py dir_pairs=output/demo dir_split=output/demo-split test_name=demo \
 		-p output/demo-predictions/predictions.csv -o output/demo-predictions/audit \
-		--parts outside within patients file_metadata=data/phantom/metadata.xls
+		--parts patients file_metadata=data/phantom/metadata.xls
 	.venv/bin/python classification/report.py dir_pairs=output/demo -i output/demo-predictions \
 		--maps output/demo-maps -o output/demo-report.html
 	@echo
@@ -31,7 +33,7 @@ demo: .venv/.installed
 	@echo "  output/demo                               pairs and overlays in a folder for each class; masks.csv, report.json"
 	@echo "  checkpoint/segmentation/demo              curves.png, log.jsonl, best.pt; evaluation/ with its tables"
 	@echo "  output/demo-predictions                   predictions.csv, metrics.json, confusion, ROC and reliability"
-	@echo "  output/demo-predictions/audit             does the answer come from the lungs or the hospital?"
+	@echo "  output/demo-audit                         does the answer come from the lungs or the hospital?"
 	@echo "  output/demo-maps                          maps of the evidence, a picture for each case"
 	@echo "  output/demo-report.html                   all of it in one page: open it in a browser"
 
@@ -80,5 +82,5 @@ weights: .venv/.installed
 # Removes .venv, caches and what demo and bench wrote; your own trainings, pages and results stay.
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis data/phantom output/demo output/demo-split \
-		output/demo-predictions output/demo-maps output/demo-report.html output/benchmark checkpoint/segmentation/demo checkpoint/classification/demo
+		output/demo-predictions output/demo-audit output/demo-maps output/demo-report.html output/benchmark checkpoint/segmentation/demo checkpoint/classification/demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
