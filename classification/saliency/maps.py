@@ -41,6 +41,10 @@ def finish(case: Case, found, settings, names, output: Path, with_coverage: bool
     its row says why.
     """
     row = {"case": case.case, "folder": case.folder, "status": "failed"}
+    place = output / case.folder
+    if isinstance(found, (str, dict)):
+        for name in (*files(case, names, settings.target), f"{case.case}{PICTURE}", f"{case.case}{COVERAGE}"):
+            (place / name).unlink(missing_ok=True)  # of an earlier run: no map outlives its row
     if isinstance(found, str):
         return row | {"reason": found}
     if isinstance(found, dict):
@@ -55,7 +59,6 @@ def finish(case: Case, found, settings, names, output: Path, with_coverage: bool
     except pairs.BadPair as fault:  # taken away since it was read
         return row | {"reason": f"{case.folder}: {fault}"}
     maps = grad_cam.to_grid(maps[targets], image.shape)
-    place = output / case.folder
     titles = [names[c] + (" (predicted)" if c == won else "") for c in targets]
     votes = [f"{tally['votes'][c]} of {len(p)} votes" if len(p) > 1 else "one vote" for c in targets]
     details = [f"p = {tally['p'][c]:.2f}, {n}" for c, n in zip(targets, votes, strict=True)]

@@ -216,3 +216,16 @@ def test_picture_of_nothing_and_of_one_spot():
     assert (first[0, :90] == 128).all() and first[14:18, 320].max() > 200  # the radiograph, and the lungs' outline
     nothing = overlay.draw(image, mask, values[:1], ["none"], ["p"])
     assert nothing.shape[0] == picture.shape[0] and nothing.shape[1] < picture.shape[1]
+
+
+@pytest.mark.parametrize("found", ["it cannot be read.", {"refused": "it is no radiograph."}])
+def test_no_map_outlives_its_row(tmp_path, found):
+    settings = config.replace(config.load(header, [])[0], target="all")
+    case = dataset.Case("x", "f", tmp_path, None)
+    files = [*maps.files(case, NAMES, "all"), f"x{maps.PICTURE}", f"x{maps.COVERAGE}"]
+    (tmp_path / "f").mkdir()
+    for name in [*files, "y.cam.npy"]:
+        (tmp_path / "f" / name).write_bytes(b"")
+    row = maps.finish(case, found, settings, NAMES, tmp_path, True)
+    assert row["status"] == ("failed" if isinstance(found, str) else "refused") and row["reason"].startswith("it ")
+    assert [path.name for path in (tmp_path / "f").iterdir()] == ["y.cam.npy"]
