@@ -100,14 +100,13 @@ def plain(value: Any) -> Any:
 
 
 def _sequence(value: Any, default: list | tuple) -> list | tuple:
-    if isinstance(value, str):
-        text = value.strip()
-        if text[:1] in ("[", "("):
-            value = _plain_literal(text)
-        else:
-            value = [part.strip() for part in text.rstrip(",").split(",")]
-            if not all(value):
-                raise ValueError
+    parted = isinstance(value, str) and value.strip()[:1] not in ("[", "(")
+    if parted:
+        value = [part.strip() for part in value.strip().rstrip(",").split(",")]
+        if not all(value):
+            raise ValueError
+    elif isinstance(value, str):
+        value = _plain_literal(value)
     if not isinstance(value, (list, tuple)):
         value = [value]
     numbers = default and all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in default)
@@ -117,7 +116,9 @@ def _sequence(value: Any, default: list | tuple) -> list | tuple:
         model = default[0]
     else:
         model = None  # an empty or a mixed default says nothing of its elements
-    return type(default)(convert(item, model) for item in value)
+    # a str within a Python literal has lost its quotes already: it is no text to read once more
+    done = () if parted or not (model is None or isinstance(model, str)) else str
+    return type(default)(item if isinstance(item, done) else convert(item, model) for item in value)
 
 
 def _unquote(text: str) -> str:

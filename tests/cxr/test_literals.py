@@ -1,7 +1,7 @@
 """What a typed value becomes, by the type of the default it replaces."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cxr.settings import literals
@@ -76,12 +76,17 @@ def test_kinds_read_as_words():
     assert [literals.kind(default) for default in defaults] == kinds
 
 
-PLAIN = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()
-)  # fmt: skip
+WHOLE = st.integers(-(2**53), 2**53)  # beside a float an integer becomes one, exactly up to here
+PLAIN = st.one_of(st.none(), st.booleans(), WHOLE, st.floats(allow_nan=False, allow_infinity=False), st.text())
 
 
 @settings(deadline=None)  # other work on the machine is no failure
+@example([None, "0"])
+@example([True, "1"])
+@example(["'b'"])
+@example([None, ["0", {"a": "1"}]])
+@example([["0", None], [], ["1"]])
+@example({"a": [None, "0"]})
 @given(st.one_of(PLAIN, st.lists(PLAIN, max_size=3), st.dictionaries(st.text(), PLAIN)))
 def test_a_value_typed_as_python_prints_it_comes_back(value):
     assert literals.convert(repr(value), value) == value
