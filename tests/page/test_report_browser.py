@@ -266,7 +266,7 @@ def test_pictures_beside_the_page(chromium, pages):
     chromium.click("#table tbody tr:nth-child(2) a")
     chromium.wait(f"{OPEN} && radiograph.complete && map.complete")
     assert chromium.run("radiograph.naturalWidth") == 120 and chromium.run("map.naturalWidth") == 120
-    assert chromium.run("document.querySelector('.thumb img').naturalWidth") > 20
+    chromium.wait("document.querySelector('.thumb img').naturalWidth > 20")  # it is loaded lazily
     root = pages[1].rsplit("/", 1)[0]
     assert all(address.startswith((root, "data:")) for address in chromium.requests)
     assert chromium.console == []
@@ -301,7 +301,8 @@ def test_the_page_of_stage_1(chromium, pages):
     for key in ("ctr", "margin", "mask", "view"):
         chromium.click(f"[data-sort={key}]")
     chromium.click("#table tbody a")
-    assert chromium.run(OPEN) and chromium.run("document.querySelectorAll('#outlines path').length") > 1
+    chromium.wait(OPEN)
+    assert chromium.run("document.querySelectorAll('#outlines path').length") > 1
     assert chromium.run(
         "document.querySelector('#view-votes').hidden && document.querySelector('#verdict').innerText === ''"
     )
