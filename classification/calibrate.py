@@ -20,7 +20,7 @@ from classification.cases import finder
 from classification.model import backbone, weightfile
 from classification.voting import calibration, fitting, predictions
 from cxr import pairs
-from cxr.run import caselist, engine, opening
+from cxr.run import caselist, engine, lock, opening
 from cxr.settings import config
 
 NEXT = ("dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat")  # for inference.py
@@ -45,6 +45,8 @@ def main() -> None:
         output = Path(options.output or weights)
         if output.suffix != weights.suffix:
             raise ValueError(f"{output} must end in {weights.suffix}, as {weights} does.")
+        if fabric.is_global_zero:
+            lock.take(output.parent / lock.NAME)
         fabric.print(f"Weights: {weights} ({which})")
         if options.predictions:
             found = fitting.of_table(Path(options.predictions), weights, settings)

@@ -29,7 +29,7 @@ from classification.splitting import leaks, training_cases
 from classification.voting import fitting, predict, training_features, validation
 from cxr import pairs
 from cxr.errors import BadData, BadRun
-from cxr.run import caselist, engine, opening, runfolder, schedule
+from cxr.run import caselist, engine, lock, opening, runfolder, schedule
 from cxr.settings import config
 
 # What a training never reads, so that it may go on with another value: settings of the split, and of what predicts
@@ -65,6 +65,8 @@ def main() -> None:
     fabric = engine.launch(settings.device, settings.precision)
     run = Path(settings.dir_checkpoint) / settings.test_name
     try:
+        if fabric.is_global_zero:
+            lock.take(run / lock.NAME)
         state = runfolder.open_state(run, config.as_dict(settings), UNREAD)
         start = runfolder.start_of(settings, state)
         data = training_cases.find(settings)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from cxr.errors import BadData, BadRun
 from cxr.figures import plots
-from cxr.run import caselist, engine, opening, runfolder, schedule
+from cxr.run import caselist, engine, lock, opening, runfolder, schedule
 from cxr.settings import config
 from segmentation import class_factors, dataset, fcdensenet, header, training_cases, validation
 from segmentation import weights as weight_files
@@ -36,6 +36,8 @@ def main() -> None:
     fabric = engine.launch(settings.device, settings.precision)
     run = Path(settings.dir_checkpoint) / settings.test_name
     try:
+        if fabric.is_global_zero:
+            lock.take(run / lock.NAME)
         weight_files.check(settings)
         state = runfolder.open_state(run, config.as_dict(settings))
         start = runfolder.start_of(settings, state)

@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cxr import version, writing
 from cxr.errors import BadRun
-from cxr.run import caselist, engine, lock, runreport
+from cxr.run import caselist, engine, runreport
 from cxr.settings import config
 
 # What may differ between a run and its continuation: how far, where, and on what it runs.
@@ -132,10 +132,8 @@ def clear_run(folder: Path) -> None:
 def begin(run: Path, epoch: int, settings: dict) -> SummaryWriter:
     """Make the folder ready for what follows `epoch`, 0 for a new run, which throws an earlier one away.
 
-    The log is cut back to the epoch, since those after it will be run again. For the first process only. Raises BadRun
-    if another training works there.
+    The log is cut back to the epoch, since those after it will be run again. For the first process only.
     """
-    lock.take(run / lock.NAME)
     if not epoch:
         clear_run(run)
     writing.json(run / "header.json", settings)

@@ -22,6 +22,11 @@ def test_a_second_start(radiographs, trained, classified, tmp_path, call):
         "classification/biomarkers.py": ["-i", tmp_path / "pairs", "-o", out],
         "classification/report.py": ["-i", tmp_path / "run", "-o", out / "page.html"],
     }
+    commands |= {
+        "segmentation/train.py": [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=out"],
+        "classification/train.py": [*classified.words, f"dir_checkpoint={tmp_path}", "test_name=out"],
+        "classification/calibrate.py": [f"file_weights={classified.run / 'best.pt'}", "-o", out / "best.pt"],
+    }
     held = [out / ".lock", tmp_path / "out.lock", out / "page.html.lock"]
     with subprocess.Popen([sys.executable, "-c", HOLD, *held], cwd=ROOT, stdout=subprocess.PIPE) as first:
         first.stdout.readline()
