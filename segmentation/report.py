@@ -55,7 +55,7 @@ def main() -> None:
 
 def gather(folder: Path) -> tuple[dict, dict]:
     """What the page's template takes, and where the pairs lie {(folder, case): Case}. Raises BadData."""
-    rows = findings.table(folder / masks_csv.MASKS, masks_csv.TEXT, masks_csv.TEXT, "segmentation/inference.py")
+    rows = findings.table(folder / masks_csv.MASKS, masks_csv.TEXT, "segmentation/inference.py")
     rows = rows.sort_values("status", key=lambda told: told.map(dict(zip(ORDER, range(3), strict=True))), kind="stable")
     cases = [about(row) for row in rows.to_dict("records")]
     places = {

@@ -18,27 +18,19 @@ from cxr import tables
 from cxr.errors import BadData
 from cxr.run import journal
 
-TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted")  # of predictions.csv, in every version
 NUMBERS = ("vote_entropy", "standard_error", "coverage", "patches")
 UNKNOWN = "unknown"  # quality of a mask that no masks.csv knows
 
 
 def read_predictions(folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """predictions.csv of a run, and the names of its classes in their order. Raises BadData."""
-    rows = table(folder / predictions.TABLE, predictions.TEXT, TEXT, "classification/inference.py")
-    names = [column[2:] for column in rows.columns if column.startswith("p_")]
-    good = rows[rows.status == "ok"]
-    strange = sorted({*good.predicted, *good.label} - {*names, ""})
-    if strange:
+    """predictions.read() of a run, with all that the page shows of a case. Raises BadData."""
+    rows, names = predictions.read(folder)
+    wanted = [*(f"votes_{name}" for name in names), *NUMBERS] if names else []
+    if missing := [name for name in wanted if name not in rows]:
         raise BadData(
-            f"{folder / predictions.TABLE} speaks of {', '.join(strange)}, but has no such column p_; write "
-            "it again with classification/inference.py."
+            f"{folder / predictions.TABLE} has no column {', '.join(missing)}; write it again with "
+            "classification/inference.py."
         )
-    missing = [f"votes_{name}" for name in names if f"votes_{name}" not in rows]
-    missing += [name for name in NUMBERS if names and name not in rows]
-    if missing or not len(rows):
-        what = f"has no column {', '.join(missing)}" if missing else "has no row"
-        raise BadData(f"{folder / predictions.TABLE} {what}; write it again with classification/inference.py.")
     return rows, names
 
 
@@ -98,7 +90,7 @@ def find_biomarkers(given: str | None, roots: Sequence[Path], settings) -> Path 
 def read_biomarkers(file: Path) -> tuple[dict, dict]:
     """Biomarkers of the cases, {(folder, case): {name: float or None}}, and the flags of their masks that the table
     knows, as qualities() gives them. Raises BadData."""
-    rows = table(file, biomarkers.ABOUT, biomarkers.ABOUT, "classification/biomarkers.py")
+    rows = table(file, biomarkers.ABOUT, "classification/biomarkers.py")
     names = [name for name in measures.MARKERS if name in rows]
     found, flags = {}, {}
     for row in rows.to_dict("records"):
@@ -111,7 +103,7 @@ def read_biomarkers(file: Path) -> tuple[dict, dict]:
 
 def read_maps(folder: Path) -> dict:
     """The maps of the cases, {(folder, case): [(class, file), ...]}, from cams.csv. Raises BadData."""
-    rows = table(folder / maps.TABLE, maps.TEXT, maps.TEXT, "classification/visualize_cnn.py")
+    rows = table(folder / maps.TABLE, maps.TEXT, "classification/visualize_cnn.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
     found = {}
     for row in rows[rows.status == "ok"].to_dict("records"):
@@ -133,7 +125,7 @@ def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Map
     for row in rows.to_dict("records"):
         key = row["folder"], row["case"]
         failed = row["status"] != "ok"
-        case = {name: row[name] for name in TEXT}
+        case = {name: row[name] for name in predictions.ABOUT}
         case["right"] = row["predicted"] == row["label"] if row["label"] and not failed else None
         case["p"] = None if failed else [finite(row[f"p_{name}"]) for name in names]
         case["votes"] = None if failed else [int(row[f"votes_{name}"]) for name in names]
@@ -163,12 +155,12 @@ def finite(value) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def table(file: Path, text: Sequence[str], needed: Sequence[str], script: str) -> pd.DataFrame:
-    """A table that `script` writes, its columns `text` as they stand; some are needed. Raises BadData."""
+def table(file: Path, text: Sequence[str], script: str) -> pd.DataFrame:
+    """A table that `script` writes, its columns `text` as they stand. Raises BadData."""
     if not file.is_file():
         raise BadData(f"there is no {file}; make it with {script}, or name another place (--help).")
     rows = journal.read(file, text)
-    missing = [name for name in needed if name not in rows]
+    missing = [name for name in text if name not in rows]
     if missing:
         raise BadData(f"{file} has no column {', '.join(missing)}; write it again with {script}.")
     return rows

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from classification.voting import predictions
-from cxr import tables
 from cxr.errors import BadData
 from cxr.stats import bootstrap, paired, resampled
 
@@ -30,23 +29,17 @@ class Run(NamedTuple):
 
 def read(given: str | Path) -> Run:
     """The run of a folder with predictions.csv, or of such a file. Raises BadData."""
-    file = Path(given) / predictions.TABLE if Path(given).is_dir() else Path(given)
-    if not file.is_file():
-        raise BadData(f"{file} does not exist; classification/inference.py and crossval.py write it.")
-    text = {*predictions.TEXT, "fold", "seed", "digest", "made"}
-    rows = tables.numbers(file, tables.read(file, [*KEY, "label", "patient", "status", "predicted"]), text)
-    classes = [column.removeprefix("p_") for column in rows if column.startswith("p_")]
-    rows = rows.assign(seed=rows.seed if "seed" in rows else "").sort_values(["seed", *KEY], ignore_index=True)
-    if rows.duplicated(["seed", *KEY]).any():
-        raise BadData(f"{file} holds a case twice; {tables.REMEDY}.")
+    place = Path(given)
+    rows, classes = predictions.read(place)
+    rows = rows.sort_values(["seed", *KEY])
     per_seed = rows.groupby("seed").size()
     if per_seed.nunique() > 1:
-        raise BadData(f"{file} holds {per_seed.to_dict()} cases of its seeds; finish the runs of all seeds first.")
-    rows = rows[(rows.status == "ok") & rows.label.isin(classes)]
+        raise BadData(f"{place} holds {per_seed.to_dict()} cases of its seeds; finish the runs of all seeds first.")
+    rows = rows[(rows.status == "ok") & (rows.label != "")]
     rows = rows[rows.groupby(KEY).seed.transform("size") == len(per_seed)]  # a seed may refuse what another answers
     if not len(rows):
-        raise BadData(f"{file} has no predicted case with a label: there is nothing to compare.")
-    return Run(str(given), file.parent, rows.reset_index(drop=True), classes)
+        raise BadData(f"{place} has no predicted case with a label: there is nothing to compare.")
+    return Run(str(given), place if place.is_dir() else place.parent, rows.reset_index(drop=True), classes)
 
 
 def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:

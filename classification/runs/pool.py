@@ -24,7 +24,7 @@ from cxr.stats import scores
 def predicted(run: Run) -> tuple[pd.DataFrame, list[str]]:
     """The rows of a finished run's test cases, with fold and seed, and the names of the classes. Raises BadData where
     one of the cases has no row."""
-    rows, names = findings.read_predictions(run.output)
+    rows, names = predictions.read(run.output)
     found = finder.find([run.test])
     wanted = {(case.folder, case.case) for case in (*found.cases, *found.halves)}
     rows = rows[[key in wanted for key in zip(rows.folder, rows.case, strict=True)]]

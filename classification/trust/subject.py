@@ -100,23 +100,13 @@ def _network(settings: Any, rows: pd.DataFrame | None, names: list[str] | None, 
 
 
 def read_predictions(file: Path) -> tuple[pd.DataFrame, list[str]]:
-    """A table of predictions, a row a case: folder, case, label, predicted, p_<class>, fold ("" where it tells none);
-    and the names of its classes. Cases with several seeds have their mean p, which predicts. Raises BadData."""
-    if not file.is_file():
-        raise BadData(f"there is no {file}; make it with classification/inference.py, or name another with -p.")
-    rows = journal.read(file, [*predictions.TEXT, "fold"])
-    columns = [name for name in rows if name.startswith("p_")]
-    if "predicted" in rows and not (rows.predicted != "").any():
+    """The labelled predictions of a table, a row a case: folder, case, label, predicted, p_<class>, fold; and the names
+    of its classes. Cases with several seeds have their mean p, which predicts. Raises BadData."""
+    rows, names = predictions.read(file)
+    columns = [f"p_{name}" for name in names]
+    if not (rows.predicted != "").any():
         raise BadData(f"{file} holds no prediction: its cases were refused or failed.")
-    missing = [name for name in ("label", "predicted") if name not in rows]
-    if missing or len(columns) < 2:
-        raise BadData(f"{file} has no column {', '.join(missing) or 'p_<class>'}; write it again.")
-    names = [name.removeprefix("p_") for name in columns]
-    rows = rows[(rows.predicted != "") & rows.label.isin(names)]
-    rows = rows.assign(fold=rows.get("fold", ""))
-    twice = rows.duplicated(["folder", "case", "seed"] if "seed" in rows else journal.KEY)
-    if twice.any():
-        raise BadData(f"{file} has {rows.case[twice].iloc[0]} twice for one seed; write it again.")
+    rows = rows[(rows.predicted != "") & (rows.label != "")]
     means = rows.groupby(journal.KEY, as_index=False).agg(
         {"label": "first", "predicted": "first", "fold": "first", **dict.fromkeys(columns, "mean")}
     )

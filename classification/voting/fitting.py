@@ -9,9 +9,8 @@ import torch
 from classification.cases.finder import Case
 from classification.model import backbone
 from classification.voting import batch, calibration, predict, predictions
-from cxr import tables
 from cxr.errors import BadData
-from cxr.run import engine, journal
+from cxr.run import engine
 
 
 def after_training(fabric, settings, run: Path, cases: list[Case]) -> None:
@@ -56,13 +55,12 @@ def of_table(file: Path, weights: Path, settings) -> dict:
     """The calibration of weights by a predictions.csv of raw probabilities, such as one of a cross-validation. Raises
     ValueError."""
     _, settings, names, _ = backbone.open_classifier(weights, settings)
-    rows = journal.read(file, predictions.TEXT)
-    missing = {"label", "patient", "predicted", *(f"p_{name}" for name in names)} - {*rows}
-    if missing:
-        raise BadData(f"{file} has no column {', '.join(sorted(missing))}; {tables.REMEDY}.")
+    rows, known = predictions.read(file)
+    if {*known} != {*names}:
+        raise BadData(f"{file} knows {', '.join(known)}, and the weights {', '.join(names)}.")
     if "set" in rows and (rows["set"] != "").any():
         raise BadData(f"{file} holds probabilities that are calibrated already; predict again with calibrate=False.")
-    truth, _, p, patients = predictions.columns(rows[rows.predicted.isin(names) & rows.label.isin(names)], names)
+    truth, _, p, patients = predictions.columns(rows[(rows.predicted != "") & (rows.label != "")], names)
     return calibration.fit(p, truth, patients, names) | {"approach": settings.approach}
 
 

@@ -9,10 +9,12 @@ import pandas as pd
 from classification.cases.finder import Case
 from classification.splitting import known
 from classification.voting.refusal import REFUSED, SCORES
+from cxr.errors import BadData
 from cxr.run import journal
 
 TABLE = "predictions.csv"
-TEXT = ("case", "folder", "label", "patient", "status", "reason", "predicted", "set", "mask")
+ABOUT = ("case", "folder", "label", "patient", "status", "reason", "predicted")  # in every version
+TEXT = (*ABOUT, "set", "mask")
 
 
 def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
@@ -65,6 +67,25 @@ def merge(table: Path, patient_of: Mapping) -> pd.DataFrame:
     if now != rows.patient.tolist():
         journal.save(table, rows.assign(patient=now))
     return rows.assign(patient=now)
+
+
+def read(place: Path) -> tuple[pd.DataFrame, list[str]]:
+    """A finished predictions.csv, or that of a folder, and the names of its classes in their order. fold and seed are
+    text, "" where it tells none; a label is one of the classes or "". Raises BadData."""
+    file = place if place.is_file() or place.suffix == ".csv" else place / TABLE
+    again = "make it with classification/inference.py"
+    if not file.is_file():
+        raise BadData(f"there is no {file}; {again}, or name another place (--help).")
+    rows = journal.read(file, [*TEXT, "fold", "seed"])
+    if missing := [name for name in ABOUT if name not in rows]:
+        raise BadData(f"{file} has no column {', '.join(missing)}; {again}.")
+    names = [column.removeprefix("p_") for column in rows if column.startswith("p_")]
+    if strange := sorted({*rows.predicted, *rows.label[rows.status == "ok"]} - {*names, ""}):
+        raise BadData(f"{file} speaks of {', '.join(strange)}, but has no such column p_; {again}.")
+    rows = rows.assign(fold=rows.get("fold", ""), seed=rows.get("seed", ""))
+    if rows.duplicated(["seed", *journal.KEY]).any() or not len(rows):
+        raise BadData(f"{file} holds {'a case twice' if len(rows) else 'no row'}; {again}.")
+    return rows, names
 
 
 def columns(rows: pd.DataFrame, names: Sequence[str]) -> tuple:

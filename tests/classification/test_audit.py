@@ -13,7 +13,6 @@ from PIL import Image
 from classification import header
 from classification.trust import numbers, patients, probes, subject, within
 from cxr import tables, writing
-from cxr.errors import BadData
 from cxr.settings import config
 from cxr.stats import proportion
 
@@ -163,6 +162,9 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
             "case": r["case"],
             "folder": r["folder"],
             "label": r["folder"],
+            "patient": "",
+            "status": "ok",
+            "reason": "",
             "predicted": NAMES[0],
             "seed": seed,
             "fold": "1",
@@ -194,11 +196,4 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
     assert found.names == NAMES and found.model is weights is None and "knows 4 classes" in " ".join(notes)
 
     done = call("classification/audit.py", *words[:2], "-p", tmp_path / "none.csv")
-    assert done.code == 1 and "there is no" in done.err and "with -p" in done.err
-
-
-def test_cases_are_of_one_seed_once(tmp_path):
-    row = {"case": "a", "folder": "b", "label": "x", "predicted": "x", "p_x": 0.6, "p_y": 0.4}
-    writing.csv(tmp_path / "twice.csv", pd.DataFrame([row, row]))
-    with pytest.raises(BadData, match="twice"):
-        subject.read_predictions(tmp_path / "twice.csv")
+    assert done.code == 1 and "there is no" in done.err and "none.csv; make it with" in done.err

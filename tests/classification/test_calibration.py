@@ -181,7 +181,7 @@ def test_existing_weights_are_calibrated_by_cases_or_a_table(classified, tmp_pat
     assert done.code == 0 and f"file_weights={tmp_path / 'old.pt'} dir_split=" in done.out, done.err
     found = load(tmp_path / "old.pt")[calibration.KEY]
     assert found["temperature"] == pytest.approx(whole[calibration.KEY]["temperature"], rel=1e-3)
-    for change, told in (({"set": "viral"}, "calibrated already"), ({"p_viral": None}, "has no column p_viral")):
+    for change, told in (({"set": "viral"}, "calibrated already"), ({"p_viral": None}, "speaks of viral")):
         rows = pd.read_csv(table, keep_default_na=False).assign(**change)
         writing.csv(tmp_path / "bad.csv", rows.drop(columns=[name for name in change if change[name] is None]))
         done = call(script, *words, "--predictions", tmp_path / "bad.csv")

@@ -116,7 +116,7 @@ def test_other_cases_classes_and_labels_are_refused_by_name(tmp_path):
         relabelled = table(0.6)
         relabelled.loc[0, "label"] = "viral"
         both(tmp_path, table(0.6), relabelled)
-    with pytest.raises(BadData, match="does not exist"):
+    with pytest.raises(BadData, match="there is no .*predictions.csv; make it"):
         comparing.read(tmp_path / "nothing")
     with pytest.raises(BadData, match="a case twice"):
         save(pd.concat([table(0.6)] * 2), tmp_path / "d")
