@@ -15,6 +15,7 @@ and patients, confusion.png, roc.png, reliability.png. Unless dir_split is typed
 import argparse
 import os
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -23,7 +24,7 @@ from classification import header
 from classification.runs import folds, pool, work
 from classification.voting import refusal
 from cxr.errors import BadData, BadRun
-from cxr.run import lock, opening
+from cxr.run import lock, opening, trainings
 from cxr.settings import config
 
 
@@ -44,7 +45,9 @@ def main() -> None:
         runs = folds.all_runs(root, settings)
         print(f"{len(runs)} runs, of the folds in {root}: {', '.join(run.name for run in runs)}.", flush=True)
         if not options.partial:
-            failed, held = work.through(folds.share(runs, options.task or array_task(len(runs))))
+            mine = folds.share(runs, options.task or array_task(len(runs)))
+            places = attrgetter("folder", "output")
+            _, failed, held = trainings.through(mine, places, work.train_and_predict)
         done = [run for run in runs if run.name not in failed and folds.finished(run)]
         if len(done) == len(runs) or (done and options.partial):
             finish(settings, done, runs)

@@ -37,18 +37,21 @@ def main() -> None:
     output = options.output or Path(settings.dir_checkpoint) / f"{settings.test_name}-curve"
     runs = curve.plan(options, settings)
     pool, names, notes = find(settings)
+    for label, name in enumerate(names):
+        if (count := pool.group[pool.label == label].nunique()) < max(options.n):
+            raise BadData(
+                f"{name} has {count} patients outside the test, fewer than --n {max(options.n)}; give a smaller one."
+            )
     tested = finder.test_part(settings)
     test_cases = [(case.folder, case.case) for case in finder.find([tested]).cases]
     for note in notes:
         print(f"Note: {note}.")
     make = partial(run_one, settings, pool, names, tested, str(test_cases))
-    rows, busy = curve.through(runs, make)
-    about = {"tested": len(test_cases), "seed": settings.seed}
-    print(curve.finish(output, rows, FIGURES, "patients", busy, about))
+    curve.trace(runs, make, output, FIGURES, "patients", {"tested": len(test_cases), "seed": settings.seed})
 
 
-def run_one(settings, pool, names, tested: Path, test_cases: str, n: int, draw: int, run: Path) -> dict | None:
-    """Train on n patients a class and predict: the row of the run, None where another program is at it."""
+def run_one(settings, pool, names, tested: Path, test_cases: str, n: int, draw: int, run: Path) -> dict:
+    """Train on n patients a class and predict: the row of the run. Raises BadRun."""
     cases = choose(pool, names, n, draw, settings.seed)
     split = run / "split"
     words = [f"test_name={run.name}", f"dir_split={split}", f"seed={settings.seed + draw - 1}", "num_train=0"]
@@ -58,8 +61,7 @@ def run_one(settings, pool, names, tested: Path, test_cases: str, n: int, draw: 
     predict = trainings.command("classification/inference.py", settings, *words, "--overwrite")
     prepare = partial(parts.write, split, {"": cases}, {"classes": settings.classes}, pd.DataFrame())
     made_from = digest.of_text(cases[parts.COLUMNS].to_csv() + test_cases)
-    if not trainings.run(run, made_from, prepare, [train, predict]):
-        return None
+    trainings.run(run, made_from, prepare, [train, predict])
     overall = tables.json(run / "test" / "metrics.json")["overall"]
     known_of = {"n": n, "draw": draw, "run": run.name, "labelled": cases.group.nunique(), "images": len(cases)}
     return known_of | {name: overall[name]["value"] for name in FIGURES}
@@ -87,14 +89,10 @@ def find(settings) -> tuple[pd.DataFrame, list[str], list[str]]:
 
 
 def choose(pool: pd.DataFrame, names: list[str], n: int, draw: int, seed: int) -> pd.DataFrame:
-    """The cases of the first n patients of each class in the order of a draw, with their part. Raises BadData."""
+    """The cases of the first n patients of each class in the order of a draw, with their part."""
     part = {}
     for label, name in enumerate(names):
         groups = sorted(set(pool.group[pool.label == label]))
-        if len(groups) < n:
-            raise BadData(
-                f"{name} has {len(groups)} patients outside the test, fewer than --n {n}; give a smaller one."
-            )
         order = engine.generator(seed, "curve", draw, name).permutation(len(groups))[:n]
         part |= {groups[i]: curve.part(place) for place, i in enumerate(order)}
     return pool[pool.group.isin(part)].assign(part=pool.group.map(part))

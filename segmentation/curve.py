@@ -44,12 +44,11 @@ def main() -> None:
     held_out = output / "test.txt"
     writing.text(held_out, "".join(f"{name}\n" for name in tested))
     make = partial(run_one, settings, which, pool, held_out)
-    rows, busy = curve.through(runs, make)
-    print(curve.finish(output, rows, FIGURES, "radiographs", busy, {"tested": len(tested), "seed": settings.seed}))
+    curve.trace(runs, make, output, FIGURES, "radiographs", {"tested": len(tested), "seed": settings.seed})
 
 
-def run_one(settings, which: str, pool: list[str], held_out: Path, n: int, draw: int, run: Path) -> dict | None:
-    """Train on the first n cases of a draw and evaluate: the row of the run, None where another program is at it."""
+def run_one(settings, which: str, pool: list[str], held_out: Path, n: int, draw: int, run: Path) -> dict:
+    """Train on the first n cases of a draw and evaluate: the row of the run. Raises BadRun."""
     order = engine.generator(settings.seed, "curve", draw).permutation(len(pool))[:n]
     cases = pd.DataFrame({"case": [pool[i] for i in order], "part": [curve.part(place) for place in range(n)]})
     measured = run / "evaluation" / f"curve-{which}"
@@ -59,8 +58,7 @@ def run_one(settings, which: str, pool: list[str], held_out: Path, n: int, draw:
     where += ["--cases", held_out, "-o", measured, f"file_weights={run / 'best.pt'}"]
     evaluate = trainings.command("segmentation/evaluate.py", settings, *where)
     made_from = digest.of_text(cases.to_csv() + held_out.read_text(encoding="utf-8"))
-    if not trainings.run(run, made_from, partial(writing.csv, run / "cases.csv", cases), [train, evaluate]):
-        return None
+    trainings.run(run, made_from, partial(writing.csv, run / "cases.csv", cases), [train, evaluate])
     summary = pd.read_csv(measured / "summary.csv").query("group == 'test'").set_index("metric")["mean"]
     known = {"n": n, "draw": draw, "run": run.name, "labelled": n, **cases.part.value_counts()}
     return known | dict(summary.reindex(FIGURES).dropna())

@@ -9,7 +9,7 @@ from classification.splitting import parts, training_cases
 from classification.voting import batch
 from cxr import tables
 from cxr.errors import BadData, BadRun
-from cxr.run import lock, runfolder, runreport, trainings
+from cxr.run import runfolder, runreport, trainings
 from cxr.settings import config
 
 
@@ -128,14 +128,6 @@ def report(run: Run) -> dict:
 def predicted_by_these(run: Run, told: dict) -> bool:
     """Whether a report.json tells of the weights that the run has now."""
     return run.weights.is_file() and (told.get("weights") or {}).get("sha256") == runreport.digest(run.weights)
-
-
-def hold(run: Run) -> None:
-    """Take a run for this process until lock.release(). Raises BadRun if another one works on it."""
-    for folder in (run.folder, run.output):  # a script that was started by hand
-        lock.take(folder / lock.NAME)
-    lock.release()
-    lock.take(run.folder.with_name(f".{run.name}.lock"))
 
 
 def share(runs: list[Run], task: str) -> list[Run]:

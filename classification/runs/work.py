@@ -1,8 +1,6 @@
-"""Carry out the runs of a cross-validation, one after the other, each by the scripts that a person would start."""
+"""Make the folds of a cross-validation, and one of its runs, by the scripts that a person would start."""
 
-import signal
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from classification.runs import folds
@@ -31,33 +29,11 @@ def make_folds(root: Path, settings) -> None:
         lock.release()
 
 
-def through(runs: Sequence[Run]) -> tuple[dict[str, str], dict[str, str]]:
-    """Train and predict what is not finished and what nobody holds; why runs failed, and who holds others, by name."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs below is stopped as well
-    failed, held = {}, {}
-    for number, run in enumerate(runs, 1):
-        title = f"[{number}/{len(runs)}] fold {run.fold}, seed {run.seed}"
-        try:
-            folds.hold(run)
-        except BadRun as other:
-            held[run.name] = str(other)
-            print(f"{title}: another process works on it.", flush=True)
-            continue
-        try:
-            if folds.finished(run):
-                print(f"{title}: finished before.", flush=True)
-            else:
-                print(f"{title}: {run.folder}", flush=True)
-                train_and_predict(run)
-        except (BadRun, BadData) as fault:
-            failed[run.name] = str(fault)
-            print(f"{title} failed: {fault}", flush=True)
-        lock.release()
-    return failed, held
-
-
 def train_and_predict(run: Run) -> None:
-    """Run train.py and inference.py for one run. Raises BadRun if it is not finished then."""
+    """Run train.py and inference.py for a run that is not finished. Raises BadRun if it is not finished then."""
+    if folds.finished(run):
+        print("finished before", flush=True)
+        return
     if code := call(run.command("classification/train.py")):
         raise BadRun(f"classification/train.py ended with exit code {code}, as told above.")
     told = folds.report(run)

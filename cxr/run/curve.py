@@ -14,6 +14,7 @@ from scipy import stats
 from cxr import writing
 from cxr.errors import BadRun
 from cxr.figures import curves
+from cxr.run import trainings
 from cxr.settings import config
 from cxr.stats import powerlaw
 
@@ -45,21 +46,6 @@ def plan(options: argparse.Namespace, settings: config.Settings) -> list[tuple[i
     ]
 
 
-def through(runs: Sequence[tuple], make: Callable[..., dict | None]) -> tuple[list[dict], list[str]]:
-    """The rows of runs, which make(n, draw, folder) gives, None where another program is at the run; and the names of
-    those runs. These are asked again at the end, so that whoever ends last has all rows."""
-    rows, busy = [], []
-    for again in (False, True):
-        left, busy = (busy, []) if again else (runs, [])
-        for run in left:
-            row = make(*run)
-            if row is None:
-                busy.append(run)
-            else:
-                rows.append(row)
-    return rows, [folder.name for _, _, folder in busy]
-
-
 def part(position: int) -> str:
     """What the case at a place in a draw does: two in ten validate, from the first on."""
     return "val" if position % 10 < 2 else "train"
@@ -84,16 +70,20 @@ def summarise(runs: pd.DataFrame, names: Sequence[str]) -> dict[str, dict]:
     return figures
 
 
-def finish(output: Path, rows: list[dict], names: Sequence[str], unit: str, busy: Sequence[str], about: dict) -> str:
-    """Write curve.csv, curve.json and curve.png of the runs that are finished; the sentence to end with. busy: those
-    that other programs are at. Raises BadRun where no run is finished."""
+def trace(
+    runs: Sequence[tuple], make: Callable[..., dict], output: Path, names: Sequence[str], unit: str, about: dict
+) -> None:
+    """Make the rows of runs by make(n, draw, folder); write curve.csv, curve.json and curve.png of those that are
+    finished, and say so. Raises BadRun where none is, or one failed."""
+    rows, failed, busy = trainings.through(runs, lambda run: [run[2]], lambda run: make(*run))
     later = f" Other programs are at {', '.join(busy)}: run this again when they are done." if busy else ""
+    later += f" {', '.join(failed)} failed, as told above: run this again to go on." if failed else ""
     if not rows:
         raise BadRun(f"no run is finished yet.{later}")
     runs = pd.DataFrame(rows).sort_values(["n", "draw"])
     figures = summarise(runs, [name for name in names if name in runs])
     writing.csv(output / "curve.csv", runs)
-    writing.json(output / "curve.json", about | {"unit": unit, "unfinished": list(busy), "figures": figures})
+    writing.json(output / "curve.json", about | {"unit": unit, "unfinished": [*busy, *failed], "figures": figures})
     curves.draw(runs, figures, output / "curve.png", unit)
     for name, told in figures.items():
         for point in told["points"]:
@@ -101,4 +91,7 @@ def finish(output: Path, rows: list[dict], names: Sequence[str], unit: str, busy
             print(f"{name}, {point['labelled']:g} labelled {unit}: {point['mean']:.3f}{spread}, {point['draws']} draws")
         if law := told["fit"]:
             print(f"{name}: error = {law['formula']} with a = {law['a']:.3f}, b = {law['b']:.3g}, c = {law['c']:.2f}")
-    return f"Wrote {output}: curve.csv, curve.json, curve.png.{later}"
+    told = f"Wrote {output}: curve.csv, curve.json, curve.png.{later}"
+    if failed:
+        raise BadRun(told)
+    print(told)

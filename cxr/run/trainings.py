@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from cxr import tables, writing
-from cxr.errors import BadRun
+from cxr.errors import BadData, BadRun
 from cxr.run import lock
 from cxr.settings import config
 from cxr.settings.headerfile import ROOT
@@ -40,32 +40,62 @@ def call(line: Sequence[str]) -> int:
         raise
 
 
-def run(folder: Path, made_from: str, prepare: Callable[[], object], lines: Sequence[list[str]]) -> bool:
-    """Make a run: prepare(), which writes what the commands read, then the commands. False where another program is at
-    it. A command that has ended well is skipped, unless one before it had to be run, or what the run is `made_from` (a
-    digest of its cases) has changed. Raises BadRun where a command fails.
-    """
+def through(runs: Sequence, folders: Callable[..., Sequence[Path]], make: Callable) -> tuple[list, dict, dict]:
+    """What make(run) gives for every run that no other program is at; why runs failed, and who is at others, by the
+    name of the first of the folders(run) that it works in. These are asked again at the end, so that whoever ends last
+    has all."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs below is stopped as well
-    try:
-        lock.take(folder / ".commands.lock")
-    except BadRun:
-        return False
-    record = folder / RECORD
-    try:
-        held = tables.json(record) if record.exists() else {}
-        done = held.get("commands", []) if held.get("made_from") == made_from else []
-        if any(line not in done for line in lines):
-            prepare()
-        for i, line in enumerate(lines):
-            if line in done:
+    made, failed, held = [], {}, {}
+    for again in (False, True):
+        for number, run in enumerate(runs, 1):
+            name = folders(run)[0].name
+            if again and name not in held:
                 continue
-            print(shlex.join(["python", *line[1:]]), flush=True)
-            if code := call(line):
-                raise BadRun(
-                    f"{Path(line[1]).name} ended with exit code {code}, as told above; run this again to go on."
-                )
-            done = [*(other for other in done if other in lines[:i]), line]
-            writing.json(record, {"made_from": made_from, "commands": done})
-    finally:
-        lock.release()
-    return True
+            title = f"[{number}/{len(runs)}] {name}"
+            try:
+                if busy := hold(folders(run)):
+                    held[name] = busy
+                    print(f"{title}: another process works on it.", flush=True)
+                    continue
+                held.pop(name, None)
+                print(title, flush=True)
+                made.append(make(run))
+            except (BadRun, BadData) as fault:
+                failed[name] = str(fault)
+                print(f"{title} failed: {fault}", flush=True)
+            finally:
+                lock.release()
+    return made, failed, held
+
+
+def hold(folders: Sequence[Path]) -> str:
+    """Take a run that works in these folders for this process, until lock.release(); or who is at it."""
+    own = folders[0] / f".commands{lock.NAME}"
+    try:
+        for file in (own, *(folder / lock.NAME for folder in folders)):  # also a script that was started by hand
+            lock.take(file)
+        lock.release()  # the commands take those of the folders themselves
+        lock.take(own)
+    except BadRun as other:
+        return str(other)
+    return ""
+
+
+def run(folder: Path, made_from: str, prepare: Callable[[], object], lines: Sequence[list[str]]) -> None:
+    """Make a run: prepare(), which writes what the commands read, then the commands. A command that has ended well is
+    skipped, unless one before it had to be run, or what the run is `made_from` (a digest of its cases) has changed.
+    Raises BadRun where a command fails.
+    """
+    record = folder / RECORD
+    held = tables.json(record) if record.exists() else {}
+    done = held.get("commands", []) if held.get("made_from") == made_from else []
+    if any(line not in done for line in lines):
+        prepare()
+    for i, line in enumerate(lines):
+        if line in done:
+            continue
+        print(shlex.join(["python", *line[1:]]), flush=True)
+        if code := call(line):
+            raise BadRun(f"{Path(line[1]).name} ended with exit code {code}, as told above; run this again to go on.")
+        done = [*(other for other in done if other in lines[:i]), line]
+        writing.json(record, {"made_from": made_from, "commands": done})

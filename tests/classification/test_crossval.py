@@ -103,9 +103,9 @@ def runs_of(whole, *words):
 
 
 def test_processes_share_the_runs_and_a_killed_ones_is_taken_up(whole):
-    assert whole.shared.code == 0 and "[1/2] fold 1, seed 407: another process works on it" in whole.shared.out
+    assert whole.shared.code == 0 and "[1/2] fold1-407: another process works on it" in whole.shared.out
     assert "1 of 2 runs are finished, without fold1-407; nothing is pooled" in whole.shared.out
-    assert whole.done.code == 0 and "fold 2, seed 407: finished before" in whole.done.out, whole.done.out
+    assert whole.done.code == 0 and "fold2-407\nfinished before" in whole.done.out, whole.done.out
     assert whole.again.code == 0 and whole.again.out.count("finished before") == 2
     assert whole.calls == ["split.py", *["train.py", "inference.py"] * 2]
     assert not list((runs_of(whole)[0].folder.parent).glob(".*"))
@@ -147,7 +147,7 @@ def test_a_failed_fold_is_named_and_the_rest_can_be_pooled(whole, tmp_path, monk
     words = [*whole.words, f"dir_save={out}"]
     done = start(crossval, words)
     assert done.code == 1 and "failed: fold1-407: classification/train.py ended with exit code 3" in done.out
-    assert "fold 2, seed 407: finished before" in done.out and "1 of 2 runs are finished" in done.out
+    assert "fold2-407\nfinished before" in done.out and "1 of 2 runs are finished" in done.out
     done = start(crossval, [*words, "--partial"])
     assert done.code == 0 and "PARTIAL: pooled from 1 of 2 runs; without fold1-407." in done.out
     assert (pd.read_csv(out / "cv" / "predictions.csv").fold == 2).all()

@@ -101,17 +101,20 @@ def test_a_run_that_another_program_is_at_is_left_to_it(tmp_path, monkeypatch):
         raise BadRun("another run works there")
 
     monkeypatch.setattr(lock, "take", taken)
-    assert trainings.run(tmp_path, "", list, [["segmentation/train.py"]]) is False
     with pytest.raises(BadRun, match="no run is finished yet. Other programs are at a-n4-draw1"):
-        curve.finish(tmp_path, [], [], "patients", ["a-n4-draw1"], {})
+        curve.trace([(4, 1, tmp_path / "a-n4-draw1")], None, tmp_path, [], "patients", {})
 
 
-def test_a_run_that_was_busy_is_asked_again_at_the_end(tmp_path):
-    answers = {"a": [None, {"n": 4}], "b": [{"n": 6}], "c": [None, None]}
-    rows, busy = curve.through(
-        [(4, 1, tmp_path / name) for name in "abc"], lambda n, draw, run: answers[run.name].pop(0)
-    )
-    assert rows == [{"n": 6}, {"n": 4}] and busy == ["c"]
+def test_a_run_that_was_busy_is_asked_again_at_the_end(tmp_path, monkeypatch):
+    def make(run):
+        if run == "d":
+            raise BadRun("no such network")
+        return run
+
+    busy = {"a": ["somebody", ""], "b": [""], "c": ["somebody"] * 2, "d": [""]}
+    monkeypatch.setattr(trainings, "hold", lambda folders: busy[folders[0].name].pop(0))
+    found = trainings.through("abcd", lambda run: [tmp_path / run], make)
+    assert found == (["b", "a"], {"d": "no such network"}, {"c": "somebody"})
 
 
 def test_what_follows_a_command_that_is_run_is_run_again(tmp_path, monkeypatch):
@@ -126,7 +129,7 @@ def test_what_follows_a_command_that_is_run_is_run_again(tmp_path, monkeypatch):
         ("y", [other, two], [other, two]),
     ):
         ran.clear()
-        assert trainings.run(tmp_path / "run", made_from, list, lines)
+        trainings.run(tmp_path / "run", made_from, list, lines)
         assert ran == expected
     monkeypatch.setattr(trainings, "call", lambda line: 1)
     with pytest.raises(BadRun, match="e.py ended with exit code 1"):
