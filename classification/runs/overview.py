@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from classification import train
 from classification.page import findings
 from classification.runs import comparing
 from classification.voting import batch, predictions
 from cxr.errors import BadData
 
 # What runs differ in without being other methods
-_NAMES = ("dir_", "test_name", "file_", "device", "num_workers", "seeds")
+_NAMES = ("dir_", "test_name", "file_", "device", "num_workers", "cache_gb", "compile", "restart", "num_batch_test")
 
 
 def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -47,12 +48,16 @@ def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def set_to(made: dict) -> dict[str, str]:
-    """The settings of a run as text: of its training, by header.json beside its weights, and of its predictions, by
-    report.json."""
+    """The settings that a run has read, as text: its training, by header.json beside its weights, and its predictions,
+    by report.json. The seed is the training's where that is known."""
     weights = made.get("weights") or {}
     file = (weights.get("members") or [weights])[0].get("file")
     trained = (findings.read_json(Path(file).parent / "header.json") if file else None) or {}
-    found = (made.get("settings") or {}) | {n: value for n, value in trained.items() if n not in batch.DECISIVE}
+    predicted = made.get("settings") or {}
+    idle = batch.IDLE.get(predicted.get("approach"), ())
+    found = {name: predicted[name] for name in predicted if name in batch.DECISIVE and name not in idle}
+    other = {*train.UNREAD, *batch.DECISIVE, *idle} - {"seed"}
+    found |= {name: trained[name] for name in trained if name not in other}
     return {name: json.dumps(value) for name, value in found.items() if not name.startswith(_NAMES)}
 
 
