@@ -1,5 +1,6 @@
 """Two runs on the same cases: the difference of every metric with its interval over patients, and exact tests."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from classification.voting import predictions
+from classification.voting.refusal import REFUSED
 from cxr.errors import BadData
 from cxr.stats import bootstrap, paired, resampled
 
@@ -21,6 +23,7 @@ class Run(NamedTuple):
     place: Path  # folder of its predictions.csv
     rows: pd.DataFrame
     classes: list[str]
+    refused: set[tuple[str, str]]  # the cases, by KEY, that it refused, with any of its seeds
 
     @property
     def seeds(self) -> list[str]:
@@ -35,11 +38,12 @@ def read(given: str | Path) -> Run:
     per_seed = rows.groupby("seed").size()
     if per_seed.nunique() > 1:
         raise BadData(f"{place} holds {per_seed.to_dict()} cases of its seeds; finish the runs of all seeds first.")
+    refused = _keys(rows[rows.status == REFUSED])
     rows = rows[(rows.status == "ok") & (rows.label != "")]
     rows = rows[rows.groupby(KEY).seed.transform("size") == len(per_seed)]  # a seed may refuse what another answers
     if not len(rows):
         raise BadData(f"{place} has no predicted case with a label: there is nothing to compare.")
-    return Run(str(given), place if place.is_dir() else place.parent, rows.reset_index(drop=True), classes)
+    return Run(str(given), place if place.is_dir() else place.parent, rows.reset_index(drop=True), classes, refused)
 
 
 def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
@@ -48,7 +52,16 @@ def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
     if set(a.classes) != set(b.classes):
         told = "; ".join(f"{run.name} knows {', '.join(run.classes)}" for run in (a, b))
         raise BadData(f"the runs know different classes: {told}.")
-    keys = [set(zip(run.rows.folder, run.rows.case, strict=True)) for run in (a, b)]
+    keys = [_keys(run.rows) for run in (a, b)]
+    told = "; ".join(
+        f"{run.name} refused {len(lost)} cases that {other.name} answered ({_some(lost)})"
+        for run, other in ((a, b), (b, a))
+        if (lost := run.refused & _keys(other.rows))
+    )
+    if told and not common:
+        raise BadData(
+            f"the runs are of different cases: {told}; leave them out with --common, or predict with refuse=0."
+        )
     shared = set(paired.match(*keys, (a.name, b.name), common))
     a, b = (
         run._replace(rows=run.rows[[key in shared for key in zip(run.rows.folder, run.rows.case, strict=True)]])
@@ -57,15 +70,24 @@ def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
     about = [run.rows.drop_duplicates(KEY).set_index(KEY).sort_index() for run in (a, b)]
     other = about[0].index[about[0].label.to_numpy() != about[1].label.to_numpy()]
     if len(other):
-        named = ", ".join("/".join(key) for key in other[:5])
-        raise BadData(f"the runs disagree on the label of {len(other)} cases: {named}. Use one table for both.")
+        raise BadData(f"the runs disagree on the label of {len(other)} cases: {_some(other)}. Use one table for both.")
     notes = [f"{len(shared)} cases that both hold, of {len(keys[0])} and {len(keys[1])}"] if common else []
+    notes += [f"{told}: they are left out"] if told else []
     moved = int((about[0].patient.to_numpy() != about[1].patient.to_numpy()).sum())
     if moved:
         notes.append(f"{moved} cases have another patient in {b.name}; those of {a.name} count")
     patient = about[0].patient
     rows = b.rows.assign(patient=patient.loc[list(zip(b.rows.folder, b.rows.case, strict=True))].to_numpy())
     return a, b._replace(rows=rows, classes=a.classes), notes
+
+
+def _keys(rows: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(rows.folder, rows.case, strict=True))
+
+
+def _some(keys: Iterable[tuple[str, str]]) -> str:
+    named = sorted("/".join(key) for key in keys)
+    return ", ".join(named[:5]) + (" ..." if len(named) > 5 else "")
 
 
 def resample(run: Run, count: int, seed: int) -> dict:

@@ -144,9 +144,11 @@ def test_all_runs_of_a_folder(tmp_path, call):
         held = save(table(skill, seed=0), tmp_path / name)
         checkpoint = tmp_path / "checkpoint" / name
         checkpoint.mkdir(parents=True)
-        (checkpoint / "header.json").write_text(json.dumps({"epoch_max": epochs, "test_name": name, "seed": 4}))
+        trained = {"epoch_max": epochs, "test_name": name, "seed": 4, "folds": epochs, "repeat_val": epochs}
+        (checkpoint / "header.json").write_text(json.dumps(trained))
         weights = {"file": str(checkpoint / "best.pt")}
-        settings = {"repeat": 10 * epochs, "epoch_max": 100, "test_name": name, "vote": "majority"}
+        settings = {"img_size": 10 * epochs, "epoch_max": 100, "test_name": name, "approach": "dense"}
+        settings |= {"repeat": epochs, "num_patches": epochs, "seed": epochs}  # neither script has read these
         report = {"seconds": 12.5, "settings": settings, "weights": {"members": [weights]} if name == "b" else weights}
         (tmp_path / name / "report.json").write_text(json.dumps(report))
         (tmp_path / name / "metrics.json").write_text(json.dumps(scores.classification(*arguments(held), 20)))
@@ -154,7 +156,7 @@ def test_all_runs_of_a_folder(tmp_path, call):
     assert done.code == 0 and "different cases" not in done.out
     rows = pd.read_csv(tmp_path / "runs.csv")
     assert rows.run.tolist() == ["b", "a"] and rows.seconds.tolist() == [12.5] * 2 and rows.seeds.tolist() == [1, 1]
-    assert rows.columns[-2:].tolist() == ["repeat", "epoch_max"] and rows.epoch_max.tolist() == [9, 5]
+    assert rows.columns[-2:].tolist() == ["img_size", "epoch_max"] and rows.epoch_max.tolist() == [9, 5]
     assert (rows.accuracy_low < rows.accuracy).all() and rows.cases.tolist() == [120] * 2
     save(table(0.6)[:60], tmp_path / "a")
     assert "different cases" in call("classification/compare.py", tmp_path).out
@@ -165,7 +167,10 @@ def test_a_case_that_one_seed_refuses_counts_for_none(tmp_path):
     seeds = [table(0.8, noise, seed=noise) for noise in range(2)]
     for i, rows in enumerate(seeds):
         rows.loc[i, ["status", "predicted"]] = "refused", ""
-    a, b = both(tmp_path, table(0.6), pd.concat(seeds), common=True)
+    with pytest.raises(BadData, match=r"b refused 2 cases that .*a answered \(f0/c000, f1/c001\); leave them out"):
+        both(tmp_path, table(0.6), pd.concat(seeds))
+    a, b, notes = comparing.pair(comparing.read(tmp_path / "a"), comparing.read(tmp_path / "b"), True)
+    assert notes[1].endswith("answered (f0/c000, f1/c001): they are left out")
     assert len(a.rows) == 118 and len(b.rows) == 236 and not {"c000", "c001"} & {*b.rows.case}
     with pytest.raises(BadData, match="finish the runs of all seeds"):
         save(pd.concat([seeds[0], seeds[1][1:]]), tmp_path / "c")
