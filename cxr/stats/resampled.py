@@ -11,6 +11,7 @@ import numpy as np
 from cxr.stats import bootstrap
 
 MACRO = ("precision", "sensitivity", "specificity", "f1", "auroc")  # whose mean over the classes is the overall value
+_GROUPS = 200  # left out in turn; more patients tell no more of a statistic's skewness
 _AT_ONCE = 300_000  # weights in memory at a time, whatever the size of the cohort
 
 
@@ -34,6 +35,13 @@ def metrics(
         for key, values in _mean(each, copies).items():
             found.setdefault(key, []).append(values)
     return {key: np.concatenate(values) for key, values in found.items()}
+
+
+def without(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray, member: np.ndarray) -> dict:
+    """{metric or (metric, class): (groups,)}: the values without each patient, or of many patients without each of
+    _GROUPS groups of them."""
+    group = member % _GROUPS
+    return _metrics(truth, predicted, p, (group != np.arange(group.max() + 1)[:, None]).astype(float))
 
 
 def _resamples(member: np.ndarray, trainings: int, count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

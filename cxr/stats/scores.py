@@ -44,14 +44,14 @@ def classification(
     probability (Nixon et al. 2019), without interval; ece_expected what it would be if the network were calibrated,
     with the range of 95 in 100 draws; ece_debiased the root of the squared error without bias (calibration.py).
 
-    Intervals of proportions and of a class's f1 are exact (see `_exact`), the others percentiles of the bootstrap.
+    Intervals of proportions and of a class's f1 are exact (see `_exact`), the others bootstrap.corrected().
     A value that does not exist, such as the sensitivity for a class of which a resample holds no case, is left out of
     its interval, and `undefined` counts these resamples; a value or bound that does not exist at all is None.
 
     networks (n,): which of several trainings gave each answer, where the same cases were answered by more than one. A
     metric is then its mean over the trainings, and the bootstrap has two levels (Davison and Hinkley 1997, section
     3.8): a resample draws trainings, with replacement, and patients, the same for all of them. Intervals are then
-    exact only where all or none are right, and `cases` counts answers.
+    percentiles, exact only where all or none are right, and `cases` counts answers.
     Raises ValueError for lengths that differ, classes out of range, and probabilities that are none.
     """
     truth, predicted, p = np.asarray(truth, int), np.asarray(predicted, int), np.asarray(p, float)
@@ -60,7 +60,11 @@ def classification(
     training, trainings = pd.factorize(np.zeros(len(truth)) if networks is None else np.asarray(networks, dtype=object))
     found = resampled.metrics(truth, predicted, p, member, resamples, seed, training)
     present = [c for c in range(len(names)) if (truth == c).any()]
-    told = {key: _entry(*_percentiles(values), np.isnan(values[1:]).sum()) for key, values in found.items()}
+    less = resampled.without(truth, predicted, p, member) if len(trainings) == 1 < len(known) else {}
+    told = {}
+    for key, (value, *drawn) in found.items():
+        low, high = bootstrap.corrected(value, np.array(drawn), less.get(key, np.empty(0)))
+        told[key] = _entry(value, low, high, np.isnan(drawn).sum())
     for key, bounds in _exact(truth, predicted, member, told, present).items():
         if len(trainings) == 1 or told[key]["value"] in (0, 1):
             told[key] = _entry(told[key]["value"], *bounds, told[key]["undefined"])
@@ -146,11 +150,6 @@ def _exact(truth: np.ndarray, predicted: np.ndarray, member: np.ndarray, told: d
             if key not in bounds and told[key]["value"] in (0, 1):
                 bounds[key] = proportion.interval(told[key]["value"] * units[key], units[key])
     return bounds
-
-
-def _percentiles(values: np.ndarray) -> tuple[float, float, float]:
-    """Value and percentile interval of the first and the other entries of (1 + resamples,) values."""
-    return values[0], *bootstrap.bounds(values[1:])
 
 
 def _entry(value: float | None, low: float | None = None, high: float | None = None, undefined: int = 0) -> dict:

@@ -57,3 +57,14 @@ def test_groups_that_do_not_fit_are_refused():
         bootstrap.mean_interval([1.0, 2, 3], ["a", "b"])
     with pytest.raises(ValueError, match="no group"):
         bootstrap.mean_interval([1.0, 2, 3], ["a", None, "b"])
+
+
+def test_a_corrected_interval_is_scipys():
+    values = np.random.default_rng(2).exponential(size=15)
+    plain = stats.bootstrap((values,), np.var, n_resamples=1500, method="percentile", rng=1)
+    oracle = stats.bootstrap((values,), np.var, n_resamples=0, method="BCa", bootstrap_result=plain).confidence_interval
+    drawn, without = plain.bootstrap_distribution, np.array([np.var(np.delete(values, i)) for i in range(15)])
+    assert bootstrap.corrected(np.var(values), np.r_[drawn, np.nan], without) == pytest.approx(
+        (oracle.low, oracle.high)
+    )
+    assert bootstrap.corrected(0.5, drawn, np.full(3, np.nan)) == bootstrap.bounds(drawn)

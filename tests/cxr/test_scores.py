@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from cxr.stats import proportion, resampled, scores
+from cxr.stats import bootstrap, proportion, resampled, scores
 
 NAMES = ["normal", "bacterial", "viral"]
 
@@ -61,8 +61,10 @@ def test_values_and_intervals_are_those_of_resampling_by_hand():
     for copies in drawn:
         rows = np.concatenate([np.flatnonzero(member == order[i]) for i in np.repeat(range(len(codes)), copies)])
         resampled.append(oracle(truth[rows], predicted[rows], p[rows]))
+    less = [oracle(*(part[member != i] for part in (truth, predicted, p))) for i in range(len(codes))]
     for key, value in oracle(truth, predicted, p).items():
-        low, high = np.percentile([one[key] for one in resampled], [2.5, 97.5])
+        draws, left = (np.array([one[key] for one in many]) for many in (resampled, less))
+        low, high = bootstrap.corrected(value, draws, left)
         got = found[key]
         assert got["undefined"] == 0
         assert got["value"] == pytest.approx(value, abs=2e-6), key
