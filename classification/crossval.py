@@ -15,13 +15,15 @@ and patients, confusion.png, roc.png, reliability.png. Unless dir_split is typed
 import argparse
 import os
 import sys
+import time
 from operator import attrgetter
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header
-from classification.runs import folds, pool, work
+from classification.runs import folds, pool
+from classification.splitting import parts
 from classification.voting import refusal
 from cxr.errors import BadData, BadRun
 from cxr.run import lock, opening, trainings
@@ -41,13 +43,13 @@ def main() -> None:
         folds.check(settings)
         root = folds.place(settings)
         if settings.folds and not options.partial:
-            work.make_folds(root, settings)
+            make_folds(root, settings)
         runs = folds.all_runs(root, settings)
         print(f"{len(runs)} runs, of the folds in {root}: {', '.join(run.name for run in runs)}.", flush=True)
         if not options.partial:
             mine = folds.share(runs, options.task or array_task(len(runs)))
             places = attrgetter("folder", "output")
-            _, failed, held = trainings.through(mine, places, work.train_and_predict)
+            _, failed, held = trainings.through(mine, places, train_and_predict)
         done = [run for run in runs if run.name not in failed and folds.finished(run)]
         if len(done) == len(runs) or (done and options.partial):
             finish(settings, done, runs)
@@ -62,6 +64,38 @@ def main() -> None:
         "Next: the same command again, or with --partial."
     )
     sys.exit(1 if failed or options.partial else 0)
+
+
+def make_folds(root: Path, settings) -> None:
+    """Split into folds with split.py where root holds nothing; of several processes one does, and the others wait."""
+    while parts.state(root) == "absent":
+        try:
+            lock.take(root.with_name(f".{root.name}{lock.NAME}"))
+        except BadRun:
+            time.sleep(1)
+            continue
+        if parts.state(root) == "absent":
+            print(f"The folds go to {root}.", flush=True)
+            run = folds.Run(0, settings.seed, config.replace(settings, dir_split=str(root)))
+            trainings.call([*run.command("classification/split.py"), f"folds={settings.folds}"])
+            if parts.state(root) == "absent":
+                raise BadData(f"{root} holds no folds, since classification/split.py stopped.")
+        lock.release()
+
+
+def train_and_predict(run: folds.Run) -> None:
+    """Run train.py and inference.py for a run that is not finished. Raises BadRun if it is not finished then."""
+    if folds.finished(run):
+        print("finished before", flush=True)
+        return
+    if code := trainings.call(run.command("classification/train.py")):
+        raise BadRun(f"classification/train.py ended with exit code {code}, as told above.")
+    told = folds.report(run)
+    stale = bool(told) and not folds.predicted_by_these(run, told)  # the training has gone on since
+    words = [f"file_weights={run.weights}", *(["--overwrite"] if stale else [])]
+    code = trainings.call(run.command("classification/inference.py", *words))
+    if not folds.finished(run):
+        raise BadRun(f"classification/inference.py ended with exit code {code}, as told above.")
 
 
 def array_task(count: int) -> str:

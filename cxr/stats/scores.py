@@ -62,9 +62,9 @@ def classification(
     present = [c for c in range(len(names)) if (truth == c).any()]
     less = resampled.without(truth, predicted, p, member) if len(trainings) == 1 < len(known) else {}
     told = {}
-    for key, (value, *drawn) in found.items():
-        low, high = bootstrap.corrected(value, np.array(drawn), less.get(key, np.empty(0)))
-        told[key] = _entry(value, low, high, np.isnan(drawn).sum())
+    for key, values in found.items():
+        bounds = bootstrap.corrected(values[0], values[1:], less.get(key, np.empty(0)))
+        told[key] = _entry(values[0], *bounds, np.isnan(values[1:]).sum())
     for key, bounds in _exact(truth, predicted, member, told, present).items():
         if len(trainings) == 1 or told[key]["value"] in (0, 1):
             told[key] = _entry(told[key]["value"], *bounds, told[key]["undefined"])

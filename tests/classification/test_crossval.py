@@ -18,9 +18,9 @@ import pytest
 from conftest import CLASSIFYING, ROOT, draw_pair, environment
 
 from classification import crossval, header
-from classification.runs import folds, pool, work
+from classification.runs import folds, pool
 from cxr.errors import BadData, BadRun
-from cxr.run import runreport
+from cxr.run import runreport, trainings
 from cxr.settings import config
 from cxr.stats import proportion
 
@@ -31,14 +31,14 @@ HOLDER = """
 import sys, time
 sys.path[0] = sys.argv.pop(1)
 from classification import crossval
-from classification.runs import work
-work.call = lambda line: print("holds", flush=True) or time.sleep(600)
+from cxr.run import trainings
+trainings.call = lambda line: print("holds", flush=True) or time.sleep(600)
 crossval.main()
 """
 
 
 def inside(line):
-    """work.call() in this process, which spares the seconds of imports."""
+    """trainings.call() in this process, which spares the seconds of imports."""
     module = importlib.import_module(".".join(Path(line[1]).relative_to(ROOT).with_suffix("").parts))
     return start(module, line[2:]).code
 
@@ -73,9 +73,9 @@ def whole(words):
     """A cross-validation shared with a process that was killed: what was said while that held a run, and afterwards."""
     patch = pytest.MonkeyPatch()
     calls = []
-    patch.setattr(work, "call", lambda line: calls.append(Path(line[1]).name) or inside(line))
+    patch.setattr(trainings, "call", lambda line: calls.append(Path(line[1]).name) or inside(line))
     root = folds.place(settings_of(*words))
-    work.make_folds(root, settings_of(*words))
+    crossval.make_folds(root, settings_of(*words))
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(ROOT), *words],
         stdout=subprocess.PIPE,
@@ -143,7 +143,7 @@ def test_a_failed_fold_is_named_and_the_rest_can_be_pooled(whole, tmp_path, monk
     out = tmp_path / "out"
     shutil.copytree(runs_of(whole)[0].output.parents[1], out)
     (out / "cv" / "fold1-407" / "report.json").unlink()
-    monkeypatch.setattr(work, "call", lambda line: 3)
+    monkeypatch.setattr(trainings, "call", lambda line: 3)
     words = [*whole.words, f"dir_save={out}"]
     done = start(crossval, words)
     assert done.code == 1 and "failed: fold1-407: classification/train.py ended with exit code 3" in done.out
@@ -231,7 +231,7 @@ def test_an_interruption_ends_the_script_at_work():
     began = time.monotonic()
     try:
         with pytest.raises(KeyboardInterrupt):
-            work.call([sys.executable, "-c", "import time; time.sleep(600)"])
+            trainings.call([sys.executable, "-c", "import time; time.sleep(600)"])
     finally:
         signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - began < 300
