@@ -108,7 +108,8 @@ def _running_worker():
         # Not multiprocessing: that would import the parent's main script, and torch with it, into the worker.
         # Its standard error goes nowhere: decoders print what they find in headers, patients' names among it.
         # One thread, since thread pools reserve address space, which is limited there.
-        environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         _worker = subprocess.Popen(
             [sys.executable, "-m", "cxr.reading.decode"],
             cwd=root,

@@ -46,7 +46,7 @@ def of(state: Mapping[str, torch.Tensor], told: Mapping[str, str]) -> str:
     about = sorted((name, text) for name, text in told.items() if name != KEY)
     found = hashlib.sha256(json.dumps(about).encode())
     for name in sorted(state):
-        tensor = state[name].contiguous()
+        tensor = state[name].detach().cpu().contiguous()  # a training on a GPU saves what lies there
         found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         found.update(tensor.reshape(-1).view(torch.uint8).numpy() if tensor.numel() else b"")
     return found.hexdigest()

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from classification.model import weightfile
@@ -54,3 +55,17 @@ def test_a_flipped_byte_in_safetensors_never_changes_a_weight(tmp_path):
     assert weightfile.read(tmp_path / "old.safetensors")[0] == "resnet18"
     with pytest.raises(ValueError, match="old.safetensors is damaged"):
         checksum.check(tmp_path / "old.safetensors", resnet, {checksum.KEY: "0"})
+
+
+GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
+
+
+@pytest.mark.parametrize("device", ["cpu", GPU])
+def test_weights_are_saved_as_they_lie_in_a_training(tmp_path, device):
+    layer = torch.nn.Linear(3, 2).to(device)
+    checksum.save(layer.state_dict(keep_vars=True), tmp_path / "w.safetensors", {})
+    with safe_open(tmp_path / "w.safetensors", "pt") as file:
+        assert torch.equal(file.get_tensor("weight"), layer.weight.detach().cpu())
+        checksum.check(
+            tmp_path / "w.safetensors", {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+        )

@@ -33,6 +33,18 @@ def test_one_worker_serves_many_files(image):
     assert decode._worker.pid == first
 
 
+def test_the_worker_finds_what_lies_on_the_users_python_path(image, tmp_path, monkeypatch):
+    """Where modules of a cluster put the libraries. A package there of a name the worker imports shows that it looks."""
+    decode.stop()
+    (tmp_path / "pydicom").mkdir()
+    (tmp_path / "pydicom" / "__init__.py").write_text("raise ImportError('the one of the user')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(Unreadable, match="did not start"):
+        radiograph.read(image)
+    monkeypatch.undo()
+    assert np.array_equal(radiograph.read(image).pixels, RAMP)
+
+
 def test_the_worker_holds_no_torch(image):
     radiograph.read(image)
     libraries = {Path(entry.path).name for entry in psutil.Process(decode._worker.pid).memory_maps()}
