@@ -40,9 +40,13 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
         threading.excepthook = _thread_fault
         try:
             main()
+            sys.stdout.flush()
         except KeyboardInterrupt:
             print(f"\n{name}: interrupted; the same command goes on from here.", file=sys.stderr)
             sys.exit(INTERRUPTED)
+        except BrokenPipeError:  # whoever read the output, as `| head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at the end would fail again
+            sys.exit(1)
         except (BadData, BadInput, BadRun) as error:
             sys.exit(f"{name}: {error}")
         except Exception as error:

@@ -34,7 +34,7 @@ def test_one_worker_serves_many_files(image):
 
 
 def test_the_worker_finds_what_lies_on_the_users_python_path(image, tmp_path, monkeypatch):
-    """Where modules of a cluster put the libraries. A package there of a name the worker imports shows that it looks."""
+    """Modules of a cluster put libraries there. A broken one there shows that the worker looks."""
     decode.stop()
     (tmp_path / "pydicom").mkdir()
     (tmp_path / "pydicom" / "__init__.py").write_text("raise ImportError('the one of the user')")

@@ -2,9 +2,12 @@
 
 import errno
 import io
+import os
+import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 from cxr.errors import BadData
 from cxr.run import opening
@@ -59,3 +62,18 @@ def test_home_is_understood_where_a_shell_leaves_it(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["x.py", "-o", "~/out", "--output=~/out", "a~b", "dir_save=~/out", "~"])
     opening.script(lambda: None)()
     assert sys.argv[1:] == ["-o", "/home/me/out", "--output=/home/me/out", "a~b", "dir_save=~/out", "/home/me"]
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])  # within the buffer, and beyond it
+def test_a_reader_that_has_seen_enough_ends_it_without_a_traceback(tmp_path, lines):
+    code = f"from cxr.run import opening\n@opening.script\ndef main():\n    print('told\\n' * {lines})\nmain()\n"
+    (tmp_path / "talks.py").write_text(code)
+    script = subprocess.Popen(
+        [sys.executable, "talks.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    script.stdout.close()  # as `| head -0`
+    assert script.stderr.read() == b"" and script.wait() == 1
