@@ -53,7 +53,7 @@ def main() -> None:
         "project": version.about(),
     }
     writing.json(output / "compare.json", about)
-    title = f"{b.name} against {a.name}: {counts['cases']} cases of {counts['patients']} patients"
+    title = f"{forest.named(a.name, b.name)}\n{counts['cases']} cases of {counts['patients']} patients"
     forest.differences([("Difference, B - A, with 95 % interval over patients", table)], output / "compare.png", title)
     print(f"A: {a.name}\nB: {b.name}\n{counts['cases']} cases of {counts['patients']} patients")
     print(table.drop(columns=["metric", "class"]).round(3).to_string(index=False))

@@ -44,7 +44,7 @@ def main() -> None:
     file = Path(options.b)
     output = Path(options.output) if options.output else (file if file.is_dir() else file.parent) / "compare"
     writing.csv(output / "compare.csv", table)
-    forest.differences(panels(table), output / "compare.png", f"{options.b} against {options.a}: {len(cases)} cases")
+    forest.differences(panels(table), output / "compare.png", f"{forest.named(*names)}\n{len(cases)} cases")
     print(f"A: {options.a}\nB: {options.b}\n{len(cases)} cases")
     for name, rows in zip(names, (a, b), strict=True):
         seen = int((rows[caselist.NAME] != "").sum()) if caselist.NAME in rows else 0

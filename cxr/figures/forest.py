@@ -9,6 +9,13 @@ from matplotlib.figure import Figure
 from cxr.figures import plots
 
 
+def named(a: str, b: str) -> str:
+    """Two runs for a title, a line each, of long paths the end."""
+    return "\n".join(
+        f"{letter}: {run if len(run) <= 80 else '...' + run[-77:]}" for letter, run in (("A", a), ("B", b))
+    )
+
+
 def differences(panels: Sequence[tuple[str, pd.DataFrame]], path: str | Path, title: str) -> None:
     """Write a PNG with a panel for each (what the x axis says, table). A table has a row a line: label, difference, low
     and high, NaN where there is no interval. What excludes 0 is blue. Raises ValueError without a line."""
