@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
+from safetensors import safe_open
 
 from cxr import version
 from cxr.run import caselist, checksum, engine, opening, runreport
@@ -57,11 +58,12 @@ def main() -> None:
         sys.exit(f"weights/make_segmentation.py: {error}")
     if options.average:
         about["average"] = {**named(options.average), "share": options.share}
+    public = not settings.get("dir_images")  # names of public sets tell of nobody, and every copy is known by them
     settings = {key: value for key, value in settings.items() if not config.is_path(key)}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     about |= {"settings": settings, "project": version.about()}
     if listed:
-        about[caselist.NAME] = caselist.nameless(listed)
+        about[caselist.NAME] = listed if public else caselist.nameless(listed)
     texts = {key: json.dumps(value) for key, value in about.items()}
     checksum.save(half, options.output, {"format": "pt", "network": name} | texts)
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
@@ -72,9 +74,14 @@ def main() -> None:
 
 def origin(checkpoint: Path) -> dict:
     """What best.pt tells of its making, for the model card: start (file and sha256 of the weights it started from,
-    None for none), best (epoch and score), and versions, those of the packages now. Raises ValueError."""
+    None for none), best (epoch and score), and versions, those of the packages now. A file that was exported before
+    keeps what it tells of these. Raises ValueError."""
+    if checkpoint.suffix == ".safetensors":
+        with safe_open(checkpoint, "pt") as file:
+            held = file.metadata() or {}
+        return {name: json.loads(held[name]) for name in ("versions", "start", "best") if name in held}
     told = {"versions": runreport.versions(PACKAGES)}
-    held = engine.load(checkpoint) if checkpoint.suffix == ".pt" else {}
+    held = engine.load(checkpoint)
     if "start" in held:
         start = held["start"]
         told["start"] = start and {"file": Path(start["file"]).name, "sha256": start["sha256"]}
