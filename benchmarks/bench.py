@@ -50,7 +50,14 @@ SHORT = Size(radiograph=256, radiographs=2, network=64, side=128, patch=64, repe
 
 
 def main() -> None:
-    parser = arguments_of_both(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-i", "--input", type=Path, help="folder of radiographs (default: a phantom)")
+    parser.add_argument("-o", "--output", type=Path, default=inputs.ROOT / "output" / "benchmark", help="folder")
+    parser.add_argument("--segmentation", type=Path, metavar="FILE", help="weights of fcdensenet103 (those that ship)")
+    parser.add_argument("--classifier", type=Path, metavar="FILE", help="weights of a classifier (random ResNet-18)")
+    parser.add_argument("-d", "--device", default="cpu", choices=("cpu", "cuda"), help="of both sides (cpu)")
+    parser.add_argument("--short", action="store_true", help="small sizes, for agreement and not for times")
+    project.add_flag(parser)
     parser.add_argument("--resume", action="store_true", help="keep the stages that a run before has measured")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="only some stages")
     parser.add_argument("--pairs", type=int, help="runs of each side (5)")
@@ -71,19 +78,6 @@ def main() -> None:
     differ = [row["stage"] for row in found["rows"] if row["agree"] is False]
     print(f"Wrote {output}: bench.json, bench.md." + (f" Results DIFFER: {', '.join(differ)}." if differ else ""))
     sys.exit(1 if differ else 0)
-
-
-def arguments_of_both(text: str) -> argparse.ArgumentParser:
-    """The arguments that profiles.py takes as well: which files, which weights, how large."""
-    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-i", "--input", type=Path, help="folder of radiographs (default: a phantom)")
-    parser.add_argument("-o", "--output", type=Path, default=inputs.ROOT / "output" / "benchmark", help="folder")
-    parser.add_argument("--segmentation", type=Path, metavar="FILE", help="weights of fcdensenet103 (those that ship)")
-    parser.add_argument("--classifier", type=Path, metavar="FILE", help="weights of a classifier (random ResNet-18)")
-    parser.add_argument("-d", "--device", default="cpu", choices=("cpu", "cuda"), help="of both sides (cpu)")
-    parser.add_argument("--short", action="store_true", help="small sizes, for agreement and not for times")
-    project.add_flag(parser)
-    return parser
 
 
 def bench(options, size: Size, output: Path) -> dict:

@@ -3,28 +3,13 @@
 import argparse
 import json
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch._dynamo import register_backend
-from torch.autograd import DeviceType
 
-from benchmarks import (
-    agree,
-    bench,
-    inputs,
-    plain_segment,
-    plain_side,
-    profiles,
-    project_side,
-    rates,
-    rows,
-    sides,
-    table,
-    work,
-)
+from benchmarks import agree, bench, inputs, plain_segment, plain_side, project_side, rates, rows, sides, table, work
 from segmentation import fast_forward, fcdensenet
 
 SIZE = bench.SHORT
@@ -147,46 +132,6 @@ def test_batches_have_no_part_in_an_image(arguments):
         forward = fast_forward.forward_of(model)
         torch.testing.assert_close(forward(x), wanted, atol=1e-4, rtol=1e-5)  # random weights: values to 110
         torch.testing.assert_close(forward(x[1:2]), wanted[1:2], atol=1e-4, rtol=1e-5)
-
-
-def test_a_profile_sums_to_the_run(arguments):
-    found = profiles.seconds("project", "vote", {key: value for key, value in arguments.items() if key != "settings"})
-    assert found["convolution"] > 0 and min(found.values()) >= 0
-    text = profiles.markdown({"plain": found, "project": found})
-    assert "| convolution | " in text and text.splitlines()[-1].startswith("| **together** | ")
-
-
-def test_a_gpu_s_profile_is_of_its_own_seconds():
-    """The kernels' seconds, which the profiler tells of the operation and again of the kernel."""
-
-    def event(key, own, kernels, device=DeviceType.CPU):
-        return SimpleNamespace(key=key, self_cpu_time_total=own, self_device_time_total=kernels, device_type=device)
-
-    events = [
-        event("aten::cudnn_convolution", 1e5, 6e5),
-        event("aten::relu_", 3e5, 1e5),
-        event("cudaLaunchKernel", 1e5, 0),
-        event("sm90_conv", 0, 6e5, DeviceType.CUDA),
-        event("Optimizer.step#Adam.step", 0, 2e5, DeviceType.CUDA),
-    ]
-    found = profiles.summed(events, 1.0, cuda=True)
-    assert [found[name] for name in ("convolution", "ReLU", profiles.OUTSIDE)] == pytest.approx([0.6, 0.1, 0.3])
-    found = profiles.summed(events, 1.0, cuda=False)
-    assert [found[name] for name in ("convolution", "ReLU", profiles.OUTSIDE)] == pytest.approx([0.1, 0.3, 0.6])
-
-
-@pytest.mark.parametrize(
-    "operation,kind",
-    [
-        ("aten::mkldnn_convolution", "convolution"),
-        ("aten::convolution_backward", "convolution, backward"),
-        ("aten::native_batch_norm", "normalisation"),
-        ("aten::cat", profiles.COPIES),
-        ("aten::add", profiles.OTHER),
-    ],
-)
-def test_kinds_of_operations(operation, kind):
-    assert profiles.kind(operation) == kind
 
 
 def test_peak_memory_is_the_process_s_own(tmp_path):

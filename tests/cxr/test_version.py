@@ -19,7 +19,7 @@ SCRIPTS = sorted(
     for path in (ROOT / folder).glob("*.py")
     if "__main__" in path.read_text()
 )
-SCRIPTS += ["benchmarks/bench.py", "benchmarks/growth.py", "benchmarks/profiles.py"]
+SCRIPTS += ["benchmarks/bench.py", "benchmarks/growth.py"]
 
 
 @pytest.fixture
