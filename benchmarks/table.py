@@ -9,17 +9,9 @@ import sys
 from pathlib import Path
 
 HEAD = (
-    "stage",
-    "size of work",
-    "plain",
-    "project",
-    "ratio (median, spread)",
-    "wanted",
-    "floor",
-    "share of it",
-    "peak memory",
-    "results",
-)
+    "stage", "size of work", "plain", "project", "ratio (median, spread)", "wanted", "floor", "share of it",
+    "peak memory", "results",
+)  # fmt: skip
 WAIT = 0.05  # share of its time that a training may wait for data
 MARKS = "<!-- table -->", "<!-- end of table -->"
 

@@ -34,28 +34,12 @@ from cxr.settings import config
 
 # What a training never reads, so that it may go on with another value: settings of the split, and of what predicts
 UNREAD = (
-    "split_by",
-    "split_parts",
-    "split_seed",
-    "duplicate_distance",
-    "folds",
-    "seeds",
-    "repeat",
-    "calibrate",
-    "refuse",
-)
+    "split_by", "split_parts", "split_seed", "duplicate_distance", "folds", "seeds", "repeat", "calibrate", "refuse",
+)  # fmt: skip
 # What inference.py is to be told after it
 NEXT = (
-    "dir_checkpoint",
-    "dir_split",
-    "test_name",
-    "dir_save",
-    "file_metadata",
-    "device",
-    "repeat",
-    "calibrate",
-    "refuse",
-)
+    "dir_checkpoint", "dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat", "calibrate", "refuse",
+)  # fmt: skip
 
 
 @opening.script

@@ -33,17 +33,9 @@ from segmentation import weights as weight_files
 
 # What decides a mask, and what reads, computes and writes it
 DECISIVE = (
-    "gamma",
-    "equalise",
-    "crop_border",
-    "resize_height",
-    "resize_width",
-    "decision",
-    "mirror",
-    "backend",
-    "precision",
+    "gamma", "equalise", "crop_border", "resize_height", "resize_width", "decision", "mirror", "backend", "precision",
     "image_dtype",
-)
+)  # fmt: skip
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pydicom", "python-gdcm", "lightning-fabric")
 AT_ONCE = 4  # batches at most, each of which takes some hundred megabytes
 

@@ -25,22 +25,9 @@ from weights import teach
 ROUND = 100  # steps between checkpoints
 # The settings of header.py that distil reads, beside those it sets itself
 TAKEN = {
-    "classes",
-    "img_size",
-    "resolution",
-    "patch_size",
-    "copies",
-    "contrast",
-    "net_label",
-    "seed",
-    "num_batch_train",
-    "flip",
-    "rotation",
-    "device",
-    "precision",
-    "num_workers",
-    "cache_gb",
-}
+    "classes", "img_size", "resolution", "patch_size", "copies", "contrast", "net_label", "seed", "num_batch_train",
+    "flip", "rotation", "device", "precision", "num_workers", "cache_gb",
+}  # fmt: skip
 
 
 def distil(options) -> None:

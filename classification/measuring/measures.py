@@ -34,23 +34,10 @@ MARKERS = {
     "ctr": "Cardiothoracic ratio",
 }
 COLUMNS = [
-    "area_lungs",
-    "area_left",
-    "area_right",
-    "area_lungs_mm2",
-    "area_left_mm2",
-    "area_right_mm2",
-    "lung_fraction",
-    "left_right_ratio",
-    "lung_aspect",
-    "lung_mean",
-    "lung_sd",
-    "spread_between",
-    "spread_within",
-    "heart_width",
-    "thorax_width",
-    "ctr",
-]
+    "area_lungs", "area_left", "area_right", "area_lungs_mm2", "area_left_mm2", "area_right_mm2", "lung_fraction",
+    "left_right_ratio", "lung_aspect", "lung_mean", "lung_sd", "spread_between", "spread_within", "heart_width",
+    "thorax_width", "ctr",
+]  # fmt: skip
 
 
 def measure(image, mask, labels, settings, rng):

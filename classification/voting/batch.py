@@ -33,20 +33,9 @@ IDLE = {
 }
 # What decides every answer of a network
 DECISIVE = (
-    "approach",
-    "precision",
-    "img_size",
-    "resolution",
-    "patch_size",
-    "input_scaling",
-    "classes",
-    "repeat",
-    "vote",
-    "sampling",
-    "seed",
-    "calibrate",
-    "refuse",
-)
+    "approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat", "vote",
+    "sampling", "seed", "calibrate", "refuse",
+)  # fmt: skip
 # Which weights and cases a run takes
 NAMED = ("file_weights", "dir_checkpoint", "test_name", "dir_split", "dir_save", "file_metadata", "device")
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")

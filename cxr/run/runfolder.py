@@ -19,20 +19,9 @@ from cxr.settings import config
 
 # What may differ between a run and its continuation: how far, where, and on what it runs.
 _FREE = {
-    "epoch_max",
-    "restart",
-    "num_workers",
-    "cache_gb",
-    "device",
-    "patience",
-    "decision",
-    "backend",
-    "mirror",
-    "image_dtype",
-    "overlays",
-    "masks_png",
-    "compile",
-}
+    "epoch_max", "restart", "num_workers", "cache_gb", "device", "patience", "decision", "backend", "mirror",
+    "image_dtype", "overlays", "masks_png", "compile",
+}  # fmt: skip
 
 
 def differences(old: dict, new: dict, unread: Sequence[str] = ()) -> list[str]:

@@ -17,22 +17,9 @@ from cxr.stats import bootstrap, proportion
 KRUSKAL, MANN_WHITNEY = "kruskal-wallis", "mann-whitney"
 ALL = "all"  # in the column source: over all of them
 COLUMNS = [
-    "marker",
-    "source",
-    "test",
-    "class_a",
-    "class_b",
-    "n_a",
-    "n_b",
-    "median_a",
-    "median_b",
-    "statistic",
-    "p",
-    "p_holm",
-    "effect",
-    "low",
-    "high",
-]
+    "marker", "source", "test", "class_a", "class_b", "n_a", "n_b", "median_a", "median_b", "statistic", "p", "p_holm",
+    "effect", "low", "high",
+]  # fmt: skip
 LEAST = 3  # patients of a class, below which it is not compared: no test can tell anything of two
 _AT_ONCE = 4_000_000  # counts in memory at a time, whatever the number of patients
 
