@@ -108,28 +108,16 @@ def plan(options) -> list[Step]:
     radiographs, patches = 50 * SPEED[kind][0], SPEED[kind][1]  # an epoch of 197 in batches of 4, a step of 16
 
     recipe = [
-        f"dir_data_root={data}",
-        f"dir_checkpoint={one}",
-        "augment=True",
-        "opacity=0.6",
-        "average=0.99",
-        "schedule=onecycle",
-        "class_weights=[1.0,1.0,1.0,1.0]",
-        f"num_batch_train={options.batch}",
-        f"num_workers={options.workers}",
-        *on,
-    ]
+        f"dir_data_root={data}", f"dir_checkpoint={one}", "augment=True", "opacity=0.6", "average=0.99",
+        "schedule=onecycle", "class_weights=[1.0,1.0,1.0,1.0]", f"num_batch_train={options.batch}",
+        f"num_workers={options.workers}", *on,
+    ]  # fmt: skip
     rate = 6e-4 * (options.batch / 4) ** 0.5
     first = ["segmentation/train.py", "test_name=jsrt", f"epoch_max={epochs1}", f"learning_rate={rate:g}", *recipe]
     second = [
-        "segmentation/train.py",
-        "test_name=wide",
-        f"epoch_max={wide}",
-        f"learning_rate={rate / 2:g}",
-        'train_sets=["jsrt","montgomery"]',
-        f"start_weights={one / 'jsrt' / 'best.pt'}",
-        *recipe,
-    ]
+        "segmentation/train.py", "test_name=wide", f"epoch_max={wide}", f"learning_rate={rate / 2:g}",
+        'train_sets=["jsrt","montgomery"]', f"start_weights={one / 'jsrt' / 'best.pt'}", *recipe,
+    ]  # fmt: skip
     steps = [
         Step("stage1", first, epochs1 * radiographs),
         Step("stage1", export(one / "jsrt", "segmentation"), 5),
@@ -153,61 +141,26 @@ def plan(options) -> list[Step]:
         taught += ["--pairs", str(extra)]
     changes = ["resolution=384", "copies=0.6", "contrast=0.3", "num_workers=2", *on]
     tuned = [
-        split,
-        f"dir_checkpoint={two}",
-        *changes,
-        "learning_rate=3e-4",
-        "schedule=onecycle",
-        "weight_decay=1e-2",
-        "lambda_l1=0",
-        "num_patches=2",
-        "repeat_val=25",
-    ]
+        split, f"dir_checkpoint={two}", *changes, "learning_rate=3e-4", "schedule=onecycle", "weight_decay=1e-2",
+        "lambda_l1=0", "num_patches=2", "repeat_val=25",
+    ]  # fmt: skip
     teacher, student = two / "teacher" / "best.pt", two / "distilled" / "student.safetensors"
+    teach = [
+        "classification/train.py", "test_name=teacher", "net_label=efficientnet_lite2",
+        f"start_weights={imagenet_weights(options)}", f"epoch_max={epochs2}", *tuned,
+    ]  # fmt: skip
+    distil = [
+        "weights/make_classification.py", "distil", "--teacher", str(teacher), *taught, "--split", str(work / "split"),
+        "--run", str(student.parent), "--steps", str(distilled), "num_batch_train=32", *changes,
+    ]  # fmt: skip
+    tune = [
+        "classification/train.py", "test_name=student", "net_label=resnet18", f"start_weights={student}",
+        f"epoch_max={2 * epochs2}", *tuned,
+    ]  # fmt: skip
     steps += [
-        Step(
-            "stage2",
-            [
-                "classification/train.py",
-                "test_name=teacher",
-                "net_label=efficientnet_lite2",
-                f"start_weights={imagenet_weights(options)}",
-                f"epoch_max={epochs2}",
-                *tuned,
-            ],
-            epochs2 * 110 * patches,
-        ),
-        Step(
-            "stage2",
-            [
-                "weights/make_classification.py",
-                "distil",
-                "--teacher",
-                str(teacher),
-                *taught,
-                "--split",
-                str(work / "split"),
-                "--run",
-                str(student.parent),
-                "--steps",
-                str(distilled),
-                "num_batch_train=32",
-                *changes,
-            ],
-            distilled * 3.5 * patches,
-        ),
-        Step(
-            "stage2",
-            [
-                "classification/train.py",
-                "test_name=student",
-                "net_label=resnet18",
-                f"start_weights={student}",
-                f"epoch_max={2 * epochs2}",
-                *tuned,
-            ],
-            epochs2 * 88 * patches,
-        ),
+        Step("stage2", teach, epochs2 * 110 * patches),
+        Step("stage2", distil, distilled * 3.5 * patches),
+        Step("stage2", tune, epochs2 * 88 * patches),
         Step("stage2", ["weights/make_classification.py", "export", str(teacher), "--overwrite"], 5),
     ]
     return steps + figures(data, work, on, [split, patients, f"dir_pairs={pairs}"])
@@ -219,33 +172,14 @@ def figures(data: str, work: Path, on: list[str], settings2: list[str]) -> list[
     for name in ("segmentation", "segmentation-wide"):
         weights, out = f"file_weights={ROOT / 'weights' / name}.safetensors", work / "figures" / name
         for which in ("jsrt", "montgomery"):
-            steps += [
-                Step(
-                    "figures",
-                    [
-                        f"segmentation/{script}.py",
-                        "--set",
-                        which,
-                        "-o",
-                        str(out / f"{script}-{which}"),
-                        f"dir_data_root={data}",
-                        weights,
-                        *on,
-                    ],
-                    seconds,
-                )
-                for script, seconds in (("evaluate", 60), ("shift", 1800))
-            ]
+            for script, seconds in (("evaluate", 60), ("shift", 1800)):
+                words = ["--set", which, "-o", str(out / f"{script}-{which}"), f"dir_data_root={data}", weights, *on]
+                steps.append(Step("figures", [f"segmentation/{script}.py", *words], seconds))
     out = work / "figures" / "classification"
     weights = f"file_weights={ROOT / 'weights' / 'classification'}.safetensors"
-    steps += [
-        Step(
-            "figures",
-            [f"classification/{script}.py", *words, "-o", str(out / script), weights, *settings2, *on],
-            seconds,
-        )
-        for script, words, seconds in (("inference", ["--overwrite"], 120), ("shift", [], 3600))
-    ]
+    for script, words, seconds in (("inference", ["--overwrite"], 120), ("shift", [], 3600)):
+        words = [*words, "-o", str(out / script), weights, *settings2, *on]
+        steps.append(Step("figures", [f"classification/{script}.py", *words], seconds))
     return [*steps, Step("figures", ["weights/card.py", str(work / "figures")], 5)]
 
 
@@ -262,13 +196,8 @@ def amounts(options, radiographs: float, patches: float) -> tuple[int, int, int,
 
 def export(run: Path, name: str) -> list[str]:
     """The command that exports a run of stage 1 as weights/<name>.safetensors."""
-    return [
-        "weights/make_segmentation.py",
-        str(run / "best.pt"),
-        "-o",
-        str(ROOT / "weights" / f"{name}.safetensors"),
-        "--overwrite",
-    ]
+    output = str(ROOT / "weights" / f"{name}.safetensors")
+    return ["weights/make_segmentation.py", str(run / "best.pt"), "-o", output, "--overwrite"]
 
 
 def imagenet_weights(options) -> Path:

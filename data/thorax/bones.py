@@ -111,20 +111,11 @@ def draw_girdle(body: SimpleNamespace, shape: tuple[int, int], unit: float) -> n
         fill(outer, [place(outline, shape, body.pose)])
         fill(inner, [place(ribbon(middle, half * 0.62), shape, body.pose)])
         inward = -38 if portable else 12  # shoulders rolled forward carry the blades off the lungs in a PA radiograph
-        wing = np.array(
-            [
-                (352 + inward, 128),
-                (410, 96),
-                (462, 150),
-                (438, 215),
-                (408 + inward / 2, 330),
-                (382 + inward, 428),
-                (366 + inward, 432),
-                (350 + inward, 300),
-                (338 + inward, 190),
-            ],
-            float,
-        )
+        wing = [
+            (352 + inward, 128), (410, 96), (462, 150), (438, 215), (408 + inward / 2, 330), (382 + inward, 428),
+            (366 + inward, 432), (350 + inward, 300), (338 + inward, 190),
+        ]  # fmt: skip
+        wing = np.array(wing, float)
         wing[:, 0] = MIDLINE + sign * wing[:, 0] * width
         points = place(wing, shape, body.pose)
         fill(blade, [points])
