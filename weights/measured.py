@@ -60,21 +60,9 @@ def masks(figures: Path, train_sets: list[str], found: dict[str, list[str]]) -> 
         if (file := figures / f"evaluate-{key}" / "worst.csv").is_file():
             lowest = [(row.organ, row.case, f"{row.jaccard:.3f}") for row in pd.read_csv(file).itertuples()]
             found[FAILURES].append(titled(f"Lowest Jaccard index, {name}", ("organ", "case", "Jaccard"), lowest))
-        if (file := figures / f"shift-{key}" / "shift_summary.csv").is_file():
-            held = pd.read_csv(file)
-            cells = [
-                (
-                    row.shift,
-                    interval(row.jaccard_lungs_union, row.low, row.high),
-                    f"{row.worst_5_percent:.3f}",
-                    f"{row.change:+.3f}",
-                    f"{row.flagged:.2f}",
-                )
-                for row in held.itertuples()
-            ]
-            head = ("shift", "Jaccard (95 % interval)", "worst 5 %", "change", "flagged")
-            title = f"Under the shift suite, {name}, {held.n.iloc[0]} cases: lungs, union"
-            found[ROBUSTNESS].append(titled(title, head, cells))
+        title = f"Under the shift suite, {name}, {{}} cases: lungs, union"
+        columns = {"worst 5 %": "{worst_5_percent:.3f}", "change": "{change:+.3f}", "flagged": "{flagged:.2f}"}
+        found[ROBUSTNESS] += shifts(figures / f"shift-{key}", title, "jaccard_lungs_union", "Jaccard", "", columns)
     for section, cells in rows.items():
         if cells:
             found[section].append(table(("set", "figure", "cases", "mean (95 % interval over cases)"), cells))
@@ -96,20 +84,28 @@ def votes(figures: Path, found: dict[str, list[str]]) -> None:
             rows = zip(scores["classes"], scores["confusion"], strict=True)
             head = ("truth, over predicted", *scores["classes"])
             found[FAILURES].append(titled("Confusion, images", head, [(name, *row) for name, row in rows]))
-    if (file := figures / "shift" / "shift_summary.csv").is_file():
-        held = pd.read_csv(file)
-        rows = [
-            (
-                row.shift,
-                interval(row.consistency, row.low, row.high),
-                f"{row.mean_change_of_p:+.3f}",
-                f"{row.accuracy:.2f}",
-            )
-            for row in held.itertuples()
-        ]
-        head = ("shift", "consistency (95 % interval over patients)", "mean change of p", "accuracy")
-        title = f"Under the shift suite, {held.n.iloc[0]} images, {_patches(file.parent)}: whose class stays"
-        found[ROBUSTNESS].append(titled(title, head, rows))
+    folder = figures / "shift"
+    columns = {"mean change of p": "{mean_change_of_p:+.3f}", "accuracy": "{accuracy:.2f}"}
+    if folder.is_dir():
+        title = f"Under the shift suite, {{}} images, {_patches(folder)}: whose class stays"
+        found[ROBUSTNESS] += shifts(folder, title, "consistency", "consistency", " over patients", columns)
+
+
+def shifts(folder: Path, title: str, figure: str, called: str, over: str, columns: dict[str, str]) -> list[str]:
+    """The table of a shift_summary.csv, none where there is none: a row a shift, with its figure and more columns, each
+    a format of the row's cells."""
+    if not (file := folder / "shift_summary.csv").is_file():
+        return []
+    held = pd.read_csv(file).to_dict("records")
+    rows = [
+        (
+            row["shift"],
+            interval(row[figure], row["low"], row["high"]),
+            *(told.format(**row) for told in columns.values()),
+        )
+        for row in held
+    ]
+    return [titled(title.format(held[0]["n"]), ("shift", f"{called} (95 % interval{over})", *columns), rows)]
 
 
 def audit(figures: Path, found: dict[str, list[str]]) -> None:
