@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from cxr import writing
 from cxr.errors import BadData
-from cxr.figures import plots
+from cxr.figures import boxes
 from cxr.reading import radiograph, turn
 from cxr.run import caselist, engine, lock, opening, runreport
 from cxr.settings import config
@@ -188,9 +188,9 @@ def worst(frame: pd.DataFrame) -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame, output: Path, group: str, name: str) -> None:
     """A box plot of the Jaccard indices of one group."""
-    columns = [column for column in frame.columns if column.startswith("jaccard_")]
+    values = {c.removeprefix("jaccard_").replace("_", " "): frame[c] for c in frame if c.startswith("jaccard_")}
     file = "jaccard_" + "".join(c if c.isalnum() else "_" for c in group) + ".png"
-    plots.box_plot(frame, columns, output / file, f"{name}, {group}: {len(frame)} cases", "Jaccard index")
+    boxes.draw([("Jaccard index", "", values)], list(values), output / file, f"{name}, {group}: {len(frame)} cases")
 
 
 if __name__ == "__main__":

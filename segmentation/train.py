@@ -22,7 +22,6 @@ from torch.utils.data import DataLoader, DistributedSampler
 from tqdm import tqdm
 
 from cxr.errors import BadData, BadRun
-from cxr.figures import plots
 from cxr.run import caselist, engine, lock, opening, runfolder, schedule
 from cxr.settings import config
 from segmentation import class_factors, dataset, fcdensenet, header, training_cases, validation
@@ -142,7 +141,7 @@ def train(fabric, settings, run: Path, state: dict | None, kept: dict, train_set
             held = state | kept | {"settings": saved, "model": model.state_dict()}
             weights = averaged.module.state_dict() if averaged else held["model"]
             last = held | runfolder.training_state(fabric, optimizer) | ({"averaged": weights} if averaged else {})
-            runfolder.keep(run, row, held | {"model": weights} if better else None, last, plots.learning_curves)
+            runfolder.keep(run, row, held | {"model": weights} if better else None, last, validation.curves)
             validation.picture(writer, settings, row, averaged.module if averaged else model.module, val_set)
             print(
                 f"epoch {epoch}: loss {loss:.4f}, validation Jaccard lungs {row['val_jaccard_lungs']:.4f}, "

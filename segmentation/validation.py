@@ -1,10 +1,12 @@
 """What is measured between two epochs of a training, and shown of it."""
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from cxr.figures import contours
+from cxr.figures import contours, plots
 from cxr.labels import HEART, LEFT, RIGHT
 from cxr.stats.overlap import jaccard
 from segmentation import weights as weight_files
@@ -57,6 +59,12 @@ def validate(fabric, settings, model, val_set) -> dict[str, float]:
     scores = {"jaccard_heart": heart, "jaccard_left": left, "jaccard_right": right, "jaccard_lungs": lungs}
     scores |= {"loss": loss, "score": (heart + lungs) / 2}
     return {f"val_{name}": value / count for name, value in scores.items()}
+
+
+def curves(log: list[dict], path: Path) -> None:
+    """Write the losses and the Jaccard indices of a training as a PNG."""
+    shown = {f"val_jaccard_{organ}": organ for organ in ("lungs", "heart", "left", "right")}
+    plots.learning_curves(log, path, shown, "Validation Jaccard")
 
 
 def picture(writer: SummaryWriter, settings, row: dict, model, val_set) -> None:

@@ -47,24 +47,7 @@ def scores(truth: list[int], predicted: list[int], names: list[str]) -> dict[str
 
 
 def curves(log: list[dict], path) -> None:
-    """Write a PNG: losses on the left, macro F1, accuracy and the F1 of each class on the right, over epochs."""
-    figure = plots.new_figure(10, 4)
-    loss, score = plots.add_axes(figure, 121, "Cross-entropy"), plots.add_axes(figure, 122, "Validation, by the vote")
-    epochs = [row["epoch"] for row in log]
-    main = {"linewidth": 1.6, "marker": "o" if len(log) < 12 else None, "markersize": 3}
-    for name, label, colour in (("train_loss", "training", plots.SKY), ("val_loss", "validation", plots.BLUE)):
-        loss.plot(epochs, [row[name] for row in log], color=colour, label=label, **main)
-    loss.set_ylim(0)
-    colours = [plots.ORANGE, plots.GREEN, plots.PURPLE, plots.SKY, plots.VERMILLION]
-    for i, name in enumerate(name for name in log[-1] if name.startswith("val_f1_")):
-        label = "F1 " + name.removeprefix("val_f1_").replace("$", r"\$")  # else matplotlib takes it for a formula
-        score.plot(epochs, [row[name] for row in log], color=colours[i % 5], linewidth=0.8, alpha=0.7, label=label)
-    score.plot(epochs, [row["val_accuracy"] for row in log], color=plots.QUIET, linestyle=":", label="accuracy")
-    score.plot(epochs, [row["val_score"] for row in log], color=plots.BLUE, label="macro F1", **main)
-    score.set_ylim(-0.02, 1.02)
-    for axes in (loss, score):
-        axes.set_xlabel("Epoch", color=plots.INK)
-        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        axes.legend(frameon=False, fontsize=8, labelcolor=plots.INK)
-    plots.save(figure, path)
+    """Write the losses, the macro F1, the accuracy and the F1 of each class of a training as a PNG."""
+    shown = {"val_score": "macro F1", "val_accuracy": "accuracy"}
+    shown |= {name: f"F1 {name.removeprefix('val_f1_')}" for name in log[-1] if name.startswith("val_f1_")}
+    plots.learning_curves(log, path, shown, "Validation, by the vote")

@@ -1,4 +1,5 @@
-"""Box plots of classes side by side, as in Oh et al. 2020: a panel a measure, a box a class, a point a patient."""
+"""Box plots of classes side by side, as in Oh et al. 2020: a panel a measure, a box a class, a point a patient
+or a case."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from cxr.figures import plots
-from cxr.figures.diagrams import COLOURS  # a class has one colour in all figures
 
 _COLUMNS = 3
 
@@ -38,7 +38,7 @@ def draw(
             numbers = np.asarray(values[label], float)
             numbers = numbers[~np.isnan(numbers)]
             counts.append(len(numbers))
-            _box(axes, place, numbers, COLOURS[classes.index(label) % len(COLOURS)], rng)
+            _box(axes, place, numbers, plots.COLOURS[classes.index(label) % len(plots.COLOURS)], rng)
         ticks = [f"{_short(label)}\nn = {count}" for label, count in zip(shown, counts, strict=True)]
         axes.set_xticks(range(1, len(shown) + 1), ticks, parse_math=False, fontsize=8)
         axes.set_xlim(0.4, len(shown) + 0.6)
@@ -58,16 +58,8 @@ def _box(axes: Axes, place: float, numbers: np.ndarray, colour: str, rng: np.ran
         capprops={"color": plots.QUIET},
         whiskerprops={"color": plots.QUIET},
     )
-    axes.plot(
-        place + rng.uniform(-0.19, 0.19, len(numbers)),
-        numbers,
-        "o",
-        markersize=2.6,
-        color=colour,
-        alpha=0.6,
-        markeredgewidth=0,
-        zorder=3,
-    )
+    aside = place + rng.uniform(-0.19, 0.19, len(numbers))
+    axes.plot(aside, numbers, "o", markersize=2.6, color=colour, alpha=0.6, markeredgewidth=0, zorder=3)
 
 
 def _short(label: str) -> str:

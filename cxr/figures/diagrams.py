@@ -8,10 +8,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from cxr.figures.plots import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, QUIET, SKY, VERMILLION, add_axes, new_figure
+from cxr.figures.plots import BLUE, COLOURS, GRID, INK, QUIET, add_axes, new_figure
 from cxr.stats import calibration
 
-COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 STYLES = ("-", "--", ":")  # a new one for every six classes
 _SHADES = LinearSegmentedColormap.from_list("shades", ["#FFFFFF", "#9DC6E0", BLUE, "#003A5C"])
 _LONGEST = 22  # letters of a class name that fit

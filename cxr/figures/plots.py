@@ -1,10 +1,10 @@
-"""Pictures: learning curves and box plots as files.
+"""Pictures: learning curves as files, and what all figures are made of.
 
 Drawn on matplotlib figures of their own (Agg, never pyplot), so that they work in any process and thread. Colours are
 Okabe and Ito's, which people with any colour vision tell apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +18,28 @@ from matplotlib.ticker import LogLocator, NullLocator
 from cxr import writing
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-CURVES = {"heart": VERMILLION, "left": SKY, "right": ORANGE, "lungs mean": BLUE, "lungs union": GREEN}
+COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)  # a class has one colour in all figures
 INK, QUIET, GRID = "#262626", "#767676", "#E6E6E6"
 
 
-def learning_curves(log: list[dict], path: str | Path) -> None:
+def learning_curves(log: list[dict], path: str | Path, shown: Mapping[str, str], ylabel: str) -> None:
     """Write a PNG: loss and learning rate on the left, validation scores on the right, over epochs.
 
-    log: rows of log.jsonl as dicts with epoch, train_loss, val_loss, learning_rate and val_jaccard_*; whatever is
-    missing or None is left out, other keys are no matter. Raises ValueError for an empty log.
+    log: rows of log.jsonl as dicts with epoch, train_loss, val_loss, learning_rate and the scores; whatever is missing
+    or None is left out, other keys are no matter. shown: {key of a score: its label}, the first drawn thick; ylabel: of
+    the scores. Raises ValueError for an empty log.
     """
     if not log:
         raise ValueError("The log holds no epoch yet; train one before drawing its curves.")
     table = pd.DataFrame(log)
     epoch = table["epoch"]
-    scores = {name: _numbers(table, name) for name in table.columns if name.startswith("val_jaccard")}
-    scores = {name: values for name, values in scores.items() if values.notna().any()}
+    scores = {label: _numbers(table, key) for key, label in shown.items()}
+    scores = {label: values for label, values in scores.items() if values.notna().any()}
 
     figure = new_figure(10, 4.2)
     figure.get_layout_engine().set(wspace=0.06)
     grid = figure.add_gridspec(2, 2, height_ratios=(4, 1))
-    loss, score = add_axes(figure, grid[0, 0], "Loss"), add_axes(figure, grid[:, 1], "Validation Jaccard")
+    loss, score = add_axes(figure, grid[0, 0], "Loss"), add_axes(figure, grid[:, 1], ylabel)
     rate = add_axes(figure, grid[1, 0], "Learning\nrate", sharex=loss)
     for axes, name, label, colour in (
         (loss, "train_loss", "training", SKY),
@@ -46,9 +47,8 @@ def learning_curves(log: list[dict], path: str | Path) -> None:
         (rate, "learning_rate", None, QUIET),
     ):
         _curve(axes, epoch, _numbers(table, name), label, colour)
-    for name, values in scores.items():
-        name = name.removeprefix("val_jaccard").strip("_").replace("_", " ") or "mean"
-        _curve(score, epoch, values, name, CURVES.get(name, PURPLE))
+    for i, (label, values) in enumerate(scores.items()):
+        _curve(score, epoch, values, label, COLOURS[i % len(COLOURS)], 1.0 if i else 1.8)
     if scores:  # a long run starts near zero, while its last thousandths are what one wants to see
         known = pd.concat(scores.values()).dropna()
         low, high = known.quantile(0.15 if len(table) > 12 else 0), known.max()
@@ -71,64 +71,8 @@ def learning_curves(log: list[dict], path: str | Path) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     for axes in (loss, score):
         if axes.lines:
-            axes.legend(
-                frameon=False,
-                loc="lower left",
-                bbox_to_anchor=(0, 1),
-                ncols=5,
-                labelcolor=INK,
-                fontsize=9,
-                borderpad=0.2,
-                columnspacing=1.2,
-                handlelength=1.4,
-            )
-    save(figure, path)
-
-
-def box_plot(table: pd.DataFrame, columns: Sequence[str], path: str | Path, title: str, ylabel: str) -> None:
-    """Write a PNG with a box and its single points for each of the named columns of a table; NaN is left out.
-
-    The box spans the quartiles with the median in it, whiskers reach 1.5 times its height, every case is a point.
-    Raises KeyError for a column that is missing.
-    """
-    values = [table[name].astype(float).dropna().to_numpy() for name in columns]
-    names = [str(name) for name in columns]
-    prefix = names[0].split("_")[0] + "_" if names else ""
-    if len(names) > 1 and all(name.startswith(prefix) for name in names):  # jaccard_left, ...: ylabel says jaccard
-        names = [name.removeprefix(prefix) for name in names]
-    places = np.arange(1, len(columns) + 1)
-    figure = new_figure(max(3.6, 1.6 + 1.1 * len(columns)), 4.4)
-    axes = add_axes(figure, 111, ylabel)
-    axes.grid(axis="x", visible=False)
-    rng = np.random.default_rng(0)  # sideways scatter only, the same for every call
-    spare = [BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION]
-    for i, (place, numbers) in enumerate(zip(places, values, strict=True)):
-        colour = CURVES.get(names[i].replace("_", " "), spare[i % len(spare)])
-        axes.boxplot(
-            [numbers],
-            positions=[place],
-            widths=0.5,
-            showfliers=False,
-            patch_artist=True,
-            boxprops={"facecolor": colour, "alpha": 0.25, "edgecolor": "none"},
-            medianprops={"color": INK, "linewidth": 1.6},
-            capprops={"color": QUIET},
-            whiskerprops={"color": QUIET},
-        )
-        axes.plot(
-            place + rng.uniform(-0.17, 0.17, len(numbers)),
-            numbers,
-            "o",
-            markersize=3.2,
-            color=colour,
-            alpha=0.65,
-            markeredgewidth=0,
-            zorder=3,
-        )
-    ticks = [name.replace("_", "\n") + f"\nn = {len(v)}" for name, v in zip(names, values, strict=True)]
-    axes.set_xticks(places, ticks, parse_math=False)
-    axes.set_xlim(0.4, len(columns) + 0.6)
-    axes.set_title(title, loc="left", color=INK, fontsize=11, parse_math=False)
+            where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 5, "borderpad": 0.2}
+            axes.legend(frameon=False, labelcolor=INK, fontsize=9, columnspacing=1.2, handlelength=1.4, **where)
     save(figure, path)
 
 
@@ -162,15 +106,9 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     return pd.to_numeric(table[name], errors="coerce").astype(float) if name in table else missing
 
 
-def _curve(axes: Axes, epoch: pd.Series, values: pd.Series, label: str | None, colour: str) -> None:
+def _curve(axes: Axes, epoch: pd.Series, values: pd.Series, label: str | None, colour: str, width: float = 1.6) -> None:
     known = values.notna()
     if known.any():
-        axes.plot(
-            epoch[known],
-            values[known],
-            color=colour,
-            label=label,
-            linewidth=1.6,
-            marker="o" if known.sum() < 12 else None,
-            markersize=3,
-        )
+        label = label and label.replace("$", r"\$")  # else matplotlib takes it for a formula
+        look = {"linewidth": width, "marker": "o" if known.sum() < 12 else None, "markersize": 3}
+        axes.plot(epoch[known], values[known], color=colour, label=label, **look)

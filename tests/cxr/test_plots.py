@@ -4,12 +4,12 @@ import subprocess
 import sys
 
 import cv2
-import numpy as np
-import pandas as pd
 import pytest
 from conftest import ROOT
 
 from cxr.figures import plots
+
+SHOWN = {"val_jaccard_heart": "heart", "val_jaccard_lungs_mean": "$ <b>"}
 
 
 def log_rows(n):
@@ -41,30 +41,17 @@ def read(path):
         log_rows(1),
         [{"epoch": 0}],
         [{"epoch": 1, "train_loss": 0.5, "val_loss": None}, {"epoch": 2, "train_loss": float("nan"), "val_loss": 0.4}],
-        [{"epoch": 3, "train_loss": 0.0, "val_loss": -1.0, "val_jaccard": 0.3}],
+        [{"epoch": 3, "train_loss": 0.0, "val_loss": -1.0, "val_jaccard_heart": 0.3}],
     ],
 )
 def test_learning_curves(tmp_path, log):
-    plots.learning_curves(log, tmp_path / "curves.png")
+    plots.learning_curves(log, tmp_path / "curves.png", SHOWN, "Jaccard $")
     assert read(tmp_path / "curves.png").shape[1] == 1500
 
 
 def test_learning_curves_of_nothing(tmp_path):
     with pytest.raises(ValueError, match="no epoch"):
-        plots.learning_curves([], tmp_path / "curves.png")
-
-
-def test_box_plot(tmp_path):
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.random((30, 3)), columns=["jaccard_left", "jaccard_lungs_mean", "$x_1$ <b>"])
-    table.iloc[:10, 0], table["empty"], table["case"] = np.nan, np.nan, "a"
-    plots.box_plot(table, ["jaccard_left", "jaccard_lungs_mean"], tmp_path / "a.png", "JSRT, $ 20", "Jaccard $")
-    plots.box_plot(table, ["$x_1$ <b>", "empty"], tmp_path / "b.png", "title", "value")
-    plots.box_plot(table, ["jaccard_left", "jaccard_lungs_mean"], tmp_path / "c.png", "JSRT, $ 20", "Jaccard $")
-    read(tmp_path / "b.png")
-    assert np.array_equal(read(tmp_path / "a.png"), read(tmp_path / "c.png"))
-    with pytest.raises(KeyError):
-        plots.box_plot(table, ["misspelt"], tmp_path / "d.png", "title", "value")
+        plots.learning_curves([], tmp_path / "curves.png", SHOWN, "Jaccard")
 
 
 def test_pyplot_stays_unloaded():

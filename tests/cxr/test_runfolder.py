@@ -5,10 +5,9 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision
 
-from cxr.figures import plots
 from cxr.run import engine, runfolder
 from cxr.settings import config
-from segmentation import header
+from segmentation import header, validation
 
 ROW = {
     "epoch": 1,
@@ -45,7 +44,7 @@ def last(tmp_path):
     runfolder.begin(tmp_path, 0, {}).close()
     state = {"epoch": 1, "best": 0.5, "best_epoch": 1, "model": model.state_dict()}
     last = state | runfolder.training_state(fabric, optimizer)
-    runfolder.keep(tmp_path, ROW, state, last, plots.learning_curves)
+    runfolder.keep(tmp_path, ROW, state, last, validation.curves)
     assert "precision" not in engine.load(tmp_path / "best.pt")  # no training goes on from that
     return engine.load(tmp_path / "last.pt")
 
