@@ -44,13 +44,8 @@ class Browser:
             "--headless=new",
             "--remote-debugging-pipe",
             f"--user-data-dir={profile}",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--hide-scrollbars",
-            "--force-color-profile=srgb",
+            *"--no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run".split(),
+            *"--disable-background-networking --hide-scrollbars --force-color-profile=srgb".split(),
             "about:blank",
         ]
         # 3 and 4 are where Chromium reads and writes; first out of the way, should a pipe be one of them.

@@ -26,13 +26,7 @@ TRAINING = [
     "num_batch_train=3",
     "learning_rate=1e-3",
     f"epoch_max={EPOCHS}",
-    "dropout=0.05",
-    "average=0.3",
-    "augment=True",
-    "rotation=5",
-    "scale=0.05",
-    "shift=0.02",
-    "opacity=0.1",
+    *"dropout=0.05 average=0.3 augment=True rotation=5 scale=0.05 shift=0.02 opacity=0.1".split(),
 ]
 
 # The same for stage 2: a network that learns in seconds by patches a quarter of the image, with every random draw

@@ -79,14 +79,7 @@ def test_patients_that_no_table_tells_are_said_to_be_unknown(by_hand):
 
 def test_a_training_prints_them_and_trains_all_the_same(by_hand, call):
     words = [f"dir_split={by_hand / 'split'}", f"file_metadata={by_hand / 'mine.csv'}", "classes=[]", "pretrained=none"]
-    words += [
-        f"dir_checkpoint={by_hand}",
-        "test_name=run",
-        "img_size=64",
-        "patch_size=32",
-        "epoch_max=1",
-        "repeat_val=2",
-    ]
+    words += [f"dir_checkpoint={by_hand}", *"test_name=run img_size=64 patch_size=32 epoch_max=1 repeat_val=2".split()]
     done = call("classification/train.py", *words)
     assert done.code == 0, done.err
     lines = [line for line in done.out.splitlines() if line.startswith("Warning: ")]

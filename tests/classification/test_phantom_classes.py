@@ -37,17 +37,10 @@ def test_held_out_patients_of_the_phantom_are_told_apart(tmp_path):
     done = run(
         "classification/train.py",
         *words,
-        "net_label=efficientnet_lite2",
-        "img_size=384",
-        "patch_size=128",
+        *"net_label=efficientnet_lite2 img_size=384 patch_size=128".split(),
         f"start_weights={ROOT / 'weights' / 'classification.safetensors'}",
-        "learning_rate=1e-3",
-        "schedule=onecycle",
-        "weight_decay=1e-2",
-        "lambda_l1=0",
-        "num_patches=5",
-        "epoch_max=4",
-        "repeat_val=5",
+        *"learning_rate=1e-3 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=5".split(),
+        *"epoch_max=4 repeat_val=5".split(),
     )
     assert done.returncode == 0, done.stderr
     done = run("classification/inference.py", *words, "repeat=15")

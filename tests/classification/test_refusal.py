@@ -124,10 +124,7 @@ def test_weights_keep_the_distance_of_their_training(classified, tmp_path, call)
         old,
         "--split",
         classified.split,
-        "img_size=96",
-        "patch_size=48",
-        "repeat_val=2",
-        "device=cpu",
+        *"img_size=96 patch_size=48 repeat_val=2 device=cpu".split(),
     ]
     assert before is None
     done = call("weights/make_classification.py", *words)

@@ -36,13 +36,9 @@ def found(phantom, tmp_path_factory):
         f"file_metadata={phantom / 'patients.csv'}",
         "--lesions",
         phantom / "lesions",
-        "--scores",
-        "lesion",
-        "-o",
+        *"--scores lesion -o".split(),
         card,
-        "repeat=40",
-        "device=cpu",
-        "num_workers=1",
+        *"repeat=40 device=cpu num_workers=1".split(),
     )
     assert done.returncode == 0, done.stderr
     return json.loads((card / "scorecard.json").read_text())

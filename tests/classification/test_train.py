@@ -235,12 +235,7 @@ def test_of_equal_scores_the_lower_loss_is_kept(classified, tmp_path, call, monk
         TRAIN,
         *classified.words,
         f"dir_checkpoint={tmp_path}",
-        "test_name=a",
-        "epoch_max=9",
-        "patience=2",
-        "num_train=3",
-        "num_patches=1",
-        "net_label=squeezenet1_1",
+        *"test_name=a epoch_max=9 patience=2 num_train=3 num_patches=1 net_label=squeezenet1_1".split(),
     )
     assert done.code == 0, done.err
     best, last = load(tmp_path / "a" / "best.pt"), load(tmp_path / "a" / "last.pt")
@@ -256,11 +251,7 @@ def test_a_loss_that_is_no_number_stops(classified, tmp_path, call, patches, tol
         TRAIN,
         *classified.words,
         f"dir_checkpoint={tmp_path}",
-        "test_name=a",
-        "net_label=squeezenet1_1",
-        "learning_rate=1e30",
-        "lambda_l1=0",
-        "num_train=6",
+        *"test_name=a net_label=squeezenet1_1 learning_rate=1e30 lambda_l1=0 num_train=6".split(),
         f"num_patches={patches}",
         "seed=1",
     )
@@ -310,10 +301,7 @@ def test_weights_of_another_run_start_one(classified, tmp_path, call):
         *classified.words,
         f"dir_checkpoint={tmp_path}",
         f"start_weights={classified.run / 'best.pt'}",
-        "epoch_max=1",
-        "learning_rate=1e-12",
-        "num_train=6",
-        "num_patches=1",
+        *"epoch_max=1 learning_rate=1e-12 num_train=6 num_patches=1".split(),
     ]
     assert call(TRAIN, *words, "test_name=next").code == 0
     one, other = load(tmp_path / "next" / "best.pt")["model"], load(classified.run / "best.pt")["model"]
@@ -375,11 +363,7 @@ def test_two_processes_give_the_gradients_of_their_batches_accumulated(split_pai
     (tmp_path / "gradients.py").write_text(GRADIENTS)
     words = [
         *CLASSIFYING,
-        "num_batch_train=3",
-        "num_patches=1",
-        "num_train=6",
-        "balanced=False",
-        "lambda_l1=1e-3",
+        *"num_batch_train=3 num_patches=1 num_train=6 balanced=False lambda_l1=1e-3".split(),
         "input_scaling=imagenet",
         f"dir_split={split_pairs}",
     ]

@@ -413,22 +413,8 @@ def test_thumbnails_of_other_systems_are_no_radiographs(tmp_path):
 
 
 def test_find(tmp_path):
-    for name in (
-        "b.png",
-        "a.IMG",
-        "c",
-        "sub/d.dcm",
-        "sub/deep/e.JPG",
-        "sub/f.weird",
-        ".hidden.png",
-        "sub/.git/g.png",
-        "table.CSV",
-        "sub/notes.txt",
-        "x.image.npy",
-        "Thumbs.db",
-        "sub/DICOMDIR",
-        "README",
-    ):
+    images = "b.png a.IMG c sub/d.dcm sub/deep/e.JPG sub/f.weird .hidden.png sub/.git/g.png"
+    for name in f"{images} table.CSV sub/notes.txt x.image.npy Thumbs.db sub/DICOMDIR README".split():
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).touch()
     (tmp_path / "elsewhere").mkdir()
@@ -436,15 +422,8 @@ def test_find(tmp_path):
     (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "in")
     taken, passed_over = radiograph.find([tmp_path / "in", tmp_path / "in" / "b.png"])
-    assert [str(p.relative_to(tmp_path / "in")) for p in taken] == [
-        "a.IMG",
-        "b.png",
-        "c",
-        "linked/h.png",
-        "sub/d.dcm",
-        "sub/deep/e.JPG",
-        "sub/f.weird",
-    ]
+    wanted = "a.IMG b.png c linked/h.png sub/d.dcm sub/deep/e.JPG sub/f.weird"
+    assert [str(p.relative_to(tmp_path / "in")) for p in taken] == wanted.split()
     assert [p.name for p in passed_over] == ["README", "Thumbs.db", "DICOMDIR", "notes.txt", "table.CSV", "x.image.npy"]
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         radiograph.find([tmp_path / "nowhere"])

@@ -222,14 +222,7 @@ def test_an_alien_folder_is_refused_and_an_own_one_replaced(tmp_path):
     script = [
         sys.executable,
         str(ROOT / "data" / "make_phantom.py"),
-        "--jsrt",
-        "1",
-        "--per-class",
-        "0",
-        "--size",
-        "128",
-        "--workers",
-        "1",
+        *"--jsrt 1 --per-class 0 --size 128 --workers 1".split(),
     ]
     alien = tmp_path / "alien"
     alien.mkdir()

@@ -40,10 +40,7 @@ def test_a_mistyped_scaling_loses_no_prediction(split_pairs, tmp_path, call):
         split_pairs / "test" / "virus",
         "-o",
         tmp_path,
-        "device=cpu",
-        "img_size=128",
-        "patch_size=32",
-        "repeat=2",
+        *"device=cpu img_size=128 patch_size=32 repeat=2".split(),
         f"file_weights={ROOT / 'weights' / 'phantom.safetensors'}",
     ]
     assert call("classification/inference.py", *words).code == 0

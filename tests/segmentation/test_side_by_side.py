@@ -29,6 +29,10 @@ def rows(out):
     return journal.read_text().count("\n") if journal.exists() else 0
 
 
+def words(given, out, trained):
+    return [SEGMENT, "-i", given, "-o", out, *TINY, f"file_weights={trained.run / 'best.pt'}", "num_batch_test=1"]
+
+
 def test_a_slow_first_radiograph_keeps_no_other_row_waiting(trained, radiographs, tmp_path, call, monkeypatch):
     given = links(next((radiographs / "JSRT").iterdir()), tmp_path / "in", 8)
     read, seen = inference.read, []
@@ -43,16 +47,7 @@ def test_a_slow_first_radiograph_keeps_no_other_row_waiting(trained, radiographs
 
     monkeypatch.setattr(inference, "read", slow)
     threads = torch.get_num_threads()
-    done = call(
-        SEGMENT,
-        "-i",
-        given,
-        "-o",
-        tmp_path / "out",
-        *TINY,
-        f"file_weights={trained.run / 'best.pt'}",
-        "num_batch_test=1",
-    )
+    done = call(*words(given, tmp_path / "out", trained))
     assert done.code == 0 and seen[0] >= 4 and torch.get_num_threads() == threads
     assert len(pairs.find(tmp_path / "out" / "in")) == 8
 
@@ -60,21 +55,11 @@ def test_a_slow_first_radiograph_keeps_no_other_row_waiting(trained, radiographs
 def test_ctrl_c_ends_soon_and_every_finished_pair_has_its_row(trained, radiographs, tmp_path):
     given = links(next((radiographs / "JSRT").iterdir()), tmp_path / "in", 3000)
     out = tmp_path / "out"
-    words = [
-        sys.executable,
-        SEGMENT,
-        "-i",
-        given,
-        "-o",
-        out,
-        *TINY,
-        f"file_weights={trained.run / 'best.pt'}",
-        "num_batch_test=1",
-    ]
+    line = [sys.executable, *words(given, out, trained)]
     # Whoever runs the tests in the background of a shell has SIGINT ignored, and so would the script.
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with open(tmp_path / "log", "w") as log:
-        child = subprocess.Popen([str(word) for word in words], cwd=ROOT, stdout=log, stderr=log, preexec_fn=heard)
+        child = subprocess.Popen([str(word) for word in line], cwd=ROOT, stdout=log, stderr=log, preexec_fn=heard)
         try:
             until = time.monotonic() + 120
             while not (out / "masks.0.jsonl").exists() and time.monotonic() < until:

@@ -66,22 +66,8 @@ def cohort(tmp_path_factory):
 
 
 def words(cohort, run):
-    return [
-        "distil",
-        "--teacher",
-        cohort / "teacher.pt",
-        "--pairs",
-        cohort / "own",
-        "--pairs",
-        cohort / "more",
-        "--split",
-        cohort / "split",
-        "--run",
-        run,
-        "--steps",
-        3,
-        *SMALL,
-    ]
+    pairs = ["--pairs", cohort / "own", "--pairs", cohort / "more", "--split", cohort / "split"]
+    return ["distil", "--teacher", cohort / "teacher.pt", *pairs, "--run", run, "--steps", 3, *SMALL]
 
 
 def test_patients_and_duplicates_of_validation_and_test_teach_nothing(cohort):
