@@ -68,12 +68,10 @@ def main() -> None:
     table = Path(options.predictions or folder / predictions.TABLE).absolute()
     table = table if options.predictions or table.is_file() else None
     fabric = engine.launch(options.device or settings.device, settings.precision)
-    try:
+    with opening.asked():
         if not all(0 < share < 1 for share in options.prevalence):
             raise ValueError("--prevalence takes shares between 0 and 1.")
         examined, weights, notes = subject.gather(settings, fabric.device, options.input, table, options.masks)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"classification/audit.py: {error}")
     own = {"prevalence": options.prevalence, "dir_audit": str(output), "file_masks": options.masks or ""}
     examined.settings = config.replace(examined.settings, **own)
     counts = {"cases": len(examined.cases), "patients": len(set(examined.patient))}

@@ -51,7 +51,7 @@ def main() -> None:
     settings, options = config.load(header, parser=parser)
     root = Path(options.input or settings.dir_pairs).absolute()
     output = Path(options.output).absolute() if options.output else root / "biomarkers"
-    try:
+    with opening.asked():
         for name in ("img_size", "patch_size", "repeat"):
             if getattr(settings, name) < 1:
                 raise ValueError(f"{name}={getattr(settings, name)} is too small; give 1 or more.")
@@ -63,8 +63,6 @@ def main() -> None:
                 f"--unflagged needs masks.csv, and there is none beside {root}; segment with "
                 "segmentation/inference.py, or leave out the flag."
             )
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"classification/biomarkers.py: {error}")
     notes += skipped
     if own:
         notes.append(f"no class in header.py takes {', '.join(own)}: each of these folders is a class of its own here")

@@ -19,7 +19,6 @@ from classification import header
 from classification.cases import finder
 from classification.model import backbone, weightfile
 from classification.voting import calibration, fitting, predictions
-from cxr import pairs
 from cxr.run import caselist, engine, lock, opening
 from cxr.settings import config
 
@@ -36,7 +35,7 @@ def main() -> None:
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
     settings, options = config.load(header, parser=parser)
     fabric = engine.launch(options.device or settings.device, settings.precision)
-    try:
+    with opening.asked():
         weights, which = weightfile.find_weights(settings)
         if not isinstance(weights, Path):
             raise ValueError(f"{len(weights)} networks keep no calibration together: name one with file_weights=FILE.")
@@ -60,8 +59,6 @@ def main() -> None:
             found = fitting.of_cases(fabric, weights, settings, cases, patients)
         if fabric.is_global_zero:
             calibration.keep(weights, found, output)
-    except (ValueError, pairs.BadPair) as error:
-        sys.exit(f"classification/calibrate.py: {error}")
     fabric.print(fitting.told(found))
     following = config.command("classification/inference.py", settings, NEXT, f"file_weights={output}")
     fabric.print(f"Wrote {output}. Next: {following}")

@@ -39,22 +39,19 @@ def main() -> None:
     )
     settings, options = config.load(header, parser=parser)
     failed, held = {}, {}
-    try:
-        folds.check(settings)
-        root = folds.place(settings)
-        if settings.folds and not options.partial:
-            make_folds(root, settings)
-        runs = folds.all_runs(root, settings)
-        print(f"{len(runs)} runs, of the folds in {root}: {', '.join(run.name for run in runs)}.", flush=True)
-        if not options.partial:
-            mine = folds.share(runs, options.task or array_task(len(runs)))
-            places = attrgetter("folder", "output")
-            _, failed, held = trainings.through(mine, places, train_and_predict)
-        done = [run for run in runs if run.name not in failed and folds.finished(run)]
-        if len(done) == len(runs) or (done and options.partial):
-            finish(settings, done, runs)
-    except (BadData, BadRun) as error:
-        sys.exit(f"classification/crossval.py: {error}")
+    folds.check(settings)
+    root = folds.place(settings)
+    if settings.folds and not options.partial:
+        make_folds(root, settings)
+    runs = folds.all_runs(root, settings)
+    print(f"{len(runs)} runs, of the folds in {root}: {', '.join(run.name for run in runs)}.", flush=True)
+    if not options.partial:
+        mine = folds.share(runs, options.task or array_task(len(runs)))
+        places = attrgetter("folder", "output")
+        _, failed, held = trainings.through(mine, places, train_and_predict)
+    done = [run for run in runs if run.name not in failed and folds.finished(run)]
+    if len(done) == len(runs) or (done and options.partial):
+        finish(settings, done, runs)
     for name, reason in failed.items():
         print(f"failed: {name}: {reason}")
     for name, reason in held.items():

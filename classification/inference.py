@@ -35,13 +35,11 @@ MEASURED = ("metrics.json", "confusion.png", "roc.png", "reliability.png", "abst
 def main() -> None:
     parser = batch.parser(__doc__, "where the table goes (default: dir_save/test_name)", "predict finished cases again")
     settings, options = config.load(header, parser=parser)
-    try:
+    with opening.asked():
         run = batch.prepare(KIND, settings, options)
         patient_of, unknown = predictions.patients(run.cases, run.inputs, run.settings)
         flagged, told = predictions.flagged(run.cases, run.inputs, run.settings)
         run.decide()
-    except ValueError as error:
-        sys.exit(f"classification/inference.py: {error}")
     fabric, settings, names, output = run.fabric, run.settings, run.names, run.output
     labelled = any(case.label is not None for case in run.cases)
     # not fabric.setup: processes with unequal work must not wait for each other

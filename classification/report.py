@@ -43,11 +43,9 @@ def main() -> None:
     settings, options = config.load(header, parser=parser)
     folder = Path(options.input or Path(settings.dir_save) / settings.test_name).absolute()
     output = Path(options.output or folder / "report.html").absolute()
-    try:
+    with opening.asked():
         store.take(output)
         content, places, maps_of = contents.gather(folder, settings, options)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"classification/report.py: {error}")
 
     store.write(output, content, places, maps_of, options.embed, max(settings.num_workers, 1))
 

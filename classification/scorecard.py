@@ -63,7 +63,7 @@ def main() -> None:
     )
     parser.add_argument("--draws", type=int, default=8, help="random maps whose lesion scores are averaged (8)")
     settings, options = config.load(header, parser=parser)
-    try:
+    with opening.asked():
         if options.steps < 2 or options.draws < 1:
             raise ValueError("--steps must be 2 or more, and --draws 1 or more.")
         lesions = None if options.lesions is None else Path(options.lesions).absolute()
@@ -78,8 +78,6 @@ def main() -> None:
             draws=options.draws,
             lesions=str(lesions or ""),
         )
-    except ValueError as error:
-        sys.exit(f"classification/scorecard.py: {error}")
     fabric, settings, names = run.fabric, run.settings, run.names
     run.begin(unknown)
     done = run.finished()

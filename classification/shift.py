@@ -42,15 +42,13 @@ def main() -> None:
     parser.add_argument("--shift", nargs="+", default=[], metavar="NAME", help="shifts by name, its beginning, or kind")
     parser.set_defaults(overwrite=True)
     settings, options = config.load(header, parser=parser)
-    try:
+    with opening.asked():
         shifts = suite.choose(options.shift)
         run = batch.prepare(KIND, settings, options)
         patient_of, _ = predictions.patients(run.cases, run.inputs, run.settings)
         table = Path(options.masks) if options.masks else shifted.find_table(options.input, settings)
         files, grey = shifted.radiographs(table)
         run.decide(shifts=[shift.name for shift in shifts])
-    except ValueError as error:
-        sys.exit(f"classification/shift.py: {error}")
     fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases
     output = run.output
     print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {run.told}")

@@ -38,7 +38,7 @@ def main() -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace another split made by this script")
     settings, options = config.load(header, parser=parser)
-    try:
+    with opening.asked():
         check_settings(settings)
         table = cohort.read(settings.file_metadata)
         root = Path(settings.dir_split)
@@ -51,10 +51,6 @@ def main() -> None:
             raise BadData(f"{root} holds something other than a split; name another folder with dir_split=FOLDER.")
         else:
             code = split(root, kind, settings, table, options)
-    except (BadData, cohort.BadTable, OSError) as error:
-        if opening.disk_fault(error):
-            raise
-        sys.exit(f"classification/split.py: {error}")
     sys.exit(code)
 
 

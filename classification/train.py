@@ -27,8 +27,7 @@ from classification.model import backbone
 from classification.patches import epochs, patch
 from classification.splitting import leaks, training_cases
 from classification.voting import fitting, predict, training_features, validation
-from cxr import pairs
-from cxr.errors import BadData, BadRun
+from cxr.errors import BadRun
 from cxr.run import caselist, engine, lock, opening, runfolder, schedule
 from cxr.settings import config
 
@@ -48,35 +47,32 @@ def main() -> None:
     settings, _ = config.load(header, parser=parser)
     fabric = engine.launch(settings.device, settings.precision)
     run = Path(settings.dir_checkpoint) / settings.test_name
-    try:
-        if fabric.is_global_zero:
-            lock.take(run / lock.NAME)
-        state = runfolder.open_state(run, config.as_dict(settings), UNREAD)
-        start = runfolder.start_of(settings, state)
-        data = training_cases.find(settings)
-        if state and state.get("cases") != training_cases.digest(data):
-            raise BadRun(
-                f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
-                "test_name, or restart=True to delete the old run."
-            )
-        if state and finished(state, settings):
-            fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
-        else:
-            fabric.print(config.describe(settings))
-            for note in runfolder.notes(run, settings, state):
-                fabric.print(note)
-            if told := schedule.jump(settings, state):
-                fabric.print(told)
-            if not state and fabric.is_global_zero:
-                for warning in leaks.warnings(settings):
-                    print(f"Warning: {warning}.")
-            for note in data.notes:
-                fabric.print(f"Note: {note}.")
-            train(fabric, settings, run, state, data, {"start": start})
-        fitting.after_training(fabric, settings, run, data.val)
-        training_features.after_training(fabric, settings, run, data.train, data.val)
-    except (BadData, pairs.BadPair, BadRun) as error:
-        sys.exit(f"classification/train.py: {error}")
+    if fabric.is_global_zero:
+        lock.take(run / lock.NAME)
+    state = runfolder.open_state(run, config.as_dict(settings), UNREAD)
+    start = runfolder.start_of(settings, state)
+    data = training_cases.find(settings)
+    if state and state.get("cases") != training_cases.digest(data):
+        raise BadRun(
+            f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
+            "test_name, or restart=True to delete the old run."
+        )
+    if state and finished(state, settings):
+        fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
+    else:
+        fabric.print(config.describe(settings))
+        for note in runfolder.notes(run, settings, state):
+            fabric.print(note)
+        if told := schedule.jump(settings, state):
+            fabric.print(told)
+        if not state and fabric.is_global_zero:
+            for warning in leaks.warnings(settings):
+                print(f"Warning: {warning}.")
+        for note in data.notes:
+            fabric.print(f"Note: {note}.")
+        train(fabric, settings, run, state, data, {"start": start})
+    fitting.after_training(fabric, settings, run, data.val)
+    training_features.after_training(fabric, settings, run, data.train, data.val)
     fabric.print(f"Wrote {run}. Next: {config.command('classification/inference.py', settings, NEXT)}")
 
 

@@ -58,7 +58,7 @@ def main() -> None:
         help=f"also write <case>{maps.COVERAGE}: how many patches cover each pixel",
     )
     settings, options = config.load(header, parser=parser)
-    try:
+    with opening.asked():
         run = batch.prepare(KIND, settings, options)
         if options.target not in ("predicted", "all", *run.names):
             raise ValueError(
@@ -66,8 +66,6 @@ def main() -> None:
                 f"{', '.join(run.names)}, or predicted, or all."
             )
         run.decide(target=options.target, method=options.method)
-    except ValueError as error:
-        sys.exit(f"classification/visualize_cnn.py: {error}")
     predict.ready(run.model, run.fabric.device, run.settings.compile)
     run.begin()
     done = maps.finished(run.finished(), run.output, run.cases, run.names, options.target, options.coverage)

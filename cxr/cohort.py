@@ -43,7 +43,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _WORKBOOK, _ZIP = b"\xd0\xcf\x11\xe0", b"PK"  # how .xls and .xlsx files begin
 
 
-class BadTable(ValueError):
+class BadTable(BadData):
     """A table of cases that cannot be used; the message is one sentence with the file and the remedy."""
 
 

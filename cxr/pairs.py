@@ -14,6 +14,7 @@ from tokenize import TokenError
 import numpy as np
 
 from cxr import writing
+from cxr.errors import BadData
 from cxr.labels import NAMES
 
 IMAGE, MASK, LABELS = ".image.npy", ".mask.npy", ".labels.npy"
@@ -23,7 +24,7 @@ BROKEN = ValueError, EOFError, MemoryError, SyntaxError, TokenError
 SLACK = 1e-3  # grey levels beyond 0..255 that float32 rounding may cause
 
 
-class BadPair(ValueError):
+class BadPair(BadData):
     """A pair that breaks the contract; the message is one sentence that names the case."""
 
 

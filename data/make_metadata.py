@@ -31,13 +31,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "metadata.xls", help="(metadata.xls)")
     version.add_flag(parser)
     args = parser.parse_args()
-    try:
+    with opening.asked():
         rows = read_facts(args.table)
         with writing.replacing(args.output) as file:
             formats.write_metadata(file, rows)
         patients = cohort.read(args.output).patient.nunique()
-    except (OSError, ValueError) as error:
-        sys.exit(f"data/make_metadata.py: {error}")
     print(
         f"Wrote {len(rows)} images of {patients} patients from {len({row['source'] for row in rows})} sources to "
         f"{args.output}; next: python data/arrange.py -i DOWNLOADS"

@@ -42,15 +42,13 @@ def main() -> None:
     fabric = engine.launch(options.device or settings.device, settings.precision)
     name = Path(options.images).absolute().name if options.images else options.set
     output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "evaluation" / name)
-    try:
+    with opening.asked():
         weights, which = weight_files.find_weights(settings)
         model, settings, notes = weight_files.open_network(weights, settings)
         cases, groups = choose(options, settings)
         known, told = seen(weights, cases)
         model = fast_forward.prepare(model, settings, fabric.device)
         lock.take(output / lock.NAME)
-    except ValueError as error:
-        sys.exit(f"segmentation/evaluate.py: {error}")
     print(f"{len(cases)} cases; weights: {weights} ({which})")
     for note in notes + told:
         print(f"Note: {note}.")

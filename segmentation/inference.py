@@ -51,7 +51,7 @@ def main() -> None:
     start = time.perf_counter()
     fabric = engine.launch(options.device or settings.device, settings.precision)
     output = Path(options.output or settings.dir_save).absolute()
-    try:
+    with opening.asked():
         jobs, passed_over = masks_csv.plan(options.input or settings.dir_input, output)
         weights, which = weight_files.find_weights(settings, weight_files.WIDE)
         model, settings, notes = weight_files.open_network(weights, settings)
@@ -65,8 +65,6 @@ def main() -> None:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
             forget = masks_csv.outdated(output, jobs, made) if fabric.is_global_zero else set()
         notes += caselist.seen(weights, [(job.case, job.folder, job.file) for job in jobs])[1]
-    except ValueError as error:
-        sys.exit(f"segmentation/inference.py: {error}")
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files skipped; weights: {weights} ({which})")
     for note in notes:
         fabric.print(f"Note: {note}.")

@@ -45,11 +45,9 @@ def main() -> None:
     settings, options = config.load(header, parser=parser)
     folder = Path(options.input or settings.dir_save).absolute()
     output = Path(options.output or folder / "report.html").absolute()
-    try:
+    with opening.asked():
         store.take(output)
         content, places = gather(folder)
-    except ValueError as error:
-        sys.exit(f"segmentation/report.py: {error}")
     store.write(output, content, places, {}, options.embed, max(settings.num_workers, 1))
 
 

@@ -43,7 +43,7 @@ def main() -> None:
     fabric = engine.launch(options.device or settings.device, settings.precision)
     name = Path(options.images).absolute().name if options.images else options.set
     output = Path(options.output or Path(settings.dir_checkpoint) / settings.test_name / "shift" / name)
-    try:
+    with opening.asked():
         shifts = suite.choose(options.shift)
         weights, which = weight_files.find_weights(settings)
         model, settings, notes = weight_files.open_network(weights, settings)
@@ -53,8 +53,6 @@ def main() -> None:
         settings = config.replace(settings, shifts=[shift.name for shift in shifts])
         made = runreport.made_with(settings, weights, (*inference.DECISIVE, "pixel_limit", "seed", "shifts"))
         lock.take(output / lock.NAME)
-    except ValueError as error:
-        sys.exit(f"segmentation/shift.py: {error}")
     print(f"{len(cases)} cases, {len(shifts)} shifts; weights: {weights} ({which})")
     for note in notes + told:
         print(f"Note: {note}.")

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, DistributedSampler
 from tqdm import tqdm
 
-from cxr.errors import BadData, BadRun
+from cxr.errors import BadRun
 from cxr.run import caselist, engine, lock, opening, runfolder, schedule
 from cxr.settings import config
 from segmentation import class_factors, dataset, fcdensenet, header, training_cases, validation
@@ -34,32 +34,29 @@ def main() -> None:
     settings, _ = config.load(header, parser=parser)
     fabric = engine.launch(settings.device, settings.precision)
     run = Path(settings.dir_checkpoint) / settings.test_name
-    try:
-        if fabric.is_global_zero:
-            lock.take(run / lock.NAME)
-        weight_files.check(settings)
-        state = runfolder.open_state(run, config.as_dict(settings))
-        start = runfolder.start_of(settings, state)
-        if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
-            fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
-        else:
-            fabric.print(config.describe(settings))
-            for note in runfolder.notes(run, settings, state):
-                fabric.print(note)
-            if told := schedule.jump(settings, state):
-                fabric.print(told)
-            train_set, val_set = training_cases.open_data(settings)
-            kept = {"start": start, caselist.NAME: training_cases.listed(train_set, val_set)}
-            if state and not caselist.same(state.get(caselist.NAME, kept[caselist.NAME]), kept[caselist.NAME]):
-                raise BadRun(
-                    f"{run} was trained on other radiographs than there are now: give another test_name, or "
-                    "restart=True to delete the old run."
-                )
-            train(fabric, settings, run, state, kept, train_set, val_set)
-        if fabric.is_global_zero:
-            decide(fabric, settings, run)
-    except (BadData, BadRun) as error:
-        sys.exit(f"segmentation/train.py: {error}")
+    if fabric.is_global_zero:
+        lock.take(run / lock.NAME)
+    weight_files.check(settings)
+    state = runfolder.open_state(run, config.as_dict(settings))
+    start = runfolder.start_of(settings, state)
+    if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
+        fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
+    else:
+        fabric.print(config.describe(settings))
+        for note in runfolder.notes(run, settings, state):
+            fabric.print(note)
+        if told := schedule.jump(settings, state):
+            fabric.print(told)
+        train_set, val_set = training_cases.open_data(settings)
+        kept = {"start": start, caselist.NAME: training_cases.listed(train_set, val_set)}
+        if state and not caselist.same(state.get(caselist.NAME, kept[caselist.NAME]), kept[caselist.NAME]):
+            raise BadRun(
+                f"{run} was trained on other radiographs than there are now: give another test_name, or "
+                "restart=True to delete the old run."
+            )
+        train(fabric, settings, run, state, kept, train_set, val_set)
+    if fabric.is_global_zero:
+        decide(fabric, settings, run)
     fabric.print(f"Wrote {run}. {next_steps(settings)}")
 
 

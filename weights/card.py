@@ -48,10 +48,8 @@ def main() -> None:
     files = [file for file in sorted(HERE.glob("*.safetensors")) if (options.figures / file.stem).is_dir()]
     if not files:
         sys.exit(f"weights/card.py: {options.figures} holds no folder named after a weights file; run weights/make.py.")
-    try:
+    with opening.asked():
         cards = [write(file, options.figures / file.stem) for file in files]
-    except ValueError as error:
-        sys.exit(f"weights/card.py: {error}")
     print(f"Wrote {', '.join(card.name for card in cards)} in {HERE}.")
 
 

@@ -63,13 +63,11 @@ def main() -> None:
     )
     version.add_flag(parser)
     options = parser.parse_args()
-    try:
+    with opening.asked():
         if options.pack:
             print(pack.pack(options.data, options.pack))
             return
         steps = [step for step in plan(options) if options.only in (None, step.stage)]
-    except (OSError, ValueError) as error:
-        sys.exit(f"weights/make.py: {error}")
     journal, left = options.work / f"done-{options.only or 'all'}.txt", 0.0
     finished = journal.read_text().splitlines() if journal.exists() else []
     for number, step in enumerate(steps, 1):

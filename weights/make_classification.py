@@ -97,10 +97,8 @@ def main() -> None:
     three.set_defaults(do=add_distance)
     version.add_flag(parser)
     options = parser.parse_args()
-    try:
+    with opening.asked():
         options.do(options)
-    except (ValueError, OSError) as error:  # BadData, BadPair and BadRun are ValueErrors
-        sys.exit(f"weights/make_classification.py: {error}")
 
 
 def export(options) -> None:

@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=407, help="of what is drawn (default %(default)s)")
     version.add_flag(parser)
     options = parser.parse_args()
-    try:
+    with opening.asked():
         cases = finder.find(options.pairs).cases
         files = radiograph.find(options.images)[0] if options.images else []
         names = [*(case.case for case in cases), *(file.stem for file in files)]
@@ -57,8 +57,6 @@ def main() -> None:
         read = [frontal.thumbnails(*pairs.load(case.place, case.case), 2 * SIDE) for case in cases]
         pictures = np.array([*(picture for picture, _ in read), *map(picture_of, files)])
         lungs = np.array([smaller(lung) for _, lung in read])
-    except (OSError, ValueError) as error:
-        sys.exit(f"weights/make_frontal.py: {error}")
     gate = fit(pictures[~out], lungs[~out[: len(lungs)]], np.flatnonzero(~out[: len(lungs)]).size, options.seed)
     held = {name: torch.from_numpy(np.ascontiguousarray(array, np.float32)) for name, array in gate._asdict().items()}
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.output.exists() and not options.overwrite:
         sys.exit(f"weights/make_segmentation.py: {options.output} exists; name another file with -o, or --overwrite.")
-    try:
+    with opening.asked():
         name, state, settings = weights.read(options.checkpoint)
         if options.average:
             state = average(weights.read(options.average)[1], state, options.share)
@@ -54,8 +54,6 @@ def main() -> None:
         half = halve(state)
         listed = caselist.read(options.checkpoint)
         about = origin(options.checkpoint)
-    except ValueError as error:
-        sys.exit(f"weights/make_segmentation.py: {error}")
     if options.average:
         about["average"] = {**named(options.average), "share": options.share}
     public = not settings.get("dir_images")  # names of public sets tell of nobody, and every copy is known by them

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cxr.errors import BadRun
+
 BACKENDS = ("torch", "openvino")
 
 
-class NoBackend(ValueError):
+class NoBackend(BadRun):
     """A backend that is unknown, missing or of no use here; the message says what to do."""
 
 

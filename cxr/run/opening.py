@@ -7,7 +7,8 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cxr.errors import BadData, BadInput, BadRun
@@ -58,6 +59,18 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
             lock.release()
 
     return opened
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """Around what a user has named, as weights, tables and folders: a ValueError and a file that cannot be read there
+    end the script in one sentence."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if disk_fault(error):
+            raise
+        raise BadData(str(error)) from error
 
 
 def _thread_fault(fault: threading.ExceptHookArgs) -> None:
