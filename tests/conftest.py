@@ -14,7 +14,7 @@ import pytest
 
 from cxr import pairs
 
-pytest.register_assert_rewrite("killed_runs")
+pytest.register_assert_rewrite("killed_runs", "trainings")
 
 ROOT = Path(__file__).resolve().parents[1]
 # The smallest network at the smallest size it takes

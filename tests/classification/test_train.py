@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import random
 import shlex
 import shutil
-import signal
 
 import pytest
 import torch
+import trainings
 from conftest import CLASSIFYING, CLASSIFYING_EPOCHS, ROOT, draw_pair, run
-from killed_runs import KILLER, assert_same_run, kill_after, load, same
+from killed_runs import load, same
 
 from classification import header, train
 from classification.cases import dataset
@@ -57,35 +56,11 @@ def settings_of(*words):
     return config.load(header, [*CLASSIFYING, "input_scaling=imagenet", *map(str, words)])[0]
 
 
-def rows_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
 def test_what_a_run_leaves(classified):
-    assert {p.name for p in classified.run.iterdir()} == {
-        "best.pt",
-        "last.pt",
-        "log.jsonl",
-        "header.json",
-        "curves.png",
-        "tensorboard",
-    }
-    rows = rows_of(classified.run)
-    assert [row["epoch"] for row in rows] == list(range(1, CLASSIFYING_EPOCHS + 1))
-    assert {
-        "train_loss",
-        "val_loss",
-        "val_score",
-        "val_accuracy",
-        "val_f1_normal",
-        "val_f1_bacterial",
-        "val_f1_viral",
-        "learning_rate",
-        "seconds",
-    } <= set(rows[0])
+    classes = {f"val_f1_{name}" for name in ("normal", "bacterial", "viral")}
+    rows = trainings.leaves_its_files(classified, CLASSIFYING_EPOCHS, {"val_accuracy", *classes})
     assert max(row["val_score"] for row in rows) > 0.7 and min(row["train_loss"] for row in rows) < 0.5
     assert json.loads((classified.run / "header.json").read_text())["patch_size"] == 48
-    assert (classified.run / "curves.png").read_bytes()[:4] == b"\x89PNG"
     events = (classified.run / "tensorboard").glob("events.out.tfevents.*")
     assert b"val_f1_viral" in b"".join(path.read_bytes() for path in events)
     out = classified.done.stdout
@@ -127,16 +102,9 @@ def test_what_predicts_starts_no_training(classified, tmp_path, call):
 
 
 def test_checkpoints_hold_what_prediction_needs_in_plain_types(classified):
-    def plain(value):
-        if isinstance(value, dict):
-            return all(isinstance(key, (str, int)) and plain(item) for key, item in value.items())
-        if isinstance(value, (list, tuple)):
-            return all(map(plain, value))
-        return type(value) in (torch.Tensor, int, float, str, bool, type(None))
-
     last, best = load(classified.run / "last.pt"), load(classified.run / "best.pt")
-    assert plain(last) and plain(best) and "optimizer" in last and "optimizer" not in best
-    rows = rows_of(classified.run)
+    assert trainings.is_plain(last) and trainings.is_plain(best) and "optimizer" in last and "optimizer" not in best
+    rows = trainings.rows_of(classified.run)
     chosen = max(rows, key=lambda row: (row["val_score"], -row["val_loss"]))
     assert best["epoch"] == last["best_epoch"] == chosen["epoch"] and best["score"] == last["best"]
     assert best["classes"] == ["normal", "bacterial", "viral"] and best["input_scaling"] == "imagenet"
@@ -146,41 +114,20 @@ def test_checkpoints_hold_what_prediction_needs_in_plain_types(classified):
     assert same(dict(model.state_dict()), dict(best["model"]))
 
 
-def test_killed_and_started_again_gives_the_same_weights(classified, tmp_path, monkeypatch):
-    """Killed with best.pt of an epoch written and last.pt not, then at a moment of chance, without workers."""
-    words = [*classified.words, f"dir_checkpoint={tmp_path}", "test_name=killed"]
-    killer = tmp_path / "killer.py"
-    killer.write_text(KILLER)
-    folder = tmp_path / "killed"
-    # start: header, log; epoch 1: log, best, last, curves; epoch 2: log, then best or last
-    dead = run(killer, 8, ROOT / TRAIN, *words, "epoch_max=2")
-    assert dead.returncode == -signal.SIGKILL, dead.stderr
-    assert load(folder / "last.pt")["epoch"] == 1 and len(rows_of(folder)) == 2
-
-    moment = random.uniform(0, 4)
-    print(f"killed {moment:.2f} s after its start")
-    kill_after(TRAIN, words, folder / "header.json", moment)
-    done = run(TRAIN, *words, "num_workers=0")
-    assert done.returncode == 0, done.stderr
-    assert "epoch 1:" not in done.stdout  # it went on, and did not begin again
-    assert_same_run(classified.run, folder)
+def test_killed_and_started_again_gives_the_same_weights(classified, tmp_path):
+    trainings.survives_kills(TRAIN, classified, tmp_path, 4, workers=0)
 
 
 def test_another_seed_gives_other_weights(classified, tmp_path, call):
     """Else the test above would prove nothing."""
     done = call(TRAIN, *classified.words, f"dir_checkpoint={tmp_path}", "test_name=a", "epoch_max=1", "seed=408")
     assert done.code == 0, done.err
-    assert rows_of(tmp_path / "a")[0]["train_loss"] != rows_of(classified.run)[0]["train_loss"]
+    assert trainings.rows_of(tmp_path / "a")[0]["train_loss"] != trainings.rows_of(classified.run)[0]["train_loss"]
 
 
 def test_other_settings_are_refused_by_name(classified, call):
-    before = {path: path.stat().st_mtime_ns for path in classified.run.rglob("*")}
-    done = call(TRAIN, *classified.words, "test_name=whole", "learning_rate=1e-5", "repeat_val=7", "num_workers=1")
-    assert done.code == 1
-    for told in ("learning_rate: 0.0003 -> 1e-05", "repeat_val: 5 -> 7", "test_name=whole-2", "restart=True"):
-        assert told in done.err
-    assert "num_workers" not in done.err and "Traceback" not in done.err
-    assert {path: path.stat().st_mtime_ns for path in classified.run.rglob("*")} == before
+    told = ("learning_rate: 0.0003 -> 1e-05", "repeat_val: 5 -> 7")
+    trainings.refuses_other_settings(TRAIN, classified, call, ["learning_rate=1e-5", "repeat_val=7"], told)
 
 
 def test_a_finished_run_says_so_but_not_of_other_cases(classified, tmp_path, call):
@@ -197,19 +144,8 @@ def test_a_finished_run_says_so_but_not_of_other_cases(classified, tmp_path, cal
 
 
 def test_patience_counts_from_the_last_rise_of_macro_f1(classified, tmp_path, call):
-    (tmp_path / "whole").mkdir()
-    for name in ("last.pt", "log.jsonl", "best.pt"):
-        shutil.copy(classified.run / name, tmp_path / "whole" / name)
-    unbeatable = load(classified.run / "last.pt") | {"best": 2.0, "risen": CLASSIFYING_EPOCHS - 1}
-    torch.save(unbeatable, tmp_path / "whole" / "last.pt")
-    words = [*classified.words, f"dir_checkpoint={tmp_path}", "test_name=whole", "epoch_max=40", "patience=2"]
-    best = (tmp_path / "whole" / "best.pt").read_bytes()
-    done = call(TRAIN, *words)
-    assert done.code == 0 and "No better macro F1 in validation for 2 epochs: stopped early." in done.out
-    assert load(tmp_path / "whole" / "last.pt")["epoch"] == CLASSIFYING_EPOCHS + 1
-    assert (tmp_path / "whole" / "best.pt").read_bytes() == best
-    done = call(TRAIN, *words)
-    assert done.code == 0 and f"is finished: {CLASSIFYING_EPOCHS + 1} epochs, best macro F1 2.0" in done.out
+    told = "risen", "macro F1", "macro F1 in validation"
+    trainings.stops_early_and_for_good(TRAIN, classified, call, tmp_path, CLASSIFYING_EPOCHS, *told)
 
 
 def test_another_epoch_max_under_onecycle_is_told(classified, tmp_path, call):
@@ -246,17 +182,8 @@ def test_of_equal_scores_the_lower_loss_is_kept(classified, tmp_path, call, monk
     "patches,told", [(2, "the loss is nan in epoch 1, batch 2;"), (1, "the validation loss is nan after epoch 1;")]
 )
 def test_a_loss_that_is_no_number_stops(classified, tmp_path, call, patches, told):
-    """A step of 1e30 leaves weights that no forward pass survives; they must not be kept either."""
-    done = call(
-        TRAIN,
-        *classified.words,
-        f"dir_checkpoint={tmp_path}",
-        *"test_name=a net_label=squeezenet1_1 learning_rate=1e30 lambda_l1=0 num_train=6".split(),
-        f"num_patches={patches}",
-        "seed=1",
-    )
-    assert done.code == 1 and told in done.err and "learning_rate below 1e+30" in done.err
-    assert not (tmp_path / "a" / "last.pt").exists() and not (tmp_path / "a" / "best.pt").exists()
+    words = "net_label=squeezenet1_1 lambda_l1=0 num_train=6 seed=1".split()
+    trainings.stops_without_a_number(TRAIN, call, tmp_path, told, *classified.words, *words, f"num_patches={patches}")
 
 
 @pytest.mark.parametrize(
@@ -316,7 +243,7 @@ def test_the_other_approaches_learn(classified, tmp_path, call, approach):
     words = [*classified.words, f"dir_checkpoint={tmp_path}", "test_name=a", f"approach={approach}", "epoch_max=2"]
     done = call(TRAIN, *words)
     assert done.code == 0, done.err
-    rows = rows_of(tmp_path / "a")
+    rows = trainings.rows_of(tmp_path / "a")
     assert rows[1]["train_loss"] < rows[0]["train_loss"]
     model, used, _, _ = backbone.open_classifier(tmp_path / "a" / "best.pt", config.load(header, [])[0])
     assert used.approach == approach and "fc.weight" in model.state_dict()
@@ -395,12 +322,4 @@ def test_two_processes_give_the_gradients_of_their_batches_accumulated(split_pai
 
 @pytest.mark.slow
 def test_two_processes_killed_and_started_again_give_the_same_weights(classified, tmp_path):
-    words = [*classified.words, f"dir_checkpoint={tmp_path}", "epoch_max=2", "num_patches=1"]
-    done = run(TRAIN, *words, "test_name=whole", processes=2)
-    assert done.returncode == 0, done.stderr
-    (tmp_path / "killer.py").write_text(KILLER)
-    dead = run(tmp_path / "killer.py", 8, ROOT / TRAIN, *words, "test_name=killed", processes=2)
-    assert dead.returncode != 0 and load(tmp_path / "killed" / "last.pt")["epoch"] == 1
-    done = run(TRAIN, *words, "test_name=killed", processes=2)
-    assert done.returncode == 0 and "epoch 1:" not in done.stdout, done.stderr
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    trainings.two_processes_survive_a_kill(TRAIN, tmp_path, *classified.words, "num_patches=1")

@@ -1,14 +1,13 @@
 """Training: killed and started again it gives the same weights bit for bit; what it refuses it says in a sentence."""
 
 import json
-import random
 import shutil
-import signal
 
 import pytest
 import torch
+import trainings
 from conftest import EPOCHS, ROOT, TINY, TRAINING, run
-from killed_runs import KILLER, assert_same_run, kill_after, load, same
+from killed_runs import load, same
 
 from cxr.settings import config
 from segmentation import dataset, fcdensenet, header
@@ -39,31 +38,11 @@ torch.save({"gradients": gradients, "loss": loss}, folder / f"process{fabric.glo
 
 
 def test_what_a_run_leaves(trained, radiographs):
-    assert {p.name for p in trained.run.iterdir()} == {
-        "best.pt",
-        "last.pt",
-        "log.jsonl",
-        "header.json",
-        "curves.png",
-        "tensorboard",
-    }
-    rows = [json.loads(line) for line in (trained.run / "log.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
-    assert {
-        "train_loss",
-        "val_loss",
-        "val_score",
-        "val_jaccard_heart",
-        "val_jaccard_left",
-        "val_jaccard_right",
-        "val_jaccard_lungs",
-        "learning_rate",
-        "seconds",
-    } <= set(rows[0])
+    organs = {f"val_jaccard_{organ}" for organ in ("heart", "left", "right", "lungs")}
+    rows = trainings.leaves_its_files(trained, EPOCHS, organs)
     assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 3 and rows[-1]["val_jaccard_lungs"] > 0.2
     saved = json.loads((trained.run / "header.json").read_text())
     assert saved["epoch_max"] == EPOCHS and saved["net_label"] == "fcdensenet56" and saved["augment"] is True
-    assert (trained.run / "curves.png").read_bytes()[:4] == b"\x89PNG"
     events = (trained.run / "tensorboard").glob("events.out.tfevents.*")
     assert b"val_score" in b"".join(path.read_bytes() for path in events)
     last_line = trained.done.stdout.splitlines()[-1]
@@ -75,17 +54,10 @@ def test_what_a_run_leaves(trained, radiographs):
 
 
 def test_checkpoints_hold_tensors_and_plain_types_only(trained):
-    def plain(value):
-        if isinstance(value, dict):
-            return all(isinstance(key, (str, int)) and plain(item) for key, item in value.items())
-        if isinstance(value, (list, tuple)):
-            return all(map(plain, value))
-        return type(value) in (torch.Tensor, int, float, str, bool, type(None))
-
     last, best = load(trained.run / "last.pt"), load(trained.run / "best.pt")
-    assert plain(last) and plain(best)
+    assert trainings.is_plain(last) and trainings.is_plain(best)
     assert last["epoch"] == EPOCHS and last["settings"]["test_name"] == "whole"
-    rows = [json.loads(line) for line in (trained.run / "log.jsonl").read_text().splitlines()]
+    rows = trainings.rows_of(trained.run)
     assert best["best"] == last["best"] == max(row["val_score"] for row in rows)
     assert last["best_epoch"] == best["epoch"] == max(rows, key=lambda row: row["val_score"])["epoch"]
     assert {"model", "optimizer", "averaged"} <= set(last)
@@ -93,24 +65,7 @@ def test_checkpoints_hold_tensors_and_plain_types_only(trained):
 
 
 def test_killed_and_started_again_gives_the_same_weights(trained, tmp_path):
-    """Killed with best.pt of an epoch written and last.pt not, then at moments of chance, with other worker counts."""
-    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=killed"]
-    killer = tmp_path / "killer.py"
-    killer.write_text(KILLER)
-    folder = tmp_path / "killed"
-    # epoch_max may grow.
-    # start: header, log; epoch 1: log, best, last, curves; epoch 2: log, then best or last
-    dead = run(killer, 8, ROOT / TRAIN, *words, "epoch_max=2")
-    assert dead.returncode == -signal.SIGKILL, dead.stderr
-    assert load(folder / "last.pt")["epoch"] == 1 and len((folder / "log.jsonl").read_text().splitlines()) == 2
-
-    moment = random.uniform(0, 3)
-    print(f"killed {moment:.2f} s after its start")
-    kill_after(TRAIN, words, folder / "header.json", moment)
-    done = run(TRAIN, *words, "num_workers=1")
-    assert done.returncode == 0, done.stderr
-    assert_same_run(trained.run, folder)
-    assert "epoch 1:" not in done.stdout  # it went on, and did not begin again
+    trainings.survives_kills(TRAIN, trained, tmp_path, 3, workers=1)
 
 
 def test_another_seed_gives_other_weights(trained, tmp_path, call):
@@ -121,13 +76,8 @@ def test_another_seed_gives_other_weights(trained, tmp_path, call):
 
 
 def test_other_settings_are_refused_by_name(trained, call):
-    before = {path: path.stat().st_mtime_ns for path in trained.run.rglob("*")}
-    done = call(TRAIN, *trained.words, "test_name=whole", "learning_rate=1e-5", "gamma=1.0", "num_workers=2")
-    assert done.code == 1
-    for told in ("learning_rate: 0.001 -> 1e-05", "gamma: 0.5 -> 1.0", "test_name=whole-2", "restart=True"):
-        assert told in done.err
-    assert "num_workers" not in done.err and "Traceback" not in done.err
-    assert {path: path.stat().st_mtime_ns for path in trained.run.rglob("*")} == before
+    told = ("learning_rate: 0.001 -> 1e-05", "gamma: 0.5 -> 1.0")
+    trainings.refuses_other_settings(TRAIN, trained, call, ["learning_rate=1e-5", "gamma=1.0"], told)
 
 
 def test_a_finished_run_says_so(trained, call):
@@ -151,33 +101,13 @@ def test_restart_throws_the_old_run_away_and_nothing_else(trained, tmp_path, cal
     "num_train,told", [(9, "the loss is nan in epoch 1, batch 2;"), (3, "the validation loss is nan after epoch 1;")]
 )
 def test_a_loss_that_is_no_number_stops(radiographs, tmp_path, call, num_train, told):
-    """A step of 1e30 leaves weights that no forward pass survives; they must not be kept either."""
-    done = call(
-        TRAIN,
-        *TRAINING,
-        f"dir_data_root={radiographs}",
-        f"dir_checkpoint={tmp_path}",
-        "test_name=broken",
-        "learning_rate=1e30",
-        "average=0",
-        f"num_train={num_train}",
-    )
-    assert done.code == 1 and told in done.err and "learning_rate below 1e+30" in done.err
-    assert not (tmp_path / "broken" / "last.pt").exists() and not (tmp_path / "broken" / "best.pt").exists()
+    words = [*TRAINING, f"dir_data_root={radiographs}", "average=0", f"num_train={num_train}"]
+    trainings.stops_without_a_number(TRAIN, call, tmp_path, told, *words)
 
 
 def test_patience_stops_early_and_for_good(trained, tmp_path, call):
-    shutil.copytree(trained.run, tmp_path / "whole")
-    unbeatable = load(trained.run / "last.pt") | {"best": 2.0, "best_epoch": EPOCHS - 1}
-    torch.save(unbeatable, tmp_path / "whole" / "last.pt")
-    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole", "epoch_max=40", "patience=2"]
-    best = (tmp_path / "whole" / "best.pt").read_bytes()
-    done = call(TRAIN, *words)
-    assert done.code == 0 and "No better validation score for 2 epochs: stopped early." in done.out
-    assert load(tmp_path / "whole" / "last.pt")["epoch"] == EPOCHS + 1
-    assert (tmp_path / "whole" / "best.pt").read_bytes() == best
-    done = call(TRAIN, *words)
-    assert done.code == 0 and f"is finished: {EPOCHS + 1} epochs, best score 2.0" in done.out
+    told = "best_epoch", "score", "validation score"
+    trainings.stops_early_and_for_good(TRAIN, trained, call, tmp_path, EPOCHS, *told)
 
 
 @pytest.mark.parametrize(
@@ -262,12 +192,4 @@ def test_two_processes_give_the_gradients_of_their_batches_accumulated(radiograp
 
 @pytest.mark.slow
 def test_two_processes_killed_and_started_again_give_the_same_weights(radiographs, tmp_path):
-    words = [*TRAINING, f"dir_data_root={radiographs}", f"dir_checkpoint={tmp_path}", "epoch_max=2"]
-    done = run(TRAIN, *words, "test_name=whole", processes=2)
-    assert done.returncode == 0, done.stderr
-    (tmp_path / "killer.py").write_text(KILLER)
-    dead = run(tmp_path / "killer.py", 8, ROOT / TRAIN, *words, "test_name=killed", processes=2)
-    assert dead.returncode != 0 and load(tmp_path / "killed" / "last.pt")["epoch"] == 1
-    done = run(TRAIN, *words, "test_name=killed", processes=2)
-    assert done.returncode == 0 and "epoch 1:" not in done.stdout, done.stderr
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    trainings.two_processes_survive_a_kill(TRAIN, tmp_path, *TRAINING, f"dir_data_root={radiographs}")
