@@ -42,15 +42,6 @@ def read(header: ModuleType) -> list[tuple]:
     return rows
 
 
-def check(header: ModuleType) -> None:
-    """Raise ValueError naming every fault of a header: not a literal, no comment behind it, no heading above it."""
-    rows = read(header)
-    faults = [f"{name} has no trailing comment" for _, name, _, comment in rows if not comment]
-    faults += [f"{name} stands under no comment heading" for group, name, _, _ in rows if not group]
-    if faults or not rows:
-        raise ValueError(f"{where(header)}: {'; '.join(faults) or 'no settings'}")
-
-
 def where(header: ModuleType) -> str:
     """The header's file as messages name it: from the repository's root, where it lies there."""
     path = Path(header.__file__).resolve()

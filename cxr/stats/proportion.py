@@ -58,16 +58,6 @@ def of_sums(hits: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
     return interval(share * effective, effective)
 
 
-def of_patients(happened: Sequence[bool], patients: Sequence[Hashable]) -> dict[str, float | int]:
-    """The share of patients to whom something happened in any of their cases: {value, low, high, hits, patients}.
-    Arguments and errors as of `of_cases`."""
-    member = _members(happened, patients)
-    each = np.bincount(member, np.asarray(happened, bool)) > 0
-    low, high = interval(int(each.sum()), len(each))
-    value = float(each.mean()) if len(each) else float("nan")
-    return {"value": value, "low": low, "high": high, "hits": int(each.sum()), "patients": len(each)}
-
-
 def _members(happened: Sequence[bool], patients: Sequence[Hashable]) -> np.ndarray:
     if len(happened) != len(patients):
         raise ValueError(f"{len(happened)} cases have {len(patients)} patients; give one patient a case.")

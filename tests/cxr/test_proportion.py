@@ -66,14 +66,7 @@ def test_all_or_none_is_told_of_patients_and_not_of_images():
     assert proportion.of_cases([True, False] * 12, np.repeat(np.arange(12), 2)) == proportion.interval(6, 12)
 
 
-def test_one_case_is_enough_for_its_patient():
-    found = proportion.of_patients([True, False, False, False], ["a", "a", "b", "c"])
-    low, high = proportion.interval(1, 3)
-    assert found == {"value": pytest.approx(1 / 3), "low": low, "high": high, "hits": 1, "patients": 3}
-
-
 def test_what_is_no_proportion_is_refused():
-    assert math.isnan(proportion.of_patients([], [])["value"])
     assert all(math.isnan(bound) for bound in proportion.interval(0, 0))
     assert all(math.isnan(bound) for bound in proportion.of_cases([], []))
     assert all(math.isnan(bound) for bound in proportion.of_cases([True, False], ["a", "a"]))

@@ -14,10 +14,11 @@ STAGES = sorted(path.parent.name for path in config.ROOT.glob("*/header.py"))
 @pytest.mark.parametrize("stage", STAGES)
 def test_headers_of_the_stages(stage):
     module = importlib.import_module(f"{stage}.header")
-    headerfile.check(module)
     saved = config.as_dict(config.load(module, [])[0])
     assert json.loads(json.dumps(saved)) == saved
-    rows = {name: default for _, name, default, _ in headerfile.read(module)}
+    settings = headerfile.read(module)
+    assert all(heading and comment for heading, _, _, comment in settings)
+    rows = {name: default for _, name, default, _ in settings}
     assert rows == {name: value for name, value in vars(module).items() if not name.startswith("_")}
 
 
