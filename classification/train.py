@@ -60,10 +60,7 @@ def main() -> None:
     if state and finished(state, settings):
         fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
     else:
-        fabric.print(config.describe(settings))
-        for note in runfolder.notes(run, settings, state):
-            fabric.print(note)
-        if told := schedule.jump(settings, state):
+        for told in (config.describe(settings), *runfolder.notes(run, settings, state)):
             fabric.print(told)
         if not state and fabric.is_global_zero:
             for warning in leaks.warnings(settings):
@@ -138,8 +135,8 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
         start = time.perf_counter()
         loss = train_one_epoch(fabric, settings, model, network, optimizer, images, data.train, epoch)
         scores = validation.validate(fabric, settings, network, images, data.val, data.names)
-        if not math.isfinite(scores["val_loss"]):  # the last step broke the weights: do not keep them
-            raise BadRun(f"the validation loss is {scores['val_loss']} after epoch {epoch}; {run_hint(settings)}")
+        # the last step may have broken the weights: then they are not kept
+        runfolder.check_loss(scores["val_loss"], "validation loss", f"after epoch {epoch}", settings)
         row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
         row["seconds"] = round(time.perf_counter() - start, 1)
         state = {name: state[name] for name in ("best", "best_loss", "best_epoch", "risen")} | {"epoch": epoch}
@@ -151,11 +148,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
         if fabric.is_global_zero:
             held = fixed | state | {"model": network.state_dict(), "score": row["val_score"]}
             last = held | runfolder.training_state(fabric, optimizer)
-            runfolder.keep(run, row, held if better else None, last, validation.curves)
-            for name, value in row.items():
-                if name != "epoch":
-                    writer.add_scalar(name, value, epoch)
-            writer.flush()
+            runfolder.keep(run, writer, row, held if better else None, last, validation.curves)
             print(
                 f"epoch {epoch}: loss {loss:.4f}, validation macro F1 {row['val_score']:.4f}, accuracy "
                 f"{row['val_accuracy']:.4f}{', best so far' if better else ''} ({row['seconds']} s)"
@@ -184,13 +177,10 @@ def train_one_epoch(fabric, settings, model, network, optimizer, images, chosen:
     total = 0.0
     bar = tqdm(batches, f"epoch {epoch}/{settings.epoch_max}", count, disable=not fabric.is_global_zero, leave=False)
     for step, batch in enumerate(bar):
-        rate = schedule.learning_rate(settings, epoch - 1 + step / count)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        schedule.set_rate(optimizer, settings, epoch - 1 + step / count)
         entropy = cross_entropy(model, batch, settings, fabric.device)
         loss = entropy + settings.lambda_l1 * absolute_weights(model) if settings.lambda_l1 else entropy
-        if not torch.isfinite(loss):
-            raise BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
+        runfolder.check_loss(loss.item(), "loss", f"in epoch {epoch}, batch {step + 1}", settings)
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
@@ -217,11 +207,6 @@ def cross_entropy(model, batch: epochs.Batch, settings, device) -> torch.Tensor:
 def absolute_weights(model) -> torch.Tensor:
     """Sum of the absolute weights of convolutions and linear layers: no biases, no normalisation's scale and shift."""
     return sum(weight.abs().sum() for weight in model.parameters() if weight.ndim > 1)
-
-
-def run_hint(settings) -> str:
-    """What to try if a training diverges."""
-    return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
 
 
 if __name__ == "__main__":

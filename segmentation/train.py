@@ -9,7 +9,6 @@ Writes checkpoint/segmentation/<test_name>/. After an interruption, run it again
 """
 
 import argparse
-import math
 import sys
 import time
 from pathlib import Path
@@ -42,10 +41,7 @@ def main() -> None:
     if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
         fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
     else:
-        fabric.print(config.describe(settings))
-        for note in runfolder.notes(run, settings, state):
-            fabric.print(note)
-        if told := schedule.jump(settings, state):
+        for told in (config.describe(settings), *runfolder.notes(run, settings, state)):
             fabric.print(told)
         train_set, val_set = training_cases.open_data(settings)
         kept = {"start": start, caselist.NAME: training_cases.listed(train_set, val_set)}
@@ -125,9 +121,8 @@ def train(fabric, settings, run: Path, state: dict | None, kept: dict, train_set
         start = time.perf_counter()
         loss = train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epoch)
         scores = validation.validate(fabric, settings, averaged.module if averaged else model.module, val_set)
-        if not math.isfinite(scores["val_loss"]):  # the last step broke the weights: do not keep them
-            loss = scores["val_loss"]
-            raise BadRun(f"the validation loss is {loss} after epoch {epoch}; {run_hint(settings)}")
+        # the last step may have broken the weights: then they are not kept
+        runfolder.check_loss(scores["val_loss"], "validation loss", f"after epoch {epoch}", settings)
         row = {"epoch": epoch, "train_loss": loss, **scores, "learning_rate": optimizer.param_groups[0]["lr"]}
         row["seconds"] = round(time.perf_counter() - start, 1)
         state = {"epoch": epoch, "best": state["best"], "best_epoch": state["best_epoch"]}
@@ -138,8 +133,8 @@ def train(fabric, settings, run: Path, state: dict | None, kept: dict, train_set
             held = state | kept | {"settings": saved, "model": model.state_dict()}
             weights = averaged.module.state_dict() if averaged else held["model"]
             last = held | runfolder.training_state(fabric, optimizer) | ({"averaged": weights} if averaged else {})
-            runfolder.keep(run, row, held | {"model": weights} if better else None, last, validation.curves)
-            validation.picture(writer, settings, row, averaged.module if averaged else model.module, val_set)
+            runfolder.keep(run, writer, row, held | {"model": weights} if better else None, last, validation.curves)
+            validation.picture(writer, epoch, averaged.module if averaged else model.module, val_set)
             print(
                 f"epoch {epoch}: loss {loss:.4f}, validation Jaccard lungs {row['val_jaccard_lungs']:.4f}, "
                 f"heart {row['val_jaccard_heart']:.4f}{', best so far' if better else ''} ({row['seconds']} s)"
@@ -190,13 +185,10 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
     total = 0.0
     bar = tqdm(loader, f"epoch {epoch}/{settings.epoch_max}", disable=not fabric.is_global_zero, leave=False)
     for step, (images, targets) in enumerate(bar):
-        rate = schedule.learning_rate(settings, epoch - 1 + step / len(loader))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        schedule.set_rate(optimizer, settings, epoch - 1 + step / len(loader))
         images, targets = images.to(fabric.device, non_blocking=True), targets.to(fabric.device, non_blocking=True)
         loss = validation.cross_entropy(model(images).float(), targets, weight)
-        if not torch.isfinite(loss):
-            raise BadRun(f"the loss is {loss.item()} in epoch {epoch}, batch {step + 1}; {run_hint(settings)}")
+        runfolder.check_loss(loss.item(), "loss", f"in epoch {epoch}, batch {step + 1}", settings)
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
@@ -242,11 +234,6 @@ def decide(fabric, settings, run: Path) -> None:
         f"Chosen on validation{how}: before the argmax the probabilities of background and heart are multiplied by "
         f"{factors[0]:g} and {factors[1]:g} (decision in header.py)."
     )
-
-
-def run_hint(settings) -> str:
-    """What to try if a training diverges."""
-    return f"the last whole epoch is kept; try a learning_rate below {settings.learning_rate:g} or precision=32-true."
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cxr.figures import contours, plots
 from cxr.labels import HEART, LEFT, RIGHT
+from cxr.run import engine
 from cxr.stats.overlap import jaccard
 from segmentation import weights as weight_files
 from segmentation.dataset import LUNGS_ONLY
@@ -34,9 +35,7 @@ def validate(fabric, settings, model, val_set) -> dict[str, float]:
     The score that chooses the checkpoint is the mean of heart and lungs, lungs being the mean of left and right.
     """
     model.eval()
-    if fabric.world_size > 1:  # each process has its own running statistics; what is saved are the first one's
-        for buffer in model.buffers():
-            torch.distributed.broadcast(buffer, 0)
+    engine.share_buffers(fabric, model)
     mine = range(fabric.global_rank, len(val_set), fabric.world_size)
     sums = torch.zeros(6, dtype=torch.float64)  # loss, heart, left, right, count, and how many have a heart mask
     weight = torch.tensor(settings.class_weights, device=fabric.device)
@@ -67,14 +66,11 @@ def curves(log: list[dict], path: Path) -> None:
     plots.learning_curves(log, path, shown, "Validation Jaccard")
 
 
-def picture(writer: SummaryWriter, settings, row: dict, model, val_set) -> None:
-    """The epoch's figures and the first validation radiograph with its contours, for TensorBoard."""
-    for name, value in row.items():
-        if name != "epoch":
-            writer.add_scalar(name, value, row["epoch"])
+def picture(writer: SummaryWriter, epoch: int, model, val_set) -> None:
+    """The first validation radiograph with its contours, for TensorBoard."""
     image, target = val_set[0]
     device = next(model.parameters()).device
     labels = weight_files.probabilities(model, image[None].to(device)).argmax(1)[0].to(torch.uint8).cpu().numpy()
     shown = contours.overlay(image[0].numpy(), labels, target.numpy().astype("uint8"))
-    writer.add_image("validation", shown, row["epoch"], dataformats="HWC")
+    writer.add_image("validation", shown, epoch, dataformats="HWC")
     writer.flush()

@@ -6,6 +6,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from classification.voting import predict
 from cxr.figures import plots
+from cxr.run import engine
 
 
 @torch.inference_mode()
@@ -19,9 +20,7 @@ def validate(fabric, settings, model, images, cases: list, names: list[str]) -> 
     val_loss       mean over the cases of their patches' mean cross-entropy, as the training's
     """
     model.eval()
-    if fabric.world_size > 1:  # each process has its own running statistics; what is saved are the first one's
-        for buffer in model.buffers():
-            torch.distributed.broadcast(buffer, 0)
+    engine.share_buffers(fabric, model)
     mine = range(fabric.global_rank, len(cases), fabric.world_size)
     found = torch.zeros(len(cases), 2)  # predicted class, loss
     first = len(images) - len(cases)

@@ -92,6 +92,13 @@ def seed_torch(seed: int, *keys: Any) -> None:
     torch.manual_seed(int(generator(seed, "torch", *keys).integers(2**62)))
 
 
+def share_buffers(fabric: Fabric, model: torch.nn.Module) -> None:
+    """Give every process the first one's running statistics, which are those that are saved."""
+    if fabric.world_size > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)
+
+
 def save(state: dict, path: Path) -> None:
     """Write a checkpoint of tensors and plain types so that a kill at any moment leaves the old one or the new."""
     with writing.replacing(path) as file:

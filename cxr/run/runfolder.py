@@ -5,6 +5,7 @@ best.pt, last.pt, log.jsonl, header.json, curves.png and TensorBoard's events.
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cxr import version, writing
 from cxr.errors import BadRun
-from cxr.run import caselist, engine, runreport
+from cxr.run import caselist, engine, runreport, schedule
 from cxr.settings import config
 
 # What may differ between a run and its continuation: how far, where, and on what it runs.
@@ -98,10 +99,12 @@ def start_of(settings: config.Settings, state: dict | None) -> dict | None:
 
 
 def notes(run: Path, settings: config.Settings, state: dict | None) -> list[str]:
-    """What to tell the user at the start of a training."""
+    """What to tell the user at the start of a training beside its settings."""
     found = []
     if state:
         found.append(f"Goes on with {run} after epoch {state['epoch']} of {settings.epoch_max}.")
+    if told := schedule.jump(settings, state):
+        found.append(told)
     if settings.file_weights:
         found.append(
             "Note: file_weights in header.py names what predicts, and starts no training: to predict with what this "
@@ -130,6 +133,15 @@ def begin(run: Path, epoch: int, settings: dict) -> SummaryWriter:
     return SummaryWriter(run / "tensorboard", purge_step=epoch + 1)
 
 
+def check_loss(loss: float, what: str, where: str, settings: config.Settings) -> None:
+    """Raise BadRun, with what to try, if a loss is no number: the training diverges."""
+    if not math.isfinite(loss):
+        raise BadRun(
+            f"the {what} is {loss} {where}; the last whole epoch is kept; try a learning_rate below "
+            f"{settings.learning_rate:g} or precision=32-true."
+        )
+
+
 def training_state(fabric: Fabric, optimizer: Optimizer) -> dict:
     """What last.pt holds of a training beside the weights: optimiser and gradient scaler."""
     return {"optimizer": optimizer.state_dict(), "precision": fabric.strategy.precision.state_dict()}
@@ -142,9 +154,11 @@ def resume(fabric: Fabric, state: dict, optimizer: Optimizer) -> None:
         fabric.strategy.precision.load_state_dict(state["precision"])
 
 
-def keep(run: Path, row: dict, best: dict | None, last: dict, draw: Callable[[list[dict], Path], None]) -> None:
+def keep(
+    run: Path, writer: SummaryWriter, row: dict, best: dict | None, last: dict, draw: Callable[[list[dict], Path], None]
+) -> None:
     """Write an epoch's log line, best.pt where it is the best so far, the curves, and last.pt, in this order: a kill in
-    between only means that the epoch is run again. draw: writes the curves of a log to a file."""
+    between only means that the epoch is run again; then TensorBoard's. draw: writes the curves of a log to a file."""
     log = [*read_log(run / "log.jsonl")[: row["epoch"] - 1], row]
     write_log(run / "log.jsonl", log)
     project = {"project": version.about()}
@@ -152,3 +166,7 @@ def keep(run: Path, row: dict, best: dict | None, last: dict, draw: Callable[[li
         engine.save(best | project, run / "best.pt")
     draw(log, run / "curves.png")
     engine.save(last | project, run / "last.pt")
+    for name, value in row.items():
+        if name != "epoch":
+            writer.add_scalar(name, value, row["epoch"])
+    writer.flush()

@@ -2,6 +2,8 @@
 
 import math
 
+from torch.optim import Optimizer
+
 from cxr.errors import BadRun
 from cxr.settings import config
 
@@ -29,6 +31,12 @@ def learning_rate(settings: config.Settings, progress: float) -> float:
     if settings.schedule not in falls:
         raise BadRun(f"schedule={settings.schedule!r} is unknown; it is {', '.join(falls)} or onecycle.")
     return settings.learning_rate * 0.1 ** sum(progress >= milestone for milestone in falls[settings.schedule])
+
+
+def set_rate(optimizer: Optimizer, settings: config.Settings, progress: float) -> None:
+    """Give an optimizer the rate after `progress` epochs."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(settings, progress)
 
 
 def jump(settings: config.Settings, state: dict | None) -> str:

@@ -41,10 +41,11 @@ def last(tmp_path):
     """What last.pt holds of a run whose scale has doubled from 16, and doubles again in its next step but one."""
     fabric, model, optimizer = half(init_scale=16.0, growth_interval=2)
     assert [step(fabric, model, optimizer) for _ in range(3)] == [16.0, 32.0, 32.0]
-    runfolder.begin(tmp_path, 0, {}).close()
+    writer = runfolder.begin(tmp_path, 0, {})
     state = {"epoch": 1, "best": 0.5, "best_epoch": 1, "model": model.state_dict()}
     last = state | runfolder.training_state(fabric, optimizer)
-    runfolder.keep(tmp_path, ROW, state, last, validation.curves)
+    runfolder.keep(tmp_path, writer, ROW, state, last, validation.curves)
+    writer.close()
     assert "precision" not in engine.load(tmp_path / "best.pt")  # no training goes on from that
     return engine.load(tmp_path / "last.pt")
 
