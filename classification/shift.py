@@ -20,6 +20,7 @@ import pandas as pd
 
 from classification import header
 from classification.cases import finder
+from classification.splitting import known
 from classification.trust import shifted
 from classification.voting import batch, predict, predictions
 from cxr import digest
@@ -46,7 +47,7 @@ def main() -> None:
         shifts = suite.choose(options.shift)
         run = batch.prepare(KIND, settings, options)
         patient_of, _ = predictions.patients(run.cases, run.inputs, run.settings)
-        table = Path(options.masks) if options.masks else shifted.find_table(options.input, settings)
+        table = Path(options.masks) if options.masks else known.one_masks_table(options.input, settings)
         files, grey = shifted.radiographs(table)
         run.decide(shifts=[shift.name for shift in shifts])
     fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases

@@ -20,7 +20,7 @@ import pandas as pd
 
 from classification import header
 from classification.cases import finder
-from classification.splitting import check, divide, parts, survey
+from classification.splitting import check, divide, known, parts, survey
 from cxr import cohort
 from cxr.errors import BadData
 from cxr.run import lock, opening
@@ -139,16 +139,14 @@ def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.D
     for note in found.notes:
         print(f"Note: {note}.")
     cases = found.cases
-    masks = {(row.folder, row.case): row for row in survey.masks_table(source).itertuples()}
-    failed = [c for c in cases if (c.folder, c.case) in masks and masks[c.folder, c.case].status == "failed"]
-    stale = [
-        (c.case, c.folder, "failed", f"{masks[c.folder, c.case].reason} The pair is older than that.") for c in failed
-    ]
+    masks = known.radiographs(source, settings) or {}
+    failed = [c for c in cases if masks.get((c.folder, c.case), {}).get("status") == "failed"]
+    told = [f"{masks[c.folder, c.case]['reason']} The pair is older than that." for c in failed]
+    stale = [(c.case, c.folder, "failed", why) for c, why in zip(failed, told, strict=True)]
     cases = sorted(set(cases) - set(failed))
     rows, left_out = survey.survey(cases, table, settings.duplicate_distance, settings.num_workers, found.halves)
-    rows["flagged"] = [
-        key in masks and masks[key].status == "flagged" for key in zip(rows.folder, rows.case, strict=True)
-    ]
+    keys = zip(rows.folder, rows.case, strict=True)
+    rows["flagged"] = [masks.get(key, {}).get("status") == "flagged" for key in keys]
     present = {finder.top(case).casefold() for case in rows.itertuples()}
     absent = [folder for folder in index if folder.casefold() not in present]
     if absent:

@@ -73,8 +73,7 @@ def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, d
     """What masks.csv says of the masks, {(folder, case): (status, reason, view)}, and the report.json beside it, if
     any. Raises ValueError for a bad table."""
     found = known.masks(places.values(), roots, settings)
-    near = [place for root in roots for place in (root, root.parent, Path(settings.dir_pairs))]
-    near = next((place for place in near if (place / finder.MASKS).is_file()), None)
+    near = next((table.parent for root in roots if (table := known.masks_table(root, settings))), None)
     return found, read_json(near / "report.json") if found else None
 
 

@@ -7,8 +7,11 @@ import numpy as np
 
 from classification.cases.finder import MASKS
 from classification.splitting import parts, survey
-from cxr import cohort
+from cxr import cohort, tables
+from cxr.errors import BadData
 from cxr.run import journal
+
+SIZES, SPACING = ("width", "height"), ("spacing_row_mm", "spacing_column_mm")
 
 
 def people(cases, inputs, settings):
@@ -52,43 +55,55 @@ def people(cases, inputs, settings):
 
 def masks(cases, roots, settings) -> dict[tuple[str, str], tuple[str, str, str]]:
     """What masks.csv says of cases found in `roots`: {(folder, case): (status, reason, view)} of those that one knows.
-    Raises ValueError for a bad table."""
+    Raises BadData."""
     found = {}
-    for root in [Path(os.path.abspath(given)) for given in roots]:
+    for root in roots:
         rows = radiographs(root, settings) or {}
         for case in cases:
-            # Radiographs segmented by name lie in the output itself, whose folder is called "." in masks.csv.
-            own = rows.get((".", case.case)) if case.place.absolute() == root else None
-            if row := rows.get((case.folder, case.case)) or own:
+            if row := rows.get((case.folder, case.case)):
                 found[case.folder, case.case] = row["status"], row["reason"], row["view"]
     return found
 
 
-def radiographs(root, settings):
-    """Status, reason, view and spacing of the images by (folder, case), a dict each, from masks.csv; None without one.
+def radiographs(root, settings) -> dict[tuple[str, str], dict] | None:
+    """segmented() of the masks.csv of the pairs in a folder; None where there is none. Raises BadData."""
+    table = masks_table(root, settings)
+    return segmented(table) if table else None
 
-    masks.csv is looked for in root, beside it (root being one folder of a segmentation) and, for pairs of a split, in
-    dir_pairs. view is "" where unknown, spacing_mm (row, column) or None. Raises ValueError for a table without these
-    columns.
-    """
-    places = [root, root.parent]
-    above = [root, *root.parents]
-    if Path(settings.dir_split) in above or any((place / parts.RECORD).is_file() for place in above[:3]):
-        places.append(Path(settings.dir_pairs))
-    file = next((place / MASKS for place in places if (place / MASKS).is_file()), None)
-    if file is None:
-        return None
-    rows = journal.read(file, ["case", "folder", "file", "status", "reason", "view"])
-    spacing = ["spacing_row_mm", "spacing_column_mm"]
-    missing = [name for name in ("folder", "case", "status", "reason", *spacing) if name not in rows]
-    if missing:
-        raise ValueError(f"{file} has no column {', '.join(missing)}; write it again with segmentation/inference.py.")
+
+def masks_table(root, settings) -> Path | None:
+    """The masks.csv of the pairs in a folder: there, or up to two folders above, or, of a split, in dir_pairs."""
+    root = Path(os.path.abspath(root))
+    near, above = [root, *root.parents[:2]], [root, *root.parents]
+    if Path(settings.dir_split) in above or any((place / parts.RECORD).is_file() for place in near):
+        near.append(Path(settings.dir_pairs))
+    return next((place / MASKS for place in near if (place / MASKS).is_file()), None)
+
+
+def one_masks_table(inputs, settings) -> Path:
+    """The one masks.csv of the pairs in some folders, by default of those in dir_pairs. Raises BadData."""
+    found = {masks_table(given, settings): given for given in inputs or [settings.dir_pairs]}
+    if None in found:
+        raise BadData(
+            f"there is no {MASKS} in or above {found[None]}, to say where the radiographs are; name it with --masks."
+        )
+    if len(found) > 1:
+        raise BadData(f"these folders have a {MASKS} each; measure them one by one.")
+    return next(iter(found))
+
+
+def segmented(table: Path) -> dict[tuple[str, str], dict]:
+    """The rows of a masks.csv by folder and case: file, status, reason, view, "" where unknown, width and height, and
+    spacing_mm, (row, column) or None. The pairs of radiographs named singly, whose folder is "." there, are known by
+    the output's own name. Raises BadData."""
+    if not table.is_file():
+        raise BadData(f"there is no {table}, to say where the radiographs are; name it with --masks.")
+    rows = tables.read(table, journal.KEY)
+    rows = tables.numbers(table, rows, rows.columns.difference([*SIZES, *SPACING]))
     found = {}
-    rows = rows.assign(view=rows.view if "view" in rows else "")
-    for folder, case, status, reason, view, *steps in rows[
-        ["folder", "case", "status", "reason", "view", *spacing]
-    ].itertuples(index=False, name=None):
-        known = np.isfinite(steps).all() and min(steps) > 0
-        about = {"status": status, "reason": reason, "view": view}
-        found[folder, case] = about | {"spacing_mm": tuple(steps) if known else None}
+    for row in rows.to_dict("records"):
+        steps = [row.get(name, np.nan) for name in SPACING]
+        row["spacing_mm"] = tuple(steps) if np.isfinite(steps).all() and min(steps) > 0 else None
+        folder = table.absolute().parent.name if row["folder"] == "." else row["folder"]
+        found[folder, row["case"]] = dict.fromkeys(("file", "status", "reason", "view"), "") | row
     return found

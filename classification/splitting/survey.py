@@ -4,15 +4,14 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from classification.cases.finder import MASKS, Case
+from classification.cases.finder import Case
 from classification.splitting import duplicates
-from cxr import cohort, pairs, tables
+from cxr import cohort, pairs
 from cxr.errors import BadData
 from cxr.reading import radiograph
 
@@ -101,12 +100,3 @@ def _ways(name: str) -> tuple[tuple[str, str], ...]:
 
 def _class(folder: str) -> str:
     return cohort.same_letters(folder.split(os.sep)[0])
-
-
-def masks_table(root: Path) -> pd.DataFrame:
-    """masks.csv of stage 1 in root, all columns text; without rows if there is none. Raises BadData."""
-    path = Path(root) / MASKS
-    if not path.is_file():
-        return pd.DataFrame(columns=["case", "folder", "status", "reason"], dtype=str)
-    columns = ["case", "folder", "status", "reason"]
-    return tables.read(path, columns)[columns]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from classification.splitting import known
 from classification.trust import probe, shifted
 from classification.trust.part import Figure, Part
 from classification.trust.subject import Subject
@@ -31,7 +32,7 @@ def measure(subject: Subject) -> Part:
         return Part("copies", TITLE, MEANS, [], "No network to show copies to.", None, probe.NO_NETWORK)
     try:
         told, places = subject.settings.file_masks, sorted({case.place for case in subject.cases})
-        files, grey = shifted.radiographs(Path(told) if told else shifted.find_table(places, subject.settings))
+        files, grey = shifted.radiographs(Path(told) if told else known.one_masks_table(places, subject.settings))
     except ValueError as error:
         return Part("copies", TITLE, MEANS, [], "The radiographs are not at hand.", None, str(error))
     predict.ready(subject.model, subject.device)

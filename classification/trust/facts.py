@@ -6,10 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from classification.cases.finder import Case
-from classification.splitting import survey
-from classification.trust import shifted
-from cxr import cohort, tables
-from cxr.errors import BadData
+from classification.splitting import known, survey
+from cxr import cohort
 
 COLUMNS = ("source", "view", "sex", "age", "width", "height", "bytes", "file")  # text, "" where unknown; of these
 NUMBERS = ("age", "width", "height", "bytes")  # numbers, NaN where unknown
@@ -25,14 +23,14 @@ def read(
     """
     keys, notes = [(case.folder, case.case) for case in cases], []
     try:
-        radiographs = _radiographs(Path(masks or shifted.find_table(inputs, settings)))
+        radiographs = known.segmented(Path(masks or known.one_masks_table(inputs, settings)))
     except ValueError as error:
         radiographs = {}
         notes.append(f"the original radiographs are unknown: {str(error).rstrip('.')}")
     told = [radiographs.get(key, {}) for key in keys]
     rows = _rows(cases, settings)
     about = pd.DataFrame({name: [row.get(name, "") for row in rows] for name in ("source", "sex", "age")})
-    about["source"] = [source or known for (_, source), known in zip(people, about.source, strict=True)]
+    about["source"] = [source or told for (_, source), told in zip(people, about.source, strict=True)]
     views = [one.get("view") or row.get("view", "") for one, row in zip(told, rows, strict=True)]
     about["view"] = [view.split()[0] if view.split() else "" for view in views]
     about["file"] = [one["file"] if one and Path(one["file"]).is_file() else "" for one in told]
@@ -44,15 +42,6 @@ def read(
     if radiographs and gone:
         notes.append(f"{gone} of {len(cases)} radiographs are not where masks.csv says")
     return about, notes
-
-
-def _radiographs(table: Path) -> dict[tuple[str, str], dict]:
-    """The rows of masks.csv by folder and case. Raises BadData."""
-    if not table.is_file():
-        raise BadData(f"there is no {table}; name the masks.csv of these pairs with --masks.")
-    rows = tables.read(table, ["case", "folder", "file", "view", "width", "height"])
-    own = table.absolute().parent.name  # what the pairs of radiographs named singly are known by
-    return {(own if row["folder"] == "." else row["folder"], row["case"]): row for row in rows.to_dict("records")}
 
 
 def _rows(cases: Sequence[Case], settings) -> list[dict]:

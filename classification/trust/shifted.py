@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from classification.cases import dataset, finder
+from classification.splitting import known
 from classification.voting import predict
 from cxr import pairs, preprocess, tables
 from cxr.reading import radiograph
@@ -18,30 +19,10 @@ from cxr.shifts import measured, suite
 from cxr.stats import proportion
 
 
-def find_table(inputs: list[str] | None, settings) -> Path:
-    """The masks.csv of the pairs: in or above each folder given; for none, or a split, in dir_pairs. Raises ValueError
-    where folders given have none, or several."""
-    found = set()
-    for given in map(Path, inputs or []):
-        near = [place / "masks.csv" for place in (given.absolute(), *given.absolute().parents[:2])]
-        split = any((table.parent / "split.csv").is_file() for table in near)
-        found.add(next((table for table in near if table.is_file()), None) if not split else None)
-        if None in found and not split:
-            raise ValueError(
-                f"there is no masks.csv in or above {given}, to say where the radiographs are; name it with --masks."
-            )
-    found.discard(None)
-    if len(found) > 1:
-        raise ValueError("these folders have a masks.csv each; measure them one by one.")
-    return found.pop() if found else Path(settings.dir_pairs) / "masks.csv"
-
-
 def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
     """The radiograph of each (folder, case) in a masks.csv, and the preprocessing settings in the report.json beside
     it. Raises ValueError with the remedy."""
-    if not table.is_file():
-        raise ValueError(f"{table} does not exist, which says where the radiographs are; name it with --masks.")
-    rows = tables.read(table, ["case", "folder", "file"])
+    rows = known.segmented(table)
     try:
         settings = tables.json(table.parent / "report.json")["settings"]
         grey = {name: settings[name] for name in ("gamma", "crop_border", "pixel_limit", "equalise")}
@@ -52,8 +33,7 @@ def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
         ) from None
     if not grey["equalise"]:
         raise ValueError(f"the pairs of {table} were made with equalise=False, which is not measured here.")
-    own = table.absolute().parent.name  # what the pairs of radiographs named singly are known by
-    return {(own if row.folder == "." else row.folder, row.case): Path(row.file) for row in rows.itertuples()}, grey
+    return {key: Path(row["file"]) for key, row in rows.items()}, grey
 
 
 def measure(
@@ -116,8 +96,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
             np.array([row[name] for (_, row), name in zip(part.iterrows(), columns, strict=True)])
             for part in (before, group)
         )
-        known = name == measured.CLEAN  # stays by definition
-        low, high = (np.nan, np.nan) if known else proportion.of_cases(same, group.patient.to_numpy())
+        stays = name == measured.CLEAN  # by definition
+        low, high = (np.nan, np.nan) if stays else proportion.of_cases(same, group.patient.to_numpy())
         row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "consistency": same.mean()}
         row |= {"low": low, "high": high, "mean_change_of_p": (now - was).mean()}
         labelled = group[group.label != ""]

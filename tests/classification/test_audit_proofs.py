@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from classification.model import ensemble
+from classification.splitting import known
 from classification.trust import answers, controls, copies, leakage, probe, shifted, sources, travel, views
 from cxr.shifts import measured, suite
 from tests import audit_proofs as proofs
@@ -131,7 +132,7 @@ def test_the_worst_copy_is_named(clean, monkeypatch):
             rows[-1]["predicted"] = predicted
         return rows
 
-    monkeypatch.setattr(shifted, "find_table", lambda *_: None)
+    monkeypatch.setattr(known, "one_masks_table", lambda *_: "masks.csv")
     monkeypatch.setattr(shifted, "radiographs", lambda _: ({}, {}))
     monkeypatch.setattr(shifted, "measure", measure)
     found = copies.measure(clean)
