@@ -76,12 +76,7 @@ def main() -> None:
     frame.insert(2, "patient", [patient_of[key] for key in keys])
     summary = measured.write(output, frame, np.array([key not in run.seen for key in keys]), shifted.summarise)
     run.report({"cases": len(set(keys)), "failed": len(faults)})
-    measured.forget(output)
-    print(summary.round(3).to_string(index=False))
-    for fault in faults:
-        print(f"failed: {fault}")
-    print(f"Wrote {output}: shift.csv, shift_summary.csv, report.json.")
-    sys.exit(1 if faults else 0)
+    measured.end(output, summary, faults)
 
 
 def content(case: finder.Case, files, grey: dict) -> str:

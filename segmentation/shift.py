@@ -65,12 +65,7 @@ def main() -> None:
     summary = measured.write(output, frame, ~frame.case.isin(known).to_numpy(), summarise)
     counts = {"cases": frame.case.nunique(), "failed": len(faults)}
     runreport.write(output / "report.json", settings, fabric, weights, evaluate.PACKAGES, counts)
-    measured.forget(output)
-    print(summary.round(3).to_string(index=False))
-    for fault in faults:
-        print(f"failed: {fault}")
-    print(f"Wrote {output}: shift.csv, shift_summary.csv, report.json.")
-    sys.exit(1 if faults else 0)
+    measured.end(output, summary, faults)
 
 
 def content(case: dataset.Case) -> str:
@@ -88,17 +83,12 @@ def measure(case: dataset.Case, shifts, model, settings, fabric) -> tuple[list[d
         pixels, drawn = read.pixels, label_map(truth, read.pixels.shape)
     except (BadData, radiograph.Unreadable) as error:
         return [], [f"{case.image}: {error}"]
-    for shift in (None, *shifts):
-        changed, labels = pixels, drawn
-        if shift:
-            rng = engine.generator(settings.seed, "shift", shift.name, case.name)
-            changed, labels = suite.shifted(shift, pixels, drawn, rng)
-        name, kind = (shift.name, shift.kind) if shift else (measured.CLEAN, measured.CLEAN)
+    for name, kind, changed, labels in measured.versions(shifts, pixels, drawn, settings.seed, case.name):
         try:
             item = segment.prepare_pixels(changed, settings)
         except ValueError as error:
             faults.append(f"{case.image}, {name}: {error}")
-            if not shift:
+            if name == measured.CLEAN:
                 break  # there is nothing to compare its shifts with
             continue
         with fabric.autocast():

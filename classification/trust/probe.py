@@ -4,6 +4,7 @@ Its figure is the balanced accuracy, the mean of the classes' sensitivities, wit
 patients. Chance is one over the number of classes, however unequal they are.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -47,11 +48,13 @@ def fit(x: np.ndarray, y: np.ndarray):
     return make_pipeline(*steps).fit(x, y)
 
 
-def out_of_fold(x: np.ndarray, y: np.ndarray, patient: np.ndarray, seed: int) -> np.ndarray:
-    """The probabilities (n, classes) that models trained on other patients give each case; y (n,) is 0, 1, ..."""
+def out_of_fold(
+    x: np.ndarray, y: np.ndarray, patient: np.ndarray, seed: int, fit: Callable = fit, folds: int = FOLDS
+) -> np.ndarray:
+    """The probabilities (n, classes) that models trained on other patients give each case; y (n,) is 0, 1, ...; fit(x,
+    y): a trained model."""
     p = np.zeros((len(y), y.max() + 1))
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    for train, test in folds.split(x, y, patient):
+    for train, test in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, y, patient):
         model = fit(x[train], y[train])
         p[np.ix_(test, model.classes_)] = model.predict_proba(x[test])
     return p

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import StratifiedGroupKFold
 
-from classification.trust import numbers
+from classification.trust import numbers, probe
 from classification.trust.part import Figure, Part
 from classification.trust.subject import Subject
 from cxr.stats import bootstrap, paired, proportion, scores
@@ -71,11 +70,10 @@ def answer(subject: Subject, table: pd.DataFrame) -> Answer | None:
     patients = [len(set(patient[label == c])) for c in np.unique(subject.label)]  # of every class, also a lost one
     if len(patients) < 2 or min(patients) < LEAST:
         return None
-    p, seed = np.zeros((len(rows), len(subject.names))), subject.seed % 2**32
-    folds = StratifiedGroupKFold(min(FOLDS, *patients), shuffle=True, random_state=seed)
-    for train, test in folds.split(values, label, patient):
-        forest = RandomForestClassifier(TREES, random_state=seed).fit(values[train], label[train])
-        p[np.ix_(test, forest.classes_)] = forest.predict_proba(values[test])
+    forest = RandomForestClassifier(TREES, random_state=subject.seed % 2**32)
+    p = np.zeros((len(rows), len(subject.names)))
+    told = probe.out_of_fold(values, label, patient, subject.seed % 2**32, forest.fit, min(FOLDS, *patients))
+    p[:, : told.shape[1]] = told
     return Answer(rows, p.argmax(1), p)
 
 

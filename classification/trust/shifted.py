@@ -14,7 +14,6 @@ from classification.splitting import known
 from classification.voting import predict
 from cxr import pairs, preprocess, tables
 from cxr.reading import radiograph
-from cxr.run import engine
 from cxr.shifts import measured, suite
 from cxr.stats import proportion
 
@@ -48,11 +47,7 @@ def measure(
     pixels = radiograph.read(files[case.folder, case.case], grey["pixel_limit"]).pixels
     lungs = lung_labels(case, pixels.shape)
     rows = []
-    for shift in (None, *shifts):
-        changed, labels = pixels, lungs
-        if shift:
-            rng = engine.generator(settings.seed, "shift", shift.name, case.case)
-            changed, labels = suite.shifted(shift, pixels, lungs, rng)
+    for name, kind, changed, labels in measured.versions(shifts, pixels, lungs, settings.seed, case.case):
         box = preprocess.content_box(changed) if grey["crop_border"] else None
         image = preprocess.preprocess(changed, grey["gamma"], box)
         mask = (labels >= suite.LUNGS[0]).astype(np.uint8)
@@ -64,8 +59,7 @@ def measure(
             answer(image, lung, case.case), settings.vote, predict.drawn(settings), calibrated=calibrated
         )
         row = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
-        row |= {"shift": shift.name if shift else measured.CLEAN, "kind": shift.kind if shift else measured.CLEAN}
-        row |= {"predicted": names[vote["predicted"]]}
+        row |= {"shift": name, "kind": kind, "predicted": names[vote["predicted"]]}
         rows.append(row | {f"p_{name}": round(float(p), 6) for name, p in zip(names, vote["p"], strict=True)})
     return rows
 

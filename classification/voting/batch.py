@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+import torch
 from lightning_fabric import Fabric
 from torch import nn
 from tqdm import tqdm
@@ -249,3 +251,17 @@ def read(cases: list[Case], settings: config.Settings, show: bool) -> Iterator[t
     stream = images.stream(([i] for i in range(len(cases))), faults=True, ahead=max(2, settings.num_workers))
     for case, (item,) in tqdm(zip(cases, stream, strict=True), "cases", len(cases), disable=not show):
         yield case, item
+
+
+def shared(fabric: Fabric, cases: Sequence[Case], settings: config.Settings, ask: Callable) -> np.ndarray:
+    """(n, m) float32: ask(case, image, lung), (m,), of every case; the processes share them. Raises BadPair."""
+    mine, found = range(fabric.global_rank, len(cases), fabric.world_size), None
+    shown = read([cases[i] for i in mine], settings, fabric.is_global_zero)
+    for i, (case, item) in zip(mine, shown, strict=True):
+        if isinstance(item, Exception):
+            raise item
+        with fabric.autocast():
+            row = torch.as_tensor(ask(case, *item), dtype=torch.float32)
+        found = torch.zeros(len(cases), len(row)) if found is None else found
+        found[i] = row
+    return fabric.all_reduce(found.to(fabric.device), reduce_op="sum").cpu().numpy()

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from classification.cases.finder import Case
 from classification.model import backbone
@@ -38,16 +37,12 @@ def of_cases(fabric, weights: Path, settings, cases: Sequence[Case], patients: S
     model, settings, names, _ = backbone.open_classifier(weights, settings)
     predict.check(settings, model)
     predict.ready(model, fabric.device, settings.compile)
-    found = torch.zeros(len(cases), len(names))
-    mine = range(fabric.global_rank, len(cases), fabric.world_size)
-    shown = batch.read([cases[i] for i in mine], settings, fabric.is_global_zero)
-    for i, (case, item) in zip(mine, shown, strict=True):
-        if isinstance(item, Exception):
-            raise item
-        with fabric.autocast():
-            p, _ = predict.predict_image(model, *item, settings, case.case, fabric.device)
-        found[i] = torch.from_numpy(p.astype(np.float64).mean(0))
-    p = fabric.all_reduce(found.to(fabric.device), reduce_op="sum").cpu().numpy()
+
+    def mean(case, image, lung):
+        p, _ = predict.predict_image(model, image, lung, settings, case.case, fabric.device)
+        return p.astype(np.float64).mean(0)
+
+    p = batch.shared(fabric, cases, settings, mean)
     return calibration.fit(p, [case.label for case in cases], patients, names) | {"approach": settings.approach}
 
 

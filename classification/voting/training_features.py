@@ -28,18 +28,11 @@ def of_cases(fabric, weights: Path, settings, train: list[Case], val: list[Case]
     model, settings, _, _ = backbone.open_classifier(weights, settings)
     predict.ready(model, fabric.device)
     features = distance.Features(model)
-    cases = [*train, *val]
-    mine = range(fabric.global_rank, len(cases), fabric.world_size)
-    shown = batch.read([cases[i] for i in mine], settings, fabric.is_global_zero)
-    found = None
-    for i, (case, item) in zip(mine, shown, strict=True):
-        if isinstance(item, Exception):
-            raise item
-        with fabric.autocast():
-            predict.predict_image(model, *item, settings, case.case, fabric.device, settings.repeat_val)
-        one = torch.from_numpy(features.take())
-        found = torch.zeros(len(cases), len(one), dtype=one.dtype) if found is None else found
-        found[i] = one
-    found = fabric.all_reduce(found.float().to(fabric.device), reduce_op="sum").cpu().double().numpy()
+
+    def look(case, image, lung):
+        predict.predict_image(model, image, lung, settings, case.case, fabric.device, settings.repeat_val)
+        return features.take()
+
+    found = batch.shared(fabric, [*train, *val], settings, look).astype(float)
     known = distance.fit(found[: len(train)], found[len(train) :])
     return known and known | {"patches": torch.tensor([float(settings.repeat_val)])}

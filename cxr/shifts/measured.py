@@ -4,7 +4,8 @@ A journal beside the tables holds the rows of each measured case. An interrupted
 removes it.
 """
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,18 @@ from tqdm import tqdm
 from cxr import writing
 from cxr.reading.radiograph import legible
 from cxr.run import journal
+from cxr.run.engine import generator
+from cxr.shifts import suite
 
 CLEAN = "none"  # the name and kind of a case without a shift
 UNFINISHED = "unfinished"  # names a table of which there is never more than its journal
+
+
+def versions(shifts: Iterable[suite.Shift], pixels: np.ndarray, labels: np.ndarray, seed: int, case: str) -> Iterator:
+    """Name, kind, pixels and labels of a radiograph as it is (CLEAN), and under each shift."""
+    yield CLEAN, CLEAN, pixels, labels
+    for shift in shifts:
+        yield shift.name, shift.kind, *suite.shifted(shift, pixels, labels, generator(seed, "shift", shift.name, case))
 
 
 def collect(output: Path, cases: Iterable[tuple], made: str, measure: Callable) -> tuple[list[dict], list[str]]:
@@ -54,6 +64,11 @@ def write(output: Path, frame: pd.DataFrame, new: np.ndarray, summarise: Callabl
     return summary
 
 
-def forget(output: Path) -> None:
-    """Throw the journal away, once everything is written."""
+def end(output: Path, summary: pd.DataFrame, faults: list[str]) -> None:
+    """Throw the journal away, once everything is written, say what was, and end the script."""
     journal.clear(output / UNFINISHED)
+    print(summary.round(3).to_string(index=False))
+    for fault in faults:
+        print(f"failed: {fault}")
+    print(f"Wrote {output}: shift.csv, shift_summary.csv, report.json.")
+    sys.exit(1 if faults else 0)
