@@ -167,17 +167,15 @@ def inference(radiographs: list[Path], weights: str, both: dict, size: Size, out
             shutil.rmtree(places[side], ignore_errors=True)
             words = ["-m", "benchmarks.plain_segment", *radiographs, "--weights", weights, "--size", size.network]
             if side != "plain":
+                own = [f"resize_height={size.network}", f"resize_width={size.network}", f"device={device}", *settings]
                 words = [
                     "segmentation/inference.py",
                     "-i",
                     *radiographs,
                     f"file_weights={weights}",
                     "crop_border=False",
-                    f"device={device}",
-                    f"resize_height={size.network}",
-                    f"resize_width={size.network}",
-                    *settings,
                 ]
+                words += own
             seconds, peak = sides.process([*words, "-o", places[side]], output / f"{side}.log")
             found[side]["seconds"].append(seconds)
             found[side]["peak_bytes"] = max(peak, found[side]["peak_bytes"])

@@ -45,27 +45,10 @@ def main() -> None:
             os.link(file, radiographs / f"case{i:06}{file.suffix}")
             for end in (pairs.IMAGE, pairs.MASK):
                 os.link(pair / f"{inputs.CASE}{end}", cases / f"case{i:06}{end}")
-        first = [
-            "segmentation/inference.py",
-            "-i",
-            radiographs,
-            "-o",
-            made,
-            f"resize_height={NETWORK}",
-            f"resize_width={NETWORK}",
-            "num_batch_test=8",
-        ]
-        second = [
-            "classification/inference.py",
-            "-i",
-            cases,
-            "-o",
-            made,
-            f"file_weights={classifier}",
-            f"img_size={RADIOGRAPH}",
-            "patch_size=64",
-            f"repeat={PATCHES}",
-        ]
+        sizes = [f"resize_height={NETWORK}", f"resize_width={NETWORK}", "num_batch_test=8"]
+        first = ["segmentation/inference.py", "-i", radiographs, "-o", made, *sizes]
+        sizes = [f"img_size={RADIOGRAPH}", "patch_size=64", f"repeat={PATCHES}"]
+        second = ["classification/inference.py", "-i", cases, "-o", made, f"file_weights={classifier}", *sizes]
         for words in (first, second):
             before = os.times()
             seconds, peak = sides.process(words, output / "log")
@@ -73,16 +56,8 @@ def main() -> None:
             busy = after.children_user + after.children_system - before.children_user - before.children_system
             busy = busy or seconds  # where the system does not tell it
             written = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
-            rows.append(
-                {
-                    "script": words[0],
-                    "cases": count,
-                    "seconds": seconds,
-                    "busy": busy,
-                    "bytes": written,
-                    "peak_bytes": peak,
-                }
-            )
+            row = {"script": words[0], "cases": count, "seconds": seconds, "busy": busy}
+            rows.append(row | {"bytes": written, "peak_bytes": peak})
             shutil.rmtree(made)
         for folder in (radiographs, cases):
             shutil.rmtree(folder)
@@ -126,16 +101,8 @@ def growing(rows: list[dict]) -> list[str]:
 def markdown(rows: list[dict]) -> str:
     """A row a run: its seconds, seconds by the clock, processor seconds and bytes of each case more than in the run
     before, and the process's greatest memory."""
-    heads = (
-        "script",
-        "cases",
-        "seconds",
-        "seconds a further case",
-        "of processors",
-        "bytes a further case",
-        "peak memory",
-    )
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    head = "| script | cases | seconds | seconds a further case | of processors | bytes a further case | peak memory |"
+    lines = [head, "|---" * 7 + "|"]
     for row in sorted(rows, key=lambda row: row["script"], reverse=True):
         each = " | | "
         if "seconds_more" in row:

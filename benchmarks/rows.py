@@ -6,25 +6,17 @@ from pathlib import Path
 from benchmarks import agree, work
 from cxr.reading import radiograph
 
-WANTED = {
-    "equalise": (8, 0),
-    "network": (2.5, 5),
-    "inference": (2.5, 4),
-    "step": (2.5, 4),
-    "vote": (6, 11),
-    "dense": (20, 0),
-    "saliency": (8, 14),
-}  # ratios: float32, fastest setting
-SHARES = {"network": (0.5, 0.55), "vote": (0.85, 0.85)}  # of the convolution rate, likewise
-NAMES = {
-    "equalise": "equalise and gamma",
-    "network": "segmentation network",
-    "inference": "segmentation/inference.py",
-    "step": "segmentation training step",
-    "vote": "classification, patches vote",
-    "dense": "classification, dense",
-    "saliency": "visualize_cnn.py",
+# Of each stage its name, and the ratios that are wanted of float32 and of the fastest setting
+STAGES = {
+    "equalise": ("equalise and gamma", 8, 0),
+    "network": ("segmentation network", 2.5, 5),
+    "inference": ("segmentation/inference.py", 2.5, 4),
+    "step": ("segmentation training step", 2.5, 4),
+    "vote": ("classification, patches vote", 6, 11),
+    "dense": ("classification, dense", 20, 0),
+    "saliency": ("visualize_cnn.py", 8, 14),
 }
+SHARES = {"network": (0.5, 0.55), "vote": (0.85, 0.85)}  # of the convolution rate, likewise
 
 
 def amount(radiographs: list[Path], size, net_label: str) -> dict:
@@ -55,13 +47,13 @@ def row(stage: str, side: str, settings: list[str], found: dict, amounts: tuple)
     results = project["results"]
     words, same = results if stage == "inference" else getattr(agree, stage)(plain["results"], results, exact)
     return {
-        "stage": NAMES[stage],
+        "stage": STAGES[stage][0],
         "setting": "float32" if exact else " ".join(settings),
         "work": amounts[0],
         "plain_s": statistics.median(plain["seconds"]),
         "project_s": statistics.median(project["seconds"]),
         "ratio": [min(ratios), statistics.median(ratios), max(ratios)],
-        "wanted": WANTED[stage][0 if exact else 1],
+        "wanted": STAGES[stage][1 if exact else 2],
         "wanted_share": SHARES.get(stage, (0, 0))[0 if exact else 1],
         "amount": amounts[1:],
         "peak_bytes": [plain["peak_bytes"], project["peak_bytes"]],

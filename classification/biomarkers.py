@@ -40,11 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", metavar="FOLDER", help="pairs, in class folders or not (default: dir_pairs)")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: biomarkers in the folder of pairs")
-    parser.add_argument(
-        "--within-source",
-        action="store_true",
-        help="also compare within every single source, where classes differ in disease and not in hospital",
-    )
+    told = "also compare within every single source, where classes differ in disease and not in hospital"
+    parser.add_argument("--within-source", action="store_true", help=told)
     parser.add_argument("--unflagged", action="store_true", help="compare only cases whose mask is not flagged")
     parser.add_argument("--pictures", action="store_true", help="draw both widths on every radiograph")
     parser.add_argument("--overwrite", action="store_true", help="measure every case again")
@@ -163,15 +160,9 @@ def picture_file(pictures: Path, case: finder.Case) -> Path:
 
 def complete(rows: pd.DataFrame, cases, names, people, radiographs) -> pd.DataFrame:
     """biomarkers.csv: a row a case of today, with what other tables know of it now."""
-    about = pd.DataFrame(
-        {
-            "case": [case.case for case in cases],
-            "folder": [case.folder for case in cases],
-            "label": ["" if case.label is None else names[case.label] for case in cases],
-            "patient": [patient for patient, _ in people],
-            "source": [source for _, source in people],
-        }
-    )
+    about = pd.DataFrame([(case.case, case.folder) for case in cases], columns=["case", "folder"])
+    about["label"] = ["" if case.label is None else names[case.label] for case in cases]
+    about[["patient", "source"]] = people
     rows = rows.drop(columns=["label", "patient", "source"], errors="ignore")
     table = about.merge(rows, on=["folder", "case"]).reindex(columns=[*ABOUT, *measures.COLUMNS, "digest"])
     found = table.to_dict("records")

@@ -34,9 +34,8 @@ from cxr.settings import config
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--partial", action="store_true", help="train nothing, and pool the runs that are finished")
-    parser.add_argument(
-        "--task", default="", metavar="I/N", help="do only every Nth run from the Ith on (in a SLURM array: one each)"
-    )
+    told = "do only every Nth run from the Ith on (in a SLURM array: one each)"
+    parser.add_argument("--task", default="", metavar="I/N", help=told)
     settings, options = config.load(header, parser=parser)
     failed, held = {}, {}
     folds.check(settings)

@@ -27,18 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", metavar="FOLDER", help="predictions (default: dir_save/test_name)")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: report.html in the folder of predictions")
-    parser.add_argument(
-        "--pairs",
-        nargs="+",
-        metavar="FOLDER",
-        help="folders of pairs (default: those in metrics.json, else dir_split/test, else dir_pairs)",
-    )
+    told = "folders of pairs (default: those in metrics.json, else dir_split/test, else dir_pairs)"
+    parser.add_argument("--pairs", nargs="+", metavar="FOLDER", help=told)
     parser.add_argument("--maps", metavar="FOLDER", help="of visualize_cnn.py (default: cams in the predictions)")
-    parser.add_argument(
-        "--biomarkers",
-        metavar="FILE",
-        help="biomarkers.csv (default: in the folder biomarkers of the pairs, of the folder above, or of dir_pairs)",
-    )
+    told = "biomarkers.csv (default: in the folder biomarkers of the pairs, of the folder above, or of dir_pairs)"
+    parser.add_argument("--biomarkers", metavar="FILE", help=told)
     store.add_flag(parser)
     settings, options = config.load(header, parser=parser)
     folder = Path(options.input or Path(settings.dir_save) / settings.test_name).absolute()

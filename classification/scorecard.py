@@ -35,14 +35,9 @@ from cxr.run import journal, opening
 from cxr.settings import config
 
 TEXT = ("case", "folder", "patient", "label", "predicted", "status", "reason")
-KIND = batch.Kind(
-    "scorecard.csv",
-    TEXT,
-    folder="scorecard",
-    decisive=(*batch.DECISIVE, "repeat_val", "method", "scores", "steps", "draws", "lesions"),
-    always=("seed",),  # draws the maps that know nothing, whatever the approach
-    packages=(*batch.PACKAGES, "scipy"),
-)
+DECISIVE = (*batch.DECISIVE, "repeat_val", "method", "scores", "steps", "draws", "lesions")
+ALWAYS = ("seed",)  # draws the maps that know nothing, whatever the approach
+KIND = batch.Kind("scorecard.csv", TEXT, "scorecard", DECISIVE, ALWAYS, (*batch.PACKAGES, "scipy"))
 
 
 @opening.script
@@ -50,17 +45,10 @@ def main() -> None:
     parser = batch.parser(__doc__, "default: scorecard in dir_save/test_name", "score finished cases again")
     parser.add_argument("-l", "--lesions", metavar="LESIONS", help="folder of the lesions' masks")
     parser.add_argument("--method", default="gradcam", choices=grad_cam.METHODS, help="as in visualize_cnn.py")
-    parser.add_argument(
-        "--scores",
-        nargs="+",
-        default=list(casescore.SCORES),
-        choices=casescore.SCORES,
-        metavar="SCORE",
-        help="some of those above (default: all)",
-    )
-    parser.add_argument(
-        "--steps", type=int, default=6, help="steps in which the lung is blanked (6); each evaluates repeat_val patches"
-    )
+    some = {"nargs": "+", "default": list(casescore.SCORES), "choices": casescore.SCORES, "metavar": "SCORE"}
+    parser.add_argument("--scores", **some, help="some of those above (default: all)")
+    told = "steps in which the lung is blanked (6); each evaluates repeat_val patches"
+    parser.add_argument("--steps", type=int, default=6, help=told)
     parser.add_argument("--draws", type=int, default=8, help="random maps whose lesion scores are averaged (8)")
     settings, options = config.load(header, parser=parser)
     with opening.asked():
@@ -71,13 +59,8 @@ def main() -> None:
             raise ValueError(f"there is no folder {lesions}; give one of lesion masks with --lesions, or none.")
         run = batch.prepare(KIND, settings, options)
         patients, unknown = predictions.patients(run.cases, run.inputs, run.settings)
-        run.decide(
-            method=options.method,
-            scores=sorted(options.scores),
-            steps=options.steps,
-            draws=options.draws,
-            lesions=str(lesions or ""),
-        )
+        own = {name: getattr(options, name) for name in ("method", "steps", "draws")}
+        run.decide(**own, scores=sorted(options.scores), lesions=str(lesions or ""))
     fabric, settings, names = run.fabric, run.settings, run.names
     run.begin(unknown)
     done = run.finished()

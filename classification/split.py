@@ -33,9 +33,7 @@ DECISIVE = ("classes", "split_by", "split_parts", "split_seed", "duplicate_dista
 @opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--check", action="store_true", help="check the splits in dir_split; exit code 1 if anything crosses"
-    )
+    parser.add_argument("--check", action="store_true", help="check dir_split; exit code 1 if anything crosses")
     parser.add_argument("--overwrite", action="store_true", help="replace another split made by this script")
     settings, options = config.load(header, parser=parser)
     with opening.asked():

@@ -28,35 +28,24 @@ from classification.voting import batch, predict, refusal
 from cxr.run import journal, opening
 from cxr.settings import config
 
-KIND = batch.Kind(
-    maps.TABLE,
-    maps.TEXT,
-    folder="cams",
-    decisive=(*batch.DECISIVE, "target", "method"),
-    packages=(*batch.PACKAGES, "opencv-python-headless"),
-)
+DECISIVE, PACKAGES = (*batch.DECISIVE, "target", "method"), (*batch.PACKAGES, "opencv-python-headless")
+KIND = batch.Kind(maps.TABLE, maps.TEXT, "cams", DECISIVE, packages=PACKAGES)
 BEHIND = 2  # cases at most that the network is ahead of their files
 
 
 @opening.script
 def main() -> None:
     parser = batch.parser(__doc__, "default: cams in dir_save/test_name", "map finished cases again")
-    parser.add_argument(
-        "--target", default="predicted", metavar="CLASS", help="predicted (default), all, or the name of a class"
+    told = "predicted (default), all, or the name of a class"
+    parser.add_argument("--target", default="predicted", metavar="CLASS", help=told)
+    told = (
+        "hirescam weights each position by its own gradient (Draelos and Carin 2020); the same as gradcam if the "
+        "network ends in global pooling and one linear layer (ResNet, DenseNet, EfficientNet-Lite), a different map "
+        "for vgg11_bn and the SqueezeNets"
     )
-    parser.add_argument(
-        "--method",
-        default="gradcam",
-        choices=grad_cam.METHODS,
-        help="hirescam weights each position by its own gradient (Draelos and Carin 2020); the same as "
-        "gradcam if the network ends in global pooling and one linear layer (ResNet, DenseNet, "
-        "EfficientNet-Lite), a different map for vgg11_bn and the SqueezeNets",
-    )
-    parser.add_argument(
-        "--coverage",
-        action="store_true",
-        help=f"also write <case>{maps.COVERAGE}: how many patches cover each pixel",
-    )
+    parser.add_argument("--method", default="gradcam", choices=grad_cam.METHODS, help=told)
+    told = f"also write <case>{maps.COVERAGE}: how many patches cover each pixel"
+    parser.add_argument("--coverage", action="store_true", help=told)
     settings, options = config.load(header, parser=parser)
     with opening.asked():
         run = batch.prepare(KIND, settings, options)

@@ -48,6 +48,5 @@ class _Print(argparse.Action):
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
     """Give a script --version. git is asked only if the flag is given."""
-    parser.add_argument(
-        "--version", action=_Print, nargs=0, default=argparse.SUPPRESS, help="print version and commit, and exit"
-    )
+    told = "print version and commit, and exit"
+    parser.add_argument("--version", action=_Print, nargs=0, default=argparse.SUPPRESS, help=told)

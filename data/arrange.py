@@ -39,16 +39,10 @@ FAULTS = ("missing", "ambiguous", "conflict")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", type=Path, default=[], metavar="FOLDER", help="downloaded sets")
-    parser.add_argument(
-        "--metadata",
-        type=Path,
-        default=ROOT / "metadata.xls",
-        metavar="TABLE",
-        help="an .xls like metadata.xls, or a .csv (metadata.xls)",
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=ROOT / "data", metavar="FOLDER", help="where the class folders go (data)"
-    )
+    told = "an .xls like metadata.xls, or a .csv (metadata.xls)"
+    parser.add_argument("--metadata", type=Path, default=ROOT / "metadata.xls", metavar="TABLE", help=told)
+    told = "where the class folders go (data)"
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "data", metavar="FOLDER", help=told)
     parser.add_argument("--copy", action="store_true", help="copy the files instead of linking them")
     version.add_flag(parser)
     args = parser.parse_args()

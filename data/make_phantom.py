@@ -50,51 +50,26 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=summary, epilog=layout, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=root / "data" / "phantom",
-        help="folder to write; new, empty, or an earlier phantom, which is replaced (data/phantom)",
+    told = "folder to write; new, empty, or an earlier phantom, which is replaced (data/phantom)"
+    parser.add_argument("-o", "--out", type=Path, default=root / "data" / "phantom", help=told)
+    told = f"JSRT-like images with SCR masks, 0 to 247 (40; {TINY_JSRT} with --tiny)"
+    parser.add_argument("--jsrt", type=int, metavar="N", help=told)
+    parser.add_argument("--per-class", type=int, default=8, metavar="N", help="images in each class folder (8)")
+    told = (
+        "side of the JSRT-like images, 128 to 2048; below 2048 they are 16-bit PNG copies; the shorter side of the "
+        "cohort's images is 0.7 to 1 times this, by hospital, or 0.7 to 1 times 1024 if this is more "
+        f"(2048; {TINY_SIZE} with --tiny)"
     )
-    parser.add_argument(
-        "--jsrt",
-        type=int,
-        default=None,
-        metavar="N",
-        help=f"JSRT-like images with SCR masks, 0 to 247 (40; {TINY_JSRT} with --tiny)",
-    )
-    parser.add_argument(
-        "--per-class", type=int, default=8, metavar="N", help="images in each of the five class folders (8)"
-    )
-    parser.add_argument(
-        "--size",
-        type=int,
-        default=None,
-        metavar="PIXELS",
-        help="side of the JSRT-like images, 128 to 2048; below 2048 they are 16-bit PNG copies; the "
-        "shorter side of the cohort's images is 0.7 to 1 times this, by hospital, or 0.7 to 1 times "
-        f"1024 if this is more (2048; {TINY_SIZE} with --tiny)",
-    )
+    parser.add_argument("--size", type=int, metavar="PIXELS", help=told)
     parser.add_argument("--seed", type=int, default=407, help="of every draw; 0 or more (407)")
-    parser.add_argument(
-        "--tiny", action="store_true", help=f"a set for tests: {TINY_JSRT} JSRT-like images, --size {TINY_SIZE}"
-    )
-    parser.add_argument(
-        "--lateral",
-        type=int,
-        default=0,
-        metavar="N",
-        help="lateral views of the first N patients, the classes in turn (0)",
-    )
-    parser.add_argument(
-        "--confounded",
-        action="store_true",
-        help="one hospital per class, as public cohorts nearly have (off: every hospital has every class)",
-    )
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (one per processor)"
-    )
+    told = f"a set for tests: {TINY_JSRT} JSRT-like images, --size {TINY_SIZE}"
+    parser.add_argument("--tiny", action="store_true", help=told)
+    told = "lateral views of the first N patients, the classes in turn (0)"
+    parser.add_argument("--lateral", type=int, default=0, metavar="N", help=told)
+    told = "one hospital per class, as public cohorts nearly have (off: every hospital has every class)"
+    parser.add_argument("--confounded", action="store_true", help=told)
+    told = "processes (one per processor)"
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help=told)
     version.add_flag(parser)
     args = parser.parse_args(words)
     if args.jsrt is None:

@@ -31,9 +31,8 @@ FIGURES = ("jaccard_lungs_mean", "jaccard_heart")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     curve.add_options(parser, (10, 20, 40, 80, 160), "labelled radiographs of a training")
-    parser.add_argument(
-        "--set", choices=("jsrt", "montgomery"), default="jsrt", help="measure on this set's test cases"
-    )
+    sets = ("jsrt", "montgomery")
+    parser.add_argument("--set", choices=sets, default="jsrt", help="measure on this set's test cases")
     settings, options = config.load(header, parser=parser)
     which = Path(settings.dir_images).name if settings.dir_images else options.set
     output = options.output or Path(settings.dir_checkpoint) / f"{settings.test_name}-curve" / which

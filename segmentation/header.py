@@ -59,12 +59,7 @@ flip = 0.0  # probability of a horizontal flip with left and right lung exchange
 
 # Inference
 num_batch_test = 2  # radiographs per pass
-decision = [
-    1.0,
-    1.0,
-    1.0,
-    1.0,
-]  # factors before the argmax: background, heart, left, right lung; a training fits them unless some are set
+decision = [1.0, 1.0, 1.0, 1.0]  # factors before the argmax: background, heart, left, right; a training fits them
 backend = "torch"  # what runs the network: torch, or openvino on the CPU if that package is installed
 mirror = False  # average with the prediction of the horizontally flipped image, lungs exchanged
 image_dtype = "float32"  # dtype of the pairs' images; uint8 needs a quarter of the disk space

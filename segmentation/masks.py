@@ -47,14 +47,8 @@ def measures(labels, spacing_mm=None):
     heart = _width(labels == HEART)
     thorax = _width(labels >= LEFT) if areas[LEFT] and areas[RIGHT] else math.nan
     row, column = (math.nan, math.nan) if spacing_mm is None else np.broadcast_to(spacing_mm, 2).astype(float)
-    result = {
-        "area_left": float(areas[LEFT]),
-        "area_right": float(areas[RIGHT]),
-        "area_heart": float(areas[HEART]),
-        "heart_width": heart,
-        "thorax_width": thorax,
-        "ctr": heart / thorax,
-    }
+    result = {"area_left": float(areas[LEFT]), "area_right": float(areas[RIGHT]), "area_heart": float(areas[HEART])}
+    result |= {"heart_width": heart, "thorax_width": thorax, "ctr": heart / thorax}
     for name in ("area_left", "area_right", "area_heart"):
         result[f"{name}_mm2"] = float(result[name] * row * column)
     for name in ("heart_width", "thorax_width"):
@@ -91,12 +85,8 @@ def quality(before, labels, margin=None):
     for organ, name in NAMES.items():
         pieces = _pieces(before == organ)[2]
         if len(pieces):
-            _limit(
-                reasons,
-                f"fragmented {name}, share outside its largest piece",
-                1 - pieces.max() / pieces.sum(),
-                (0, fragments),
-            )
+            outside = 1 - pieces.max() / pieces.sum()
+            _limit(reasons, f"fragmented {name}, share outside its largest piece", outside, (0, fragments))
 
     lung = labels >= LEFT
     _limit(reasons, "lungs cut by the border, share of it", _frame(lung).mean(), (0, on_border))

@@ -20,14 +20,8 @@ COMPARED = (
     ("insertion", "Insertion", 1),
     ("deletion", "Deletion (less)", -1),
 )
-LAYERS = (
-    ("none", "none"),
-    ("last", "last\nlayer"),
-    ("quarter", "last\nquarter"),
-    ("half", "last\nhalf"),
-    ("three_quarters", "three\nquarters"),
-    ("all", "all\nlayers"),
-)
+LAYERS = {"none": "none", "last": "last\nlayer", "quarter": "last\nquarter", "half": "last\nhalf"}
+LAYERS |= {"three_quarters": "three\nquarters", "all": "all\nlayers"}
 COLOURS = dict(zip(NULLS, (plots.BLUE, plots.GREEN, plots.ORANGE, plots.VERMILLION), strict=True))
 
 
@@ -44,13 +38,8 @@ def write(rows: pd.DataFrame, names: list[str], counts: dict, output: Path, seed
         print(f"{group}: {about['cases']} cases, {about['patients']} patients")
         for score, title, _ in COMPARED:
             if score in about["compared"]:
-                print(
-                    f"  {title:<24}"
-                    + f"{about['compared'][score]['mean']:6.3f}"
-                    + "".join(
-                        f"   {null} {_signed(gap)}" for null, gap in about["compared"][score]["better_than"].items()
-                    )
-                )
+                mean, gaps = about["compared"][score].values()
+                print(f"  {title:<24}{mean:6.3f}", *(f"  {null} {_signed(gap)}" for null, gap in gaps.items()))
     return ["scorecard.json", "scorecard.png"]
 
 
@@ -113,13 +102,8 @@ def _group(rows: pd.DataFrame, seed: int) -> dict:
         elif column.startswith("similarity_") and rows[column].notna().any():
             layers[column.removeprefix("similarity_")] = interval(rows[column], patients, seed)
     agreement = dict(sorted(agreement.items(), key=lambda pair: int(pair[0])))
-    return {
-        "cases": len(rows),
-        "patients": int(patients.nunique()),
-        "compared": compared,
-        "agreement": agreement,
-        "layers": layers,
-    }
+    about = {"cases": len(rows), "patients": int(patients.nunique())}
+    return about | {"compared": compared, "agreement": agreement, "layers": layers}
 
 
 def _signed(gap: dict) -> str:
@@ -142,13 +126,13 @@ def draw(groups: dict, path: Path) -> None:
     lost = plots.add_axes(figure, grid[2], "Rank correlation")
     layers = groups["all"]["layers"]
     layers = layers and layers | {"none": {"value": 1.0, "low": None}}
-    known = [(i, layers.get(name)) for i, (name, _) in enumerate(LAYERS)]
+    known = [(i, layers.get(name)) for i, name in enumerate(LAYERS)]
     _draw_line(lost, [i for i, _ in known], [about for _, about in known], "to the trained map", plots.INK)
     for name in NULLS:
         about = layers.get(f"to_{name}")
         if about and about["value"] is not None:
             lost.axhline(about["value"], color=COLOURS[name], linewidth=1.2, linestyle="--", label=f"to {name}")
-    lost.set_xticks(range(len(LAYERS)), [text for _, text in LAYERS], fontsize=8)
+    lost.set_xticks(range(len(LAYERS)), LAYERS.values(), fontsize=8)
     lost.set_title("Map after layers are drawn anew", loc="left", color=plots.INK, fontsize=11)
     for axes in (alike, lost):
         axes.set_ylim(-0.55, 1.05)
@@ -175,14 +159,8 @@ def _draw_differences(axes, groups: dict) -> None:
                 y = line + (n - 1.5) * 0.19 + (side - 0.5 * (len(shown) - 1)) * 0.07
                 if gap["low"] is not None:
                     axes.plot([gap["low"], gap["high"]], [y, y], color=COLOURS[null], linewidth=1.4)
-                axes.plot(
-                    gap["value"],
-                    y,
-                    "o",
-                    markersize=5,
-                    color=COLOURS[null],
-                    markerfacecolor=COLOURS[null] if filled else "white",
-                )
+                face = COLOURS[null] if filled else "white"
+                axes.plot(gap["value"], y, "o", markersize=5, color=COLOURS[null], markerfacecolor=face)
     for null in NULLS:
         axes.plot([], [], "o-", color=COLOURS[null], markersize=5, label=null)
     axes.axvline(0, color=plots.QUIET, linewidth=0.9)
@@ -190,12 +168,8 @@ def _draw_differences(axes, groups: dict) -> None:
     axes.set_ylim(max(len(scores), 1) - 0.4, -0.6)
     marks = " and ".join(f"{group} classes ({'filled' if filled else 'hollow'})" for group, filled in shown)
     axes.set_xlabel("Mean difference to the null map, above 0 is better", color=plots.INK)
-    axes.set_title(
-        f"Saliency against maps that know nothing:\n{marks if shown[0][0] != 'all' else 'all cases'}",
-        loc="left",
-        color=plots.INK,
-        fontsize=11,
-    )
+    title = f"Saliency against maps that know nothing:\n{marks if shown[0][0] != 'all' else 'all cases'}"
+    axes.set_title(title, loc="left", color=plots.INK, fontsize=11)
     axes.legend(frameon=False, fontsize=8, labelcolor=plots.INK, loc="best", ncols=2)
 
 
@@ -203,16 +177,7 @@ def _draw_line(axes, places: list, abouts: list, label: str, colour: str) -> Non
     known = [(x, about) for x, about in zip(places, abouts, strict=True) if about and about["value"] is not None]
     if not known:
         return
-    axes.plot(
-        [x for x, _ in known], [about["value"] for _, about in known], "o-", color=colour, markersize=4, label=label
-    )
-    bounded = [(x, about) for x, about in known if about["low"] is not None]
-    if bounded:
-        axes.fill_between(
-            [x for x, _ in bounded],
-            [a["low"] for _, a in bounded],
-            [a["high"] for _, a in bounded],
-            color=colour,
-            alpha=0.15,
-            linewidth=0,
-        )
+    line = zip(*[(x, about["value"]) for x, about in known], strict=True)
+    axes.plot(*line, "o-", color=colour, markersize=4, label=label)
+    if bounds := [(x, about["low"], about["high"]) for x, about in known if about["low"] is not None]:
+        axes.fill_between(*zip(*bounds, strict=True), color=colour, alpha=0.15, linewidth=0)

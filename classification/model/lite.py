@@ -8,6 +8,7 @@ feature (i, j) looks at the pixels about (32 i + 31, 32 j + 31), ResNet-18's at 
 """
 
 import re
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,24 +18,14 @@ from torchvision.ops import Conv2dNormActivation
 # expansion, channels, blocks, stride of the first block, kernel
 VARIANTS = {
     "efficientnet_lite0": (
-        (1, 16, 1, 1, 3),
-        (6, 24, 2, 2, 3),
-        (6, 40, 2, 2, 5),
-        (6, 80, 3, 2, 3),
-        (6, 112, 3, 1, 5),
-        (6, 192, 4, 2, 5),
-        (6, 320, 1, 1, 3),
+        (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
     ),
     "efficientnet_lite2": (
-        (1, 16, 1, 1, 3),
-        (6, 24, 3, 2, 3),
-        (6, 48, 3, 2, 5),
-        (6, 88, 4, 2, 3),
-        (6, 120, 4, 1, 5),
-        (6, 208, 5, 2, 5),
-        (6, 352, 1, 1, 3),
+        (1, 16, 1, 1, 3), (6, 24, 3, 2, 3), (6, 48, 3, 2, 5), (6, 88, 4, 2, 3),
+        (6, 120, 4, 1, 5), (6, 208, 5, 2, 5), (6, 352, 1, 1, 3),
     ),
-}
+}  # fmt: skip
 STEM, HEAD = 32, 1280
 STRIDE = 32  # pixels between two features
 
@@ -54,16 +45,9 @@ class SamePad(nn.Module):
 
 def convolution(width: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1, activate=True) -> nn.Module:
     """Convolution, batch normalisation and, unless told otherwise, ReLU6. One of stride 2 expects a SamePad before."""
-    return Conv2dNormActivation(
-        width,
-        out,
-        kernel,
-        stride,
-        None if stride == 1 else 0,
-        groups,
-        norm_layer=lambda channels: nn.BatchNorm2d(channels, eps=1e-3),
-        activation_layer=nn.ReLU6 if activate else None,
-    )
+    padding, norm = None if stride == 1 else 0, partial(nn.BatchNorm2d, eps=1e-3)
+    layer = nn.ReLU6 if activate else None
+    return Conv2dNormActivation(width, out, kernel, stride, padding, groups, norm_layer=norm, activation_layer=layer)
 
 
 class InvertedBottleneck(nn.Module):

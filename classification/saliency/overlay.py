@@ -64,13 +64,8 @@ def _bar(sheet: Image.Image, text: ImageDraw.ImageDraw, font, peak: float, heigh
     for share in (0, 0.25, 0.5, 0.75, 1) if peak > 0 else (0,):
         y = HEADER + (1 - share) * (height - 1)
         text.line((left + BAR, y, left + BAR + 4, y), QUIET)
-        text.text(
-            (left + BAR + 8, min(max(y, HEADER + 6), HEADER + height - 6)),
-            f"{share * peak:.2g}",
-            TEXT,
-            font,
-            anchor="lm",
-        )
+        place = left + BAR + 8, min(max(y, HEADER + 6), HEADER + height - 6)
+        text.text(place, f"{share * peak:.2g}", TEXT, font, anchor="lm")
 
 
 def _fit(text: ImageDraw.ImageDraw, words: str, font, width: int) -> str:

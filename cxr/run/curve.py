@@ -25,9 +25,8 @@ def add_options(parser: argparse.ArgumentParser, sizes: Sequence[int], what: str
     """The flags of a learning curve. what: of n."""
     parser.add_argument("--n", type=int, nargs="+", default=list(sizes), help=f"{what} (default: {sizes})")
     parser.add_argument("--draws", type=int, default=5, help="how often they are drawn (default %(default)s)")
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER", help="default: <test_name>-curve in dir_checkpoint"
-    )
+    told = "default: <test_name>-curve in dir_checkpoint"
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help=told)
 
 
 def plan(options: argparse.Namespace, settings: config.Settings) -> list[tuple[int, int, Path]]:

@@ -60,13 +60,8 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
         devices, nodes = 1, 1
     strategy = "ddp" if devices * nodes > 1 else "auto"
     try:
-        fabric = Fabric(
-            accelerator=device,
-            devices=devices,
-            num_nodes=nodes,
-            strategy=strategy,
-            precision="32-true" if precision == "tf32" else precision,
-        )
+        kept = "32-true" if precision == "tf32" else precision
+        fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=kept)
     except (RuntimeError, ValueError) as error:
         why = str(error).splitlines()[0]
         sys.exit(f"device={device} with precision={precision} cannot be used on this machine: {why}")

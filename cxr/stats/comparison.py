@@ -141,16 +141,6 @@ def _pair(values: Mapping[str, np.ndarray], name_a: str, name_b: str, repeats: i
     a, b = values[name_a], values[name_b]
     u, p = stats.mannwhitneyu(a, b, alternative="two-sided") if np.ptp([*a, *b]) else (len(a) * len(b) / 2, 1.0)
     low, high = interval(a, b, repeats, seed)
-    return {
-        "class_a": name_a,
-        "class_b": name_b,
-        "n_a": len(a),
-        "n_b": len(b),
-        "median_a": np.median(a),
-        "median_b": np.median(b),
-        "statistic": u,
-        "p": p,
-        "effect": cliffs_delta(a, b),
-        "low": low,
-        "high": high,
-    }
+    row = {"class_a": name_a, "class_b": name_b, "n_a": len(a), "n_b": len(b)}
+    row |= {"median_a": np.median(a), "median_b": np.median(b), "statistic": u, "p": p}
+    return row | {"effect": cliffs_delta(a, b), "low": low, "high": high}

@@ -33,22 +33,12 @@ def plan_jsrt(count: int, size: int) -> list[SimpleNamespace]:
     for name in names:
         masks = {organ: f"SCR/fold{2 - int(name[-3:]) % 2}/masks/{organ}/{name}.gif" for organ in ORGANS}
         lesion = f"lesions/JSRT/{name}.png" if name.startswith("JPCLN") else None
-        cases.append(
-            SimpleNamespace(
-                set="JSRT",
-                name=name,
-                patient=name,
-                kind=kind,
-                shape=(size, size),
-                view="PA",
-                hospital=exposure.FILM,
-                severity=0.5,
-                disease="nodule" if lesion else None,
-                file=f"JSRT/{name}{formats.SUFFIX[kind]}",
-                masks=masks,
-                lesion=lesion,
-            )
-        )
+        case = SimpleNamespace(
+            set="JSRT", name=name, patient=name, kind=kind, shape=(size, size), view="PA", hospital=exposure.FILM,
+            severity=0.5, disease="nodule" if lesion else None, file=f"JSRT/{name}{formats.SUFFIX[kind]}", masks=masks,
+            lesion=lesion,
+        )  # fmt: skip
+        cases.append(case)
     return cases
 
 
@@ -73,27 +63,16 @@ def plan_class(folder: str, count: int, size: int, seed: int, confounded: bool =
             kind, view = exposure.choose(hospital.formats, own), exposure.choose(hospital.views, own)
             side = round(min(size, DRAWN) * hospital.scale)
             long = round(side * max(hospital.aspect, 1 / hospital.aspect))
-            cases.append(
-                SimpleNamespace(
-                    set="cohort",
-                    name=name,
-                    folder=folder,
-                    number=1000 * (number + 1) + patient + 1,
-                    kind=kind,
-                    view=view,
-                    patient=f"{folder}-p{patient + 1:03d}",
-                    hospital=hospital,
-                    finding=finding,
-                    label=label,
-                    shape=(long, side) if hospital.aspect > 1 else (side, long),
-                    offset=offsets[radiograph],
-                    severity=float(np.clip(worst + own.normal(0, 0.12), 0, 1)),
-                    disease=None if folder == "normal" else folder,
-                    file=f"cohort/{folder}/{name}{formats.SUFFIX[kind]}",
-                    masks={"labels": f"masks/{folder}/{name}.png"},
-                    lesion=None if folder == "normal" else f"lesions/{folder}/{name}.png",
-                )
-            )
+            case = SimpleNamespace(
+                set="cohort", name=name, folder=folder, number=1000 * (number + 1) + patient + 1, kind=kind, view=view,
+                patient=f"{folder}-p{patient + 1:03d}", hospital=hospital, finding=finding, label=label,
+                shape=(long, side) if hospital.aspect > 1 else (side, long), offset=offsets[radiograph],
+                severity=float(np.clip(worst + own.normal(0, 0.12), 0, 1)),
+                disease=None if folder == "normal" else folder, file=f"cohort/{folder}/{name}{formats.SUFFIX[kind]}",
+                masks={"labels": f"masks/{folder}/{name}.png"},
+                lesion=None if folder == "normal" else f"lesions/{folder}/{name}.png",
+            )  # fmt: skip
+            cases.append(case)
         patient += 1
     return cases
 
@@ -107,19 +86,9 @@ def plan_laterals(cases: list[SimpleNamespace], count: int) -> list[SimpleNamesp
     laterals = []
     for case in turns[:count]:
         name = f"{case.patient}-lateral"
-        laterals.append(
-            SimpleNamespace(
-                **{
-                    **vars(case),
-                    "set": "lateral",
-                    "name": name,
-                    "view": "L",
-                    "lesion": None,
-                    "masks": {},
-                    "file": f"lateral/{name}{formats.SUFFIX[case.kind]}",
-                }
-            )
-        )
+        own = {"set": "lateral", "name": name, "view": "L", "lesion": None, "masks": {}}
+        own["file"] = f"lateral/{name}{formats.SUFFIX[case.kind]}"
+        laterals.append(SimpleNamespace(**vars(case) | own))
     return laterals
 
 
@@ -182,15 +151,9 @@ def write_case(case: SimpleNamespace, out: Path, seed: int) -> None:
     radiograph = np.clip(radiograph, 0, 1)
     facts = None
     if case.kind.startswith("dicom"):
+        facts = describe(case, seed) | {"patient": case.number, "case": case.name, "seed": seed}
         spacing = anatomy.UNIT_MM * anatomy.pixel_size(case.shape)
-        facts = {
-            **describe(case, seed),
-            "patient": case.number,
-            "case": case.name,
-            "seed": seed,
-            "spacing": spacing,
-            "hospital": case.hospital.name,
-        }
+        facts |= {"spacing": spacing, "hospital": case.hospital.name}
     for name in case_files(case):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
     formats.write_image(out / case.file, radiograph, case.kind, facts)
