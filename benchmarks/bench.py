@@ -167,15 +167,9 @@ def inference(radiographs: list[Path], weights: str, both: dict, size: Size, out
             shutil.rmtree(places[side], ignore_errors=True)
             words = ["-m", "benchmarks.plain_segment", *radiographs, "--weights", weights, "--size", size.network]
             if side != "plain":
-                own = [f"resize_height={size.network}", f"resize_width={size.network}", f"device={device}", *settings]
-                words = [
-                    "segmentation/inference.py",
-                    "-i",
-                    *radiographs,
-                    f"file_weights={weights}",
-                    "crop_border=False",
-                ]
-                words += own
+                own = [f"resize_height={size.network}", f"resize_width={size.network}", f"device={device}"]
+                own += ["crop_border=False", f"file_weights={weights}", *settings]
+                words = ["segmentation/inference.py", "-i", *radiographs, *own]
             seconds, peak = sides.process([*words, "-o", places[side]], output / f"{side}.log")
             found[side]["seconds"].append(seconds)
             found[side]["peak_bytes"] = max(peak, found[side]["peak_bytes"])
