@@ -70,18 +70,9 @@ def test_whole_stage_1_agrees(arguments, call, monkeypatch, tmp_path):
     words = [*files, "--weights", weights, "--size", SIZE.network, "-o", tmp_path / "plain"]
     monkeypatch.setattr(sys, "argv", ["plain_segment", *map(str, words)])
     plain_segment.main()
-    done = call(
-        "segmentation/inference.py",
-        "-i",
-        *files,
-        "-o",
-        tmp_path / "project",
-        f"file_weights={weights}",
-        "crop_border=False",
-        f"resize_height={SIZE.network}",
-        f"resize_width={SIZE.network}",
-        "device=cpu",
-    )
+    sizes = [f"resize_height={SIZE.network}", f"resize_width={SIZE.network}", "crop_border=False", "device=cpu"]
+    words = ["-i", *files, "-o", tmp_path / "project", f"file_weights={weights}", *sizes]
+    done = call("segmentation/inference.py", *words)
     assert done.code == 0, done.out + done.err
     words, same = agree.masks(files, tmp_path / "plain", tmp_path / "project", True)
     assert same, words
@@ -95,17 +86,8 @@ def test_processes_in_turn_and_the_table(arguments, tmp_path, monkeypatch):
     measured = {"gflops": 100.0, "gbytes": 10.0, "threads": 1}
     row = rows.row("equalise", "float32", [], found, ("work", 0, 1e6))
     row["floor_s"] = work.floor(*row.pop("amount"), measured)
-    told = {
-        "rows": [row],
-        "rates": measured,
-        "machine": "m",
-        "date": "d",
-        "load": [0, 1],
-        "data": "x",
-        "versions": "v",
-        "losses": {"plain": [1.0]},
-        "waits": {"segmentation": 0.01},
-    }
+    told = {"rows": [row], "rates": measured, "machine": "m", "date": "d", "load": [0, 1], "data": "x"}
+    told |= {"versions": "v", "losses": {"plain": [1.0]}, "waits": {"segmentation": 0.01}}
     lines = table.markdown(json.loads(json.dumps(told))).splitlines()
     assert row["agree"] and lines[5].startswith("| equalise and gamma, float32 | work |")
     assert len(set(line.count("|") for line in lines if line.startswith("|"))) == 1

@@ -158,17 +158,8 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
     about = [{"case": file.stem, "class": NAMES[c], "patient": file.stem} for file, c in zip(files, label, strict=True)]
     writing.csv(tmp_path / "mine.csv", pd.DataFrame(about))
     told = [
-        {
-            "case": r["case"],
-            "folder": r["folder"],
-            "label": r["folder"],
-            "patient": "",
-            "status": "ok",
-            "reason": "",
-            "predicted": NAMES[0],
-            "seed": seed,
-            "fold": "1",
-        }
+        {"case": r["case"], "folder": r["folder"], "label": r["folder"], "patient": "", "status": "ok", "reason": ""}
+        | {"predicted": NAMES[0], "seed": seed, "fold": "1"}
         | {"p_normal": 0.3 + 0.1 * seed, "p_bacteria": 0.7 - 0.1 * seed}
         for r in rows[1:]
         for seed in (1, 2)

@@ -54,16 +54,8 @@ def cohort(tmp_path):
 @pytest.fixture
 def biomarkers(call, tmp_path):
     def start(*words):
-        return call(
-            "classification/biomarkers.py",
-            "-o",
-            tmp_path / "out",
-            *WORDS,
-            "classes=[]",
-            f"file_metadata={tmp_path / 'table.csv'}",
-            f"dir_split={tmp_path / 'split'}",
-            *words,
-        )
+        own = [*WORDS, "classes=[]", f"file_metadata={tmp_path / 'table.csv'}", f"dir_split={tmp_path / 'split'}"]
+        return call("classification/biomarkers.py", "-o", tmp_path / "out", *own, *words)
 
     return start
 
@@ -77,17 +69,8 @@ def test_the_script_measures_compares_and_draws(biomarkers, cohort, tmp_path):
     assert done.code == 0, done.err
     out = tmp_path / "out"
     table = read(out / "biomarkers.csv")
-    assert list(table.columns) == [
-        "case",
-        "folder",
-        "label",
-        "patient",
-        "source",
-        "status",
-        "reason",
-        *measures.COLUMNS,
-        "digest",
-    ]
+    about = "case folder label patient source status reason".split()
+    assert list(table.columns) == [*about, *measures.COLUMNS, "digest"]
     assert len(table) == 30 and {"NA00", HOSTILE} < set(table.case)
     assert list(table.label) == list(table.folder) and set(table.folder) == set(FOLDERS)
     assert table.patient.nunique() == 15 and set(table.source) == {"../first", "second"}
@@ -100,14 +83,8 @@ def test_the_script_measures_compares_and_draws(biomarkers, cohort, tmp_path):
     assert set(tests.source) == {"all", "../first"}  # the second has three patients of one class only
     pair = tests[(tests.marker == "lung_mean") & (tests.class_b == "normal") & (tests.source == "all")]
     assert list(pair.n_a) == [5, 5] and (pair.p_holm > pair.p).any()
-    assert {path.name for path in out.iterdir()} == {
-        "biomarkers.csv",
-        "biomarkers.json",
-        "comparisons.csv",
-        "biomarkers.png",
-        "biomarkers.1.___first.png",
-        "pictures",
-    }
+    files = "biomarkers.csv biomarkers.json comparisons.csv biomarkers.png biomarkers.1.___first.png pictures"
+    assert {path.name for path in out.iterdir()} == set(files.split())
     assert len(list((out / "pictures").rglob("*.widths.png"))) == 30
     assert Image.open(out / "biomarkers.png").size[0] > 1000
     assert "2 cases have a flagged mask and are compared all the same" in done.out

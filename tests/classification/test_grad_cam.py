@@ -34,16 +34,8 @@ def inputs(count, size, seed=1):
 
 
 def settings(**other):
-    values = {
-        "approach": "local",
-        "patch_size": 64,
-        "img_size": 128,
-        "repeat": 7,
-        "num_batch_test": 3,
-        "seed": 5,
-        "sampling": "random",
-        "input_scaling": "imagenet",
-    }
+    values = {"approach": "local", "patch_size": 64, "img_size": 128, "repeat": 7, "num_batch_test": 3, "seed": 5}
+    values |= {"sampling": "random", "input_scaling": "imagenet"}
     return SimpleNamespace(**values | other)
 
 

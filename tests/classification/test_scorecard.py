@@ -59,16 +59,8 @@ def radiographs(tmp_path_factory):
 
 
 def words(weights, radiographs, output, *more):
-    return [
-        "-i",
-        radiographs / "pairs",
-        "-o",
-        output,
-        f"file_weights={weights}",
-        f"dir_split={radiographs / 'none'}",
-        *WORDS,
-        *more,
-    ]
+    own = [f"file_weights={weights}", f"dir_split={radiographs / 'none'}", *WORDS]
+    return ["-i", radiographs / "pairs", "-o", output, *own, *more]
 
 
 def test_rows_summary_and_figure(call, weights, radiographs, tmp_path):

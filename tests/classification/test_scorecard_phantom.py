@@ -28,18 +28,9 @@ def found(phantom, tmp_path_factory):
         pytest.fail(f"there is no {WEIGHTS.name}; the recipe is in weights/make_phantom.py")
     card = tmp_path_factory.mktemp("card")
     # By a majority patches without a lesion outvote those with one: the mean of their probabilities is asked.
-    done = run(
-        "classification/scorecard.py",
-        f"file_weights={WEIGHTS}",
-        f"dir_split={phantom / 'split'}",
-        "vote=mean",
-        f"file_metadata={phantom / 'patients.csv'}",
-        "--lesions",
-        phantom / "lesions",
-        *"--scores lesion -o".split(),
-        card,
-        *"repeat=40 device=cpu num_workers=1".split(),
-    )
+    words = [f"file_weights={WEIGHTS}", f"dir_split={phantom / 'split'}", f"file_metadata={phantom / 'patients.csv'}"]
+    words += ["--lesions", phantom / "lesions", "--scores", "lesion", "-o", card]
+    done = run("classification/scorecard.py", *words, *"vote=mean repeat=40 device=cpu num_workers=1".split())
     assert done.returncode == 0, done.stderr
     return json.loads((card / "scorecard.json").read_text())
 

@@ -12,15 +12,8 @@ SHIFT = "classification/shift.py"
 def test_who_changes_class(trained, radiographs, classified, tmp_path, call):
     pairs = tmp_path / "pairs"
     words = [*trained.words, "test_name=whole", "overlays=False"]
-    done = call(
-        "segmentation/inference.py",
-        "-i",
-        radiographs / "cohort" / "normal",
-        radiographs / "cohort" / "bacteria",
-        "-o",
-        pairs,
-        *words,
-    )
+    folders = [radiographs / "cohort" / name for name in ("normal", "bacteria")]
+    done = call("segmentation/inference.py", "-i", *folders, "-o", pairs, *words)
     assert done.code == 0, done.err
     weights = [
         f"file_weights={classified.run / 'best.pt'}",

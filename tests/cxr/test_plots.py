@@ -21,9 +21,8 @@ def log_rows(n):
             "learning_rate": 1e-4 * e,
             "seconds": 3.5,
             "note": "text",
-            "val_jaccard_heart": 1 - 1 / e,
-            "val_jaccard_lungs_mean": 1 - 0.5 / e,
         }
+        | {"val_jaccard_heart": 1 - 1 / e, "val_jaccard_lungs_mean": 1 - 0.5 / e}
         for e in range(1, n + 1)
     ]
 

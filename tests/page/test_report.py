@@ -108,15 +108,8 @@ def test_one_file_that_holds_everything(whole, read):
 
 
 def test_the_audit_of_the_predictions_is_shown(copy, read):
-    figure = {
-        "name": f"AUROC {HOSTILE}",
-        "value": 0.81,
-        "low": 0.72,
-        "high": 0.88,
-        "cases": 9,
-        "patients": 8,
-        "note": "",
-    }
+    figure = {"name": f"AUROC {HOSTILE}", "value": 0.81, "low": 0.72, "high": 0.88}
+    figure |= {"cases": 9, "patients": 8, "note": ""}
     gap = figure | {"name": "gap", "value": -0.1, "low": None, "high": None}
     part = {"title": "Is it?", "means": "Bad.", "verdict": f"It is {HOSTILE}.", "missing": "", "figures": [figure, gap]}
     parts = {str(word): part | {"accused": word} for word in (True, False, None)}

@@ -45,16 +45,8 @@ def test_trainings_go_on_bit_for_bit(script, stage, words, request, tmp_path, ca
 def test_stage_1_segments(trained, radiographs, tmp_path, call):
     found = {}
     for name, more in (("plain", []), ("brain", [BRAIN])):
-        done = call(
-            "segmentation/inference.py",
-            "-i",
-            radiographs / "JSRT",
-            "-o",
-            tmp_path / name,
-            *TINY,
-            *more,
-            f"file_weights={trained.run / 'best.pt'}",
-        )
+        words = [*TINY, *more, f"file_weights={trained.run / 'best.pt'}"]
+        done = call("segmentation/inference.py", "-i", radiographs / "JSRT", "-o", tmp_path / name, *words)
         assert done.code == 0, done.err
         found[name] = {path.name: np.load(path) for path in (tmp_path / name / "JSRT").glob("*.labels.npy")}
     assert len(found["plain"]) == 12
@@ -66,15 +58,8 @@ def test_stage_1_segments(trained, radiographs, tmp_path, call):
 def test_stage_2_predicts(classified, tmp_path, call, approach):
     rows = {}
     for name, more in (("plain", []), ("brain", [BRAIN])):
-        done = call(
-            "classification/inference.py",
-            *classified.words,
-            f"file_weights={classified.run / 'best.pt'}",
-            f"approach={approach}",
-            "-o",
-            tmp_path / name,
-            *more,
-        )
+        words = [*classified.words, f"file_weights={classified.run / 'best.pt'}", f"approach={approach}", *more]
+        done = call("classification/inference.py", *words, "-o", tmp_path / name)
         assert done.code == 0, done.err
         rows[name] = pd.read_csv(tmp_path / name / "predictions.csv")[["p_normal", "p_bacterial", "p_viral"]].to_numpy()
     assert rows["brain"].shape == (12, 3) and not np.array_equal(rows["brain"], rows["plain"])
