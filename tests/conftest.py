@@ -131,6 +131,12 @@ def split_pairs(tmp_path_factory):
     return root
 
 
+def checkpoint(model, settings, classes, folders, input_scaling="imagenet", **more):
+    """A classifier's checkpoint as train.py writes it."""
+    told = {"settings": settings, "classes": classes, "folders": folders, "input_scaling": input_scaling}
+    return {"model": model.state_dict(), **told, "epoch": 1, "score": 0.5} | more
+
+
 @pytest.fixture(scope="session")
 def classified(split_pairs, tmp_path_factory):
     """A finished training on `split_pairs`: split, run (its folder), words (its settings), done (its process)."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from conftest import checkpoint
 from safetensors.torch import save_file
 from torch import nn
 
@@ -180,15 +181,7 @@ def test_an_official_squeezenet_is_that_of_the_first_paper(networks, tmp_path):
 def ours(model, **more):
     """A checkpoint as train.py writes it."""
     settings = config.as_dict(chosen("approach=global", "patch_size=64", "img_size=128", "classes=[]"))
-    return {
-        "model": model.state_dict(),
-        "settings": settings,
-        "classes": CLASSES,
-        "folders": FOLDERS,
-        "input_scaling": "lite",
-        "epoch": 3,
-        "score": 0.5,
-    } | more
+    return checkpoint(model, settings, CLASSES, FOLDERS, "lite") | more
 
 
 def test_a_checkpoint_of_ours_is_used_as_it_was_trained(networks, tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import CLASSIFYING, ROOT, draw_pair, run
+from conftest import CLASSIFYING, ROOT, checkpoint, draw_pair, run
 from sklearn.metrics import accuracy_score, f1_score
 
 from classification import header
@@ -89,18 +89,7 @@ def weights(split_pairs, tmp_path_factory):
     last.weight.data, last.bias.data = fitted[:, :-1].contiguous(), fitted[:, -1].contiguous()
     model.fc = last
     path = tmp_path_factory.mktemp("weights") / "mine" / "best.pt"
-    engine.save(
-        {
-            "model": model.state_dict(),
-            "settings": config.as_dict(settings),
-            "classes": names,
-            "folders": folders,
-            "input_scaling": "imagenet",
-            "epoch": 1,
-            "score": 0.5,
-        },
-        path,
-    )
+    engine.save(checkpoint(model, config.as_dict(settings), names, folders), path)
     return path
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import draw_pair
+from conftest import checkpoint, draw_pair
 
 from classification import header
 from classification.map_scores import casescore, criteria, summary
@@ -29,18 +29,7 @@ def weights(tmp_path_factory):
     with torch.no_grad():
         model.classifier[1].bias[:] = torch.tensor([0.0, 3.0])
     settings = config.as_dict(config.load(header, WORDS)[0])
-    engine.save(
-        {
-            "model": model.state_dict(),
-            "settings": settings,
-            "classes": ["normal", "bacterial"],
-            "epoch": 1,
-            "input_scaling": "imagenet",
-            "folders": {"normal": 0, "bacteria": 1},
-            "score": 0.5,
-        },
-        path,
-    )
+    engine.save(checkpoint(model, settings, ["normal", "bacterial"], {"normal": 0, "bacteria": 1}), path)
     return path
 
 

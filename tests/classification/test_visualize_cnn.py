@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, draw_pair, run
+from conftest import ROOT, checkpoint, draw_pair, run
 
 from classification import header
 from classification.cases import dataset
@@ -51,18 +51,7 @@ def weights(tmp_path_factory):
     with torch.no_grad():
         model.fc.weight *= 5
     settings = config.as_dict(config.load(header, WORDS)[0])
-    engine.save(
-        {
-            "model": model.state_dict(),
-            "settings": settings,
-            "classes": NAMES,
-            "input_scaling": "imagenet",
-            "folders": {"normal": 0, "bacteria": 1},
-            "epoch": 1,
-            "score": 0.5,
-        },
-        path,
-    )
+    engine.save(checkpoint(model, settings, NAMES, {"normal": 0, "bacteria": 1}), path)
     return path
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import checkpoint
 from safetensors.torch import load_file
 
 from classification import header
@@ -52,16 +53,9 @@ def cohort(tmp_path_factory):
     table.to_csv(root / "split" / "split.csv", index=False)
     engine.seed_torch(1)
     model = backbone.build("efficientnet_lite0", 4)
-    engine.save(
-        {
-            "model": model.state_dict(),
-            "settings": {"net_label": "efficientnet_lite0", "dir_split": "x"},
-            "classes": CLASSES,
-            "folders": {name: i for i, name in enumerate(CLASSES)},
-            "input_scaling": "lite",
-        },
-        root / "teacher.pt",
-    )
+    settings = {"net_label": "efficientnet_lite0", "dir_split": "x"}
+    folders = {name: i for i, name in enumerate(CLASSES)}
+    engine.save(checkpoint(model, settings, CLASSES, folders, "lite"), root / "teacher.pt")
     return root
 
 
