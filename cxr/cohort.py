@@ -227,16 +227,11 @@ def _workbook(path: Path) -> list[tuple]:
         sheets = [(sheet.name, [[_cell(cell) for cell in sheet.row(i)] for i in range(sheet.nrows)]) for sheet in book]
     except Exception as error:  # a broken workbook makes xlrd raise whatever it stumbles over
         raise BadTable(f"{path} is not a workbook that can be read ({error}); save it as .csv.") from error
-    return [
-        (
-            f"{path}, sheet {name}",
-            name,
-            lines[0],
-            [(number, line) for number, line in enumerate(lines[1:], 2) if any(line)],
-        )
-        for name, lines in sheets
-        if lines
-    ]
+    found = []
+    for name, lines in sheets:
+        rows = [(number, line) for number, line in enumerate(lines[1:], 2) if any(line)]
+        found += [(f"{path}, sheet {name}", name, lines[0], rows)] if lines else []
+    return found
 
 
 def _cell(cell: xlrd.sheet.Cell) -> str:

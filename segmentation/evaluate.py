@@ -69,9 +69,8 @@ def main() -> None:
     summary = pd.concat(tables, ignore_index=True)
     summary = summary[["group", *[column for column in summary.columns if column != "group"]]]
     writing.csv(output / "summary.csv", summary)
-    runreport.write(
-        output / "report.json", settings, fabric, weights, PACKAGES, {"ok": len(rows), "failed": len(faults)}
-    )
+    counts = {"ok": len(rows), "failed": len(faults)}
+    runreport.write(output / "report.json", settings, fabric, weights, PACKAGES, counts)
     print(summary[summary.metric.str.startswith(("jaccard", "dice"))].round(4).to_string(index=False))
     lowest = worst(frame)
     writing.csv(output / "worst.csv", lowest)

@@ -100,9 +100,7 @@ def train(fabric, settings, run: Path, state: dict | None, kept: dict, train_set
     if settings.average:
         averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
         averaged.to(fabric.device)
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     if settings.precision != "32-true":  # slower in float32 on CPUs without AVX-512
         model = model.to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, optimizer)
@@ -150,10 +148,8 @@ def train(fabric, settings, run: Path, state: dict | None, kept: dict, train_set
 def check_last_step(settings, each: int) -> None:
     """Raise BadRun if a step of `each` radiographs an epoch has one alone, of a size that leaves one pixel of it at the
     network's bottom: batch normalisation needs two values."""
-    if max(settings.resize_height, settings.resize_width) < 64 and 1 in (
-        settings.num_batch_train,
-        each % settings.num_batch_train,
-    ):
+    single = 1 in (settings.num_batch_train, each % settings.num_batch_train)
+    if single and max(settings.resize_height, settings.resize_width) < 64:
         raise BadRun(
             f"num_batch_train={settings.num_batch_train} leaves a step with a single radiograph of {each}, and batch "
             f"normalisation needs more of {settings.resize_height} x {settings.resize_width} pixels: give another "
@@ -168,9 +164,7 @@ def train_one_epoch(fabric, settings, model, averaged, optimizer, train_set, epo
     """
     train_set.epoch = epoch
     engine.seed_torch(settings.seed, "dropout", epoch, fabric.global_rank)
-    sampler = DistributedSampler(
-        train_set, fabric.world_size, fabric.global_rank, shuffle=True, seed=settings.seed, drop_last=False
-    )
+    sampler = DistributedSampler(train_set, fabric.world_size, fabric.global_rank, seed=settings.seed)
     sampler.set_epoch(epoch)
     loader = DataLoader(
         train_set,
@@ -212,10 +206,8 @@ def decide(fabric, settings, run: Path) -> None:
         if "decision" in settings._typed or ("decision" not in best and any(f != 1 for f in settings.decision)):
             if best.get("decision") != list(settings.decision):
                 engine.save(best | {"decision": list(settings.decision)}, run / "best.pt")
-            fabric.print(
-                f"Kept with the weights as set, instead of chosen on validation: decision={settings.decision}."
-            )
-            return
+            told = "Kept with the weights as set, instead of chosen on validation"
+            return fabric.print(f"{told}: decision={settings.decision}.")
         if "decision" in best:
             return
         model = weight_files.open_network(run / "best.pt", settings)[0].to(fabric.device)

@@ -94,11 +94,8 @@ def find_classes(roots: Sequence, classes: Sequence[str]) -> tuple[list[Found], 
                 "put them in a folder a class."
             )
     names, index = class_map(classes, {top(case) for one in found for case in one.cases})
-    return (
-        [Found(labelled(one.cases, index), labelled(one.halves, index), one.notes) for one in found],
-        names,
-        index,
-    )
+    found = [Found(labelled(one.cases, index), labelled(one.halves, index), one.notes) for one in found]
+    return found, names, index
 
 
 def about(case: Case) -> tuple[str, str, Path]:

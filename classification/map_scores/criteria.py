@@ -96,10 +96,8 @@ def _by_count(model, item, settings, case: str, device, target: int, counts: lis
         p, maps, places = grad_cam.patch_maps(network, *item, own, case, device, [target], settings.method)
         how = *size, backbone.lattice(network)
         each.append([grad_cam.combine(maps[:k], p[:k, [target]], places[:k], *how) for k in counts])
-    return [
-        (np.mean([found[0].cpu().numpy() for found, _ in one], 0), one[0][1].cpu().numpy())
-        for one in zip(*each, strict=True)
-    ]
+    several = zip(*each, strict=True)
+    return [(np.mean([found[0].cpu().numpy() for found, _ in one], 0), one[0][1].cpu().numpy()) for one in several]
 
 
 def randomised(model: nn.Module, seed: int) -> dict[str, nn.Module]:

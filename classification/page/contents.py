@@ -180,11 +180,8 @@ def disagreements(made: dict | None, mapped: dict | None) -> list[str]:
     )
     idle = batch.IDLE.get(one["approach"], ())
     differ = [name for name in one if one[name] != other[name] and name not in idle]
-    return (
-        [
-            f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; "
-            "make them again with classification/visualize_cnn.py --overwrite"
-        ]
-        if differ
-        else []
+    told = (
+        f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; make them "
+        "again with classification/visualize_cnn.py --overwrite"
     )
+    return [told] if differ else []

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from classification.cases import finder
 from classification.voting import predictions
 from classification.voting.refusal import REFUSED
 from cxr.errors import BadData
@@ -86,8 +87,7 @@ def _keys(rows: pd.DataFrame) -> set[tuple[str, str]]:
 
 
 def _some(keys: Iterable[tuple[str, str]]) -> str:
-    named = sorted("/".join(key) for key in keys)
-    return ", ".join(named[:5]) + (" ..." if len(named) > 5 else "")
+    return finder.some("/".join(key) for key in keys)
 
 
 def resample(run: Run, count: int, seed: int) -> dict:

@@ -42,15 +42,11 @@ def people(cases, inputs, settings):
     for i, (patient, source) in zip(rest, told, strict=True):
         found[i] = patient, source
     unknown = sum(patient.startswith(survey.UNKNOWN) for patient, _ in found)
-    notes = (
-        [
-            f"neither {file.name} nor {parts.RECORD} knows {unknown} of {len(cases)} cases: each of these counts as a "
-            "patient of its own; name a table with file_metadata=FILE"
-        ]
-        if unknown
-        else []
+    told = (
+        f"neither {file.name} nor {parts.RECORD} knows {unknown} of {len(cases)} cases: each of these counts as a "
+        "patient of its own; name a table with file_metadata=FILE"
     )
-    return found, notes
+    return found, [told] if unknown else []
 
 
 def masks(cases, roots, settings) -> dict[tuple[str, str], tuple[str, str, str]]:

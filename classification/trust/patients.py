@@ -39,9 +39,8 @@ def measure(subject: Subject) -> Part:
     groups, worse, unknown = subgroups(subject)
     table = pd.DataFrame(rows + groups, columns=COLUMNS)
     shown = table[(table["what"] != "net benefit") & (table["at"] != f"sensitivity {SENSITIVITY}")]
-    figures = [
-        Figure(_name(row), *row[["value", "low", "high", "cases", "patients", "note"]]) for _, row in shown.iterrows()
-    ]
+    wanted = ["value", "low", "high", "cases", "patients", "note"]
+    figures = [Figure(_name(row), *row[wanted]) for _, row in shown.iterrows()]
     told = _best_alarm(table)
     if worse is None:
         told += f"; no group and its rest have {FEW} patients each"
@@ -108,10 +107,8 @@ def net_benefit(subject: Subject, c: int) -> list[list]:
         values = worth * (p >= threshold)
         low, high = bootstrap.mean_interval(values, subject.patient)
         note = f"acting always: {worth.mean():.3f}"
-        counts = len(sick), len(set(subject.patient)), note
-        rows.append(
-            ["net benefit", subject.names[c], f"p of {threshold}", sick.mean(), values.mean(), low, high, *counts]
-        )
+        about = [sick.mean(), values.mean(), low, high, len(sick), len(set(subject.patient)), note]
+        rows.append(["net benefit", subject.names[c], f"p of {threshold}", *about])
     return rows
 
 

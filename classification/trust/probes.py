@@ -17,6 +17,11 @@ from classification.trust.part import Figure, Part
 from classification.trust.subject import Subject
 from cxr.stats import bootstrap, paired, proportion, scores
 
+TITLE = "Is the answer outside the lung?"
+MEANS = (
+    "If numbers without any lung predict the class, the classes differ in how and where radiographs were made, and a "
+    "network may have learned that."
+)
 NO_LUNG = {"outside": "8 numbers outside the lung", "metadata": "metadata"}
 FOLDS, TREES, LEAST = 5, 100, 4  # LEAST: patients of a class below which nothing is tested
 MARGIN = 0.05  # by which a probe must beat the greatest class, at the lower end of its interval, to accuse
@@ -49,17 +54,8 @@ def measure(subject: Subject) -> Part:
     suspects = [found[name] for name in NO_LUNG.values() if name in found]
     accused = any(excess(subject, one, 1 - 0.05 / len(suspects)) > MARGIN for one in suspects) if suspects else None
     lead = _lead(subject, found) if suspects and RUN in found else None
-    return Part(
-        "outside",
-        "Is the answer outside the lung?",
-        "If numbers without any lung predict the class, the classes differ in how and where radiographs were made, and "
-        "a network may have learned that.",
-        [*figures, lead] if lead else figures,
-        _verdict(figures, lead, accused),
-        accused,
-        missing,
-        table,
-    )
+    verdict = _verdict(figures, lead, accused)
+    return Part("outside", TITLE, MEANS, [*figures, lead] if lead else figures, verdict, accused, missing, table)
 
 
 def answer(subject: Subject, table: pd.DataFrame) -> Answer | None:
@@ -100,11 +96,11 @@ def _accuracies(subject: Subject, found: dict[str, Answer]) -> tuple[list[Figure
     label, count = subject.label, len(set(subject.patient))
     shares = np.bincount(label) / len(label)
     greatest, chance = label == shares.argmax(), shares[label]
-    for name, right, interval in (
+    for name, right, over in (
         ("greatest class", greatest, proportion.of_cases),
         ("chance", chance, bootstrap.mean_interval),
     ):
-        bounds = [float(np.mean(right)), *interval(right, subject.patient)]
+        bounds = [float(np.mean(right)), *over(right, subject.patient)]
         figures.append(Figure(f"accuracy: {name}", *bounds, len(label), count))
         rows.append([name, "accuracy", *bounds, len(label), count])
     return figures, pd.DataFrame(rows, columns=["probe", "metric", "value", "low", "high", "cases", "patients"])

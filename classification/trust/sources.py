@@ -55,9 +55,8 @@ def _probe(figures: dict, name: str, x: np.ndarray, values: np.ndarray, subject:
 
 def _linked(subject: Subject) -> tuple[Figure, float] | None:
     """How closely source goes with class, a patient counting once, and the p of chi-squared; None for one source."""
-    table = pd.DataFrame(
-        {"source": subject.facts.source.to_numpy(), "label": subject.label, "patient": subject.patient}
-    )
+    table = pd.DataFrame({"source": subject.facts.source.to_numpy(), "label": subject.label})
+    table["patient"] = subject.patient
     table = table[table.source != ""].drop_duplicates(["source", "label", "patient"])
     counts = pd.crosstab(table.source, table.label).to_numpy()
     if min(counts.shape) < 2:

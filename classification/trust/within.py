@@ -51,15 +51,12 @@ def measure(subject: Subject) -> Part:
     single = [one for one in figures if not one.name.endswith(f", {ALL}")]
     told = f"Within a source, AUROC is {min(one.value for one in single):.2f}"
     told += f" to {max(one.value for one in single):.2f}" if len(single) > 1 else ""
-    told += (
-        f"; below that of all sources for {', '.join(lower)}" if lower else ", not clearly below that of all sources"
-    )
+    less = f"; below that of all sources for {', '.join(lower)}"
+    told += less if lower else ", not clearly below that of all sources"
     chance = [one.name.removeprefix("AUROC: ") for one in single if one.low <= 0.5]
     told += f"; no better than chance for {', '.join(chance)}" if chance else ""
-    missing = _untested(subject, source)
-    return Part(
-        "within", TITLE, MEANS, figures, f"{told}. {about}", bool(lower), missing, pd.DataFrame(rows, columns=columns)
-    )
+    missing, table = _untested(subject, source), pd.DataFrame(rows, columns=columns)
+    return Part("within", TITLE, MEANS, figures, f"{told}. {about}", bool(lower), missing, table)
 
 
 def enough(subject: Subject, among: np.ndarray, a: int, b: int) -> bool:

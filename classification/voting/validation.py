@@ -26,15 +26,13 @@ def validate(fabric, settings, model, images, cases: list, names: list[str]) -> 
     first = len(images) - len(cases)
     for i, ((image, lung),) in zip(mine, images.stream([first + i] for i in mine), strict=True):
         with fabric.autocast():
-            p, _ = predict.predict_image(
-                model, image, lung, settings, cases[i].case, fabric.device, settings.repeat_val
-            )
+            how = settings, cases[i].case, fabric.device, settings.repeat_val
+            p, _ = predict.predict_image(model, image, lung, *how)
         loss = -np.log(p[:, cases[i].label].clip(1e-30)).mean()  # NaN stays NaN
         found[i] = torch.tensor([predict.tally(p, settings.vote)["predicted"], loss])
     found = fabric.all_reduce(found.to(fabric.device), reduce_op="sum").cpu()
-    return scores([case.label for case in cases], found[:, 0].int().tolist(), names) | {
-        "val_loss": found[:, 1].mean().item()
-    }
+    voted = scores([case.label for case in cases], found[:, 0].int().tolist(), names)
+    return voted | {"val_loss": found[:, 1].mean().item()}
 
 
 def scores(truth: list[int], predicted: list[int], names: list[str]) -> dict[str, float]:

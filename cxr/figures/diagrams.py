@@ -39,9 +39,8 @@ def confusion(counts: np.ndarray, names: list[str]) -> Figure:
     short = [_short(name) for name in names]
     slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if max(map(len, short)) > 13 else {}
     axes.set_xticks(range(size), short, parse_math=False, **slanted)
-    axes.set_yticks(
-        range(size), [f"{name}\nn = {n}" for name, n in zip(short, total[:, 0], strict=True)], parse_math=False
-    )
+    counted = [f"{name}\nn = {n}" for name, n in zip(short, total[:, 0], strict=True)]
+    axes.set_yticks(range(size), counted, parse_math=False)
     axes.set_xlabel("Predicted class", color=INK)
     right = f"{np.trace(counts)} of {counts.sum()} right"
     axes.set_title(f"Confusion matrix: {right}", loc="left", color=INK, fontsize=11)
@@ -77,16 +76,8 @@ def roc(truth: np.ndarray, p: np.ndarray, names: list[str], per_class: dict | No
     axes.set_title("Each class against the rest", loc="left", color=INK, fontsize=11)
     if drawn:
         told = "Area under the curve (95 % interval)" if per_class else None
-        legend = axes.legend(
-            loc="lower right",
-            fontsize=8.5,
-            labelcolor=INK,
-            title=told,
-            title_fontsize=8.5,
-            frameon=True,
-            edgecolor="none",
-            framealpha=0.85,
-        )
+        look = {"frameon": True, "edgecolor": "none", "framealpha": 0.85}
+        legend = axes.legend(loc="lower right", fontsize=8.5, labelcolor=INK, title=told, title_fontsize=8.5, **look)
         legend.get_title().set_color(QUIET)
     else:
         axes.text(0.5, 0.55, "no curve: all cases are of one class", ha="center", color=QUIET)
