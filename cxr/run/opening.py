@@ -68,7 +68,7 @@ def asked() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        if disk_fault(error):
+        if isinstance(error, BrokenPipeError) or disk_fault(error):
             raise
         raise BadData(str(error)) from error
 
