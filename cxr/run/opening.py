@@ -50,7 +50,7 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
             sys.exit(1)
         except (BadData, BadInput, BadRun) as error:
             sys.exit(f"{name}: {error}")
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # SystemExit: a script may have told an OSError in the system's words
             told = disk_fault(error)
             if told is None:
                 raise
