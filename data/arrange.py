@@ -50,6 +50,8 @@ def main() -> None:
         lock.take(args.output / lock.NAME)
         table = arrange(args.metadata, args.input, args.output, args.copy)
     except (OSError, ValueError) as error:
+        if opening.disk_fault(error):
+            raise
         sys.exit(f"data/arrange.py: {error}")
     report(table, args.output, args.metadata)
     sys.exit(1 if table.status.isin(FAULTS).any() else 0)

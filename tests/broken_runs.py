@@ -20,13 +20,16 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import every_script
-from conftest import draw_pair
+from conftest import ROOT, draw_pair
 from killed_runs import assert_same_run
+
+from cxr.run import trainings
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ROOM = "/sbin:/usr/sbin:" + os.environ["PATH"]
@@ -36,26 +39,43 @@ def module(script):
     return importlib.import_module(script.removesuffix(".py").replace("/", "."))
 
 
-def start(script, words, told):
-    """Run a script in a process forked from this one, which spares it the imports; what it says goes to a file."""
+def start(script, words, told=None):
+    """Run a script in a process forked from this one, which spares it the imports. What it says goes to a file, `told`;
+    with that it and what it starts are a group of their own."""
+    sys.stdout.flush()
     if child := os.fork():
         return child
     code = 1
     try:
-        with open(told, "w") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-            sys.argv = [script, *map(str, words)]
-            try:
-                module(script).main()
-                code = 0
-            except SystemExit as end:
-                code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-                if isinstance(end.code, str):
-                    print(end.code, file=sys.stderr)
-            sys.stdout.flush()
+        if told:
+            os.setpgid(0, 0)
+            with open(told, "w") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
+        sys.argv = [script, *map(str, words)]
+        try:
+            module(script).main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
     finally:
         os._exit(code)
+
+
+def inside(line):
+    """trainings.call(), for what curve.py and crossval.py start, without the imports."""
+    child = start(str(Path(line[1]).relative_to(ROOT)), line[2:])
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except BaseException:
+        os.waitpid(child, 0)  # the signal was its as well
+        raise
 
 
 def run(script, words, told):
@@ -66,10 +86,17 @@ def run(script, words, told):
 
 def killed(script, words, told, seconds, number):
     """The same, of a run that gets a signal after some seconds."""
+    gone, held = os.pipe()
+    told.unlink(missing_ok=True)
     child = start(script, words, told)
+    os.close(held)
+    while not told.exists():  # from then on the group is there
+        time.sleep(0.001)
     time.sleep(seconds)
-    os.kill(child, number)  # a child that has ended is still there until it is waited for
+    os.killpg(child, number)  # a child that has ended is still there until it is waited for
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.read(gone, 1)  # ends when what it had started has ended as well
+    os.close(gone)
     return code, Path(told).read_text(errors="replace")
 
 
@@ -111,16 +138,16 @@ def mount(out, *options):
     subprocess.run(["mount", "-o", ",".join(["remount", *options]), str(out)], check=True, env={"PATH": ROOM})
 
 
-def used(folder):
-    """Bytes of a tmpfs that a folder takes: whole pages, and one for each entry."""
-    return sum(4096 * (1 + -(-path.stat().st_size // 4096)) for path in folder.rglob("*") if not path.is_symlink())
+def used(disk):
+    """Bytes in use on a disk."""
+    told = os.statvfs(disk)
+    return (told.f_blocks - told.f_bfree) * told.f_frsize
 
 
-def full(script, words, told, before, whole, out, moment, draw):
-    """Run with a random part of the room that the script needs, every third time with a disk that is read-only."""
-    need = max(used(whole) - used(before), 8192)
+def full(script, words, told, need, out, moment, draw):
+    """Run with a random part of the bytes that the script needs, every third time with a disk that is read-only."""
     readonly = moment % 3 == 2
-    mount(out, "ro" if readonly else f"size={used(before) + draw.randrange(4096, need)}")
+    mount(out, "ro" if readonly else f"size={used(out) + 4096 * draw.randrange(max(1, need // 4096))}")
     code, said = run(script, words, told)
     mount(out, "rw", "size=1g")
     assert code in (0, 1) and "Traceback" not in said, f"{script}: {code}\n{said}"
@@ -132,10 +159,12 @@ def full(script, words, told, before, whole, out, moment, draw):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moments", type=int, default=50, help="of each script (50)")
+    parser.add_argument("--minutes", type=float, default=1e9, help="of each script at most (all moments)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--disk", action="store_true", help="full and read-only disks instead of signals")
     parser.add_argument("--only", nargs="+", default=[""])
     options = parser.parse_args()
+    trainings.call = inside
     draw, kinds = random.Random(options.seed), itertools.cycle(SIGNALS)
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -156,24 +185,27 @@ def main():
         for script, words in commands.items():
             shutil.rmtree(before, ignore_errors=True)
             shutil.copytree(out, before)
-            began = time.perf_counter()
+            began, need = time.perf_counter(), -used(out)
             code, said = run(script, words, told)
-            seconds = time.perf_counter() - began
+            seconds, need = time.perf_counter() - began, need + used(out)
             assert code == 0, f"{script}: {said}"
             shutil.rmtree(whole, ignore_errors=True)
             shutil.copytree(out, whole)
-            codes = []
+            codes, began = [], time.perf_counter()
             for moment in range(options.moments if any(word in script for word in options.only) else 0):
+                if time.perf_counter() - began > 60 * options.minutes:
+                    break
                 restore(before, out)
                 if options.disk:
-                    codes.append(full(script, words, told, before, whole, out, moment, draw))
+                    codes.append(full(script, words, told, need, out, moment, draw))
                 else:
                     number = next(kinds)
                     code, said = killed(script, words, told, draw.uniform(0, seconds), number)
                     assert number != signal.SIGINT or "Traceback" not in said, f"{script}: {said}"
                     codes.append(code)
                 check(script, words, told, whole, out)
-            print(f"{script}: {seconds:.1f} s; exit codes {sorted(codes)}; the same command ended equal", flush=True)
+            told_of = {code: codes.count(code) for code in sorted(set(codes))}
+            print(f"{script}: {seconds:.1f} s; exit codes {told_of}; the same command ended equal", flush=True)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def commands(phantom, cohort, pairs, out):
     folders of radiographs; pairs: class folders of pairs, enough to split; out: where everything goes."""
     one = [*TINY, f"dir_data_root={phantom}", f"dir_checkpoint={out / 'one'}", "num_workers=0", "dropout=0"]
     two = [*CLASSIFYING, f"dir_split={out / 'split'}", f"dir_checkpoint={out / 'two'}", "test_name=run", "epoch_max=2"]
-    two += [f"file_metadata={phantom / 'metadata.xls'}", f"dir_pairs={out / 'masks'}"]
+    two += [f"file_metadata={phantom / 'metadata.xls'}", f"dir_pairs={out / 'masks'}", f"dir_save={out / 'saved'}"]
     given = ["-i", out / "masks"]
     few = ["--n", 4, "--draws", 1, "epoch_max=1"]
     folds = [*two, "test_name=cv", "folds=2", "epoch_max=1", f"dir_split={out / 'folds'}", f"dir_pairs={pairs}"]

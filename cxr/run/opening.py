@@ -40,8 +40,11 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
         ]
         threading.excepthook = _thread_fault
         try:
-            main()
-            sys.stdout.flush()
+            try:
+                main()
+                sys.stdout.flush()
+            finally:
+                lock.release()  # here, since Ctrl-C may come while this waits for the disk
         except KeyboardInterrupt:
             print(f"\n{name}: interrupted; the same command goes on from here.", file=sys.stderr)
             sys.exit(INTERRUPTED)
@@ -50,13 +53,11 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
             sys.exit(1)
         except (BadData, BadInput, BadRun) as error:
             sys.exit(f"{name}: {error}")
-        except (Exception, SystemExit) as error:  # SystemExit: a script may have told an OSError in the system's words
+        except Exception as error:
             told = disk_fault(error)
             if told is None:
                 raise
             sys.exit(f"{name}: {told}, then run the same command again: what was written stays.")
-        finally:
-            lock.release()
 
     return opened
 
