@@ -13,6 +13,7 @@ averages the weights with those that the training started from, which keeps what
 import argparse
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from cxr.settings import config
 from segmentation import weights
 from weights import card
 
+# Cases of public sets, whose names tell of nobody; another copy of one is known by its name
+PUBLIC = re.compile(r"JPC[LN]N\d{3}/JSRT|MCUCXR_\d{4}_[01]/CXR_png")
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")
 
 
@@ -56,12 +59,14 @@ def main() -> None:
         about = origin(options.checkpoint)
     if options.average:
         about["average"] = {**named(options.average), "share": options.share}
-    public = not settings.get("dir_images")  # names of public sets tell of nobody, and every copy is known by them
     settings = {key: value for key, value in settings.items() if not config.is_path(key)}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     about |= {"settings": settings, "project": version.about()}
     if listed:
-        about[caselist.NAME] = listed if public else caselist.nameless(listed)
+        about[caselist.NAME] = [
+            case if PUBLIC.fullmatch("/".join(case[:2])) else hidden
+            for case, hidden in zip(listed, caselist.nameless(listed), strict=True)
+        ]
     texts = {key: json.dumps(value) for key, value in about.items()}
     checksum.save(half, options.output, {"format": "pt", "network": name} | texts)
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
@@ -77,7 +82,7 @@ def origin(checkpoint: Path) -> dict:
     if checkpoint.suffix == ".safetensors":
         with safe_open(checkpoint, "pt") as file:
             held = file.metadata() or {}
-        return {name: json.loads(held[name]) for name in ("versions", "start", "best") if name in held}
+        return {name: json.loads(held[name]) for name in ("versions", "start", "best", "average") if name in held}
     told = {"versions": runreport.versions(PACKAGES)}
     held = engine.load(checkpoint)
     if "start" in held:

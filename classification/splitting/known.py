@@ -94,12 +94,12 @@ def segmented(table: Path) -> dict[tuple[str, str], dict]:
     the output's own name. Raises BadData."""
     if not table.is_file():
         raise BadData(f"there is no {table}, to say where the radiographs are; name it with --masks.")
-    rows = tables.read(table, journal.KEY)
+    rows = tables.read(table, [*journal.KEY, "file", "status", "reason"])
     rows = tables.numbers(table, rows, rows.columns.difference([*SIZES, *SPACING]))
     found = {}
     for row in rows.to_dict("records"):
         steps = [row.get(name, np.nan) for name in SPACING]
         row["spacing_mm"] = tuple(steps) if np.isfinite(steps).all() and min(steps) > 0 else None
-        folder = table.absolute().parent.name if row["folder"] == "." else row["folder"]
+        folder = Path(os.path.abspath(table)).parent.name if row["folder"] == "." else row["folder"]
         found[folder, row["case"]] = dict.fromkeys(("file", "status", "reason", "view"), "") | row
     return found

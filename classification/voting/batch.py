@@ -264,4 +264,7 @@ def shared(fabric: Fabric, cases: Sequence[Case], settings: config.Settings, ask
             row = torch.as_tensor(ask(case, *item), dtype=torch.float32)
         found = torch.zeros(len(cases), len(row)) if found is None else found
         found[i] = row
+    width = torch.tensor(0 if found is None else found.shape[1], device=fabric.device)
+    width = int(fabric.all_reduce(width, reduce_op="max"))  # a process may have had no case
+    found = torch.zeros(len(cases), width) if found is None else found
     return fabric.all_reduce(found.to(fabric.device), reduce_op="sum").cpu().numpy()

@@ -15,6 +15,7 @@ from cxr.run import journal
 TABLE = "predictions.csv"
 ABOUT = ("case", "folder", "label", "patient", "status", "reason", "predicted")  # in every version
 TEXT = (*ABOUT, "set", "mask")
+STATUSES = {"ok", "failed", REFUSED}
 
 
 def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
@@ -82,6 +83,14 @@ def read(place: Path) -> tuple[pd.DataFrame, list[str]]:
     names = [column.removeprefix("p_") for column in rows if column.startswith("p_")]
     if strange := sorted({*rows.predicted, *rows.label[rows.status == "ok"]} - {*names, ""}):
         raise BadData(f"{file} speaks of {', '.join(strange)}, but has no such column p_; {again}.")
+    if odd := sorted({*rows.status} - STATUSES):
+        raise BadData(f"{file} has the status {', '.join(odd)}; it is one of {', '.join(sorted(STATUSES))}; {again}.")
+    p = rows.loc[rows.status == "ok", [f"p_{name}" for name in names]].to_numpy(float)
+    if len(names) < 2 or not np.isfinite(p).all():
+        gaps = rows[rows.status == "ok"][~np.isfinite(p).all(1)]
+        named = [f"{row.folder}/{row.case}" for row in gaps.itertuples()][:1]
+        what = f"lacks a probability of {named[0]}" if named else "knows fewer than two classes"
+        raise BadData(f"{file} {what}; {again}.")
     rows = rows.assign(fold=rows.get("fold", ""), seed=rows.get("seed", ""))
     if rows.duplicated(["seed", *journal.KEY]).any() or not len(rows):
         raise BadData(f"{file} holds {'a case twice' if len(rows) else 'no row'}; {again}.")

@@ -120,6 +120,11 @@ def test_other_cases_classes_and_labels_are_refused_by_name(tmp_path):
         comparing.read(tmp_path / "nothing")
     with pytest.raises(BadData, match="a case twice"):
         save(pd.concat([table(0.6)] * 2), tmp_path / "d")
+    for column, value, told in (("p_viral", np.nan, "lacks a probability of f2/c002"), ("status", "okk", "status okk")):
+        damaged = table(0.6)
+        damaged.loc[2, column] = value
+        with pytest.raises(BadData, match=told):
+            save(damaged, tmp_path / "e")
 
 
 def test_script(tmp_path, call):

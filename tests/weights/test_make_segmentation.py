@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cxr.run import runreport
+from cxr.run import caselist, engine, runreport
 from weights.make_segmentation import average
 
 
@@ -30,3 +30,13 @@ def test_an_export_has_its_card(trained, tmp_path, call):
         assert told in card
     assert f"| averaged with | 0.2 of best.pt, sha256 `{runreport.digest(best)}` |" in card
     assert "| kept | epoch " in card and "torch " in card and str(tmp_path) not in card
+
+
+def test_only_cases_of_public_sets_keep_their_names(trained, tmp_path, call):
+    held = engine.load(trained.run / "best.pt")
+    public, private = ["JPCLN001", "JSRT", "train", "a" * 32], ["DOE-JOHN", "ward 7", "train", "b" * 32]
+    held |= {"start": {"file": "earlier.pt", "sha256": "0", caselist.NAME: [private]}, caselist.NAME: [public]}
+    engine.save(held, tmp_path / "best.pt")
+    assert call("weights/make_segmentation.py", tmp_path / "best.pt", "-o", tmp_path / "a.safetensors").code == 0
+    assert sorted(caselist.read(tmp_path / "a.safetensors")) == [["", "", *private[2:]], public]
+    assert b"DOE" not in (tmp_path / "a.safetensors").read_bytes()
