@@ -1,6 +1,7 @@
 """What other tables know of the cases: whose they are, where they come from, and what speaks against their masks."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,13 +89,14 @@ def one_masks_table(inputs, settings) -> Path:
     return next(iter(found))
 
 
-def segmented(table: Path) -> dict[tuple[str, str], dict]:
+def segmented(table: Path, needed: Sequence[str] = ()) -> dict[tuple[str, str], dict]:
     """The rows of a masks.csv by folder and case: file, status, reason, view, "" where unknown, width and height, and
     spacing_mm, (row, column) or None. The pairs of radiographs named singly, whose folder is "." there, are known by
-    the output's own name. Raises BadData."""
+    the output's own name. needed: columns without which the caller cannot go on, beside status and reason. Raises
+    BadData."""
     if not table.is_file():
         raise BadData(f"there is no {table}, to say where the radiographs are; name it with --masks.")
-    rows = tables.read(table, [*journal.KEY, "file", "status", "reason"])
+    rows = tables.read(table, [*journal.KEY, "status", "reason", *needed])
     rows = tables.numbers(table, rows, rows.columns.difference([*SIZES, *SPACING]))
     found = {}
     for row in rows.to_dict("records"):

@@ -21,7 +21,7 @@ from cxr.stats import proportion
 def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
     """The radiograph of each (folder, case) in a masks.csv, and the preprocessing settings in the report.json beside
     it. Raises ValueError with the remedy."""
-    rows = known.segmented(table)
+    rows = known.segmented(table, ["file"])
     try:
         settings = tables.json(table.parent / "report.json")["settings"]
         grey = {name: settings[name] for name in ("gamma", "crop_border", "pixel_limit", "equalise")}

@@ -86,7 +86,7 @@ def read(place: Path) -> tuple[pd.DataFrame, list[str]]:
     if odd := sorted({*rows.status} - STATUSES):
         raise BadData(f"{file} has the status {', '.join(odd)}; it is one of {', '.join(sorted(STATUSES))}; {again}.")
     p = rows.loc[rows.status == "ok", [f"p_{name}" for name in names]].to_numpy(float)
-    if len(names) < 2 or not np.isfinite(p).all():
+    if len(p) and (len(names) < 2 or not np.isfinite(p).all()):
         gaps = rows[rows.status == "ok"][~np.isfinite(p).all(1)]
         named = [f"{row.folder}/{row.case}" for row in gaps.itertuples()][:1]
         what = f"lacks a probability of {named[0]}" if named else "knows fewer than two classes"

@@ -260,6 +260,9 @@ def test_pairs_that_cannot_be_classified_are_left_out(cohort, call):
         ("cold", "broken"),
     }
     assert "1 pairs are flagged in masks.csv and were kept" in done.out
+    pd.DataFrame(rows, columns=["case", "folder", "stat", "reason"]).to_csv(cohort / "pairs" / "masks.csv")
+    done = call(SPLIT, *words(cohort), "--overwrite")
+    assert done.code == 1 and "masks.csv has no column status" in done.err
 
 
 def test_cases_without_a_row_are_patients_of_their_own(cohort, call):
