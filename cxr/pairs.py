@@ -8,7 +8,9 @@ at any moment leaves no half pair that looks whole.
 
 import os
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from tokenize import TokenError
 
 import numpy as np
@@ -21,6 +23,7 @@ IMAGE, MASK, LABELS = ".image.npy", ".mask.npy", ".labels.npy"
 DTYPES = "float32", "uint8"  # of a saved image
 # what numpy raises for a file cut short or scrambled: its header is parsed as Python and can ask for any memory
 BROKEN = ValueError, EOFError, MemoryError, SyntaxError, TokenError
+HEADERS = Lock()  # numpy reads a header with ast.parse(), which fails now and then in two threads at once (Python 3.11)
 SLACK = 1e-3  # grey levels beyond 0..255 that float32 rounding may cause
 
 
@@ -142,6 +145,13 @@ def load_labels(folder: str | Path, case: str) -> np.ndarray | None:
     return _checked_labels(case, labels, labels.shape)
 
 
+def array(path: str | Path) -> np.ndarray:
+    """The array of a .npy file, in any thread. Raises one of BROKEN for a file that holds none, and OSError."""
+    content = BytesIO(Path(path).read_bytes())
+    with HEADERS:
+        return np.lib.format.read_array(content, allow_pickle=False)  # np.load would open zip archives as well
+
+
 def _names(folder: str | Path) -> tuple[set[str], ...]:
     folder = Path(folder)
     if not folder.is_dir():
@@ -153,8 +163,7 @@ def _names(folder: str | Path) -> tuple[set[str], ...]:
 def _read(folder: str | Path, case: str, end: str) -> np.ndarray:
     path = Path(folder) / f"{case}{end}"
     try:
-        with open(path, "rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)  # np.load would open zip archives as well
+        return array(path)
     except FileNotFoundError:
         raise BadPair(f"{case}: {path} is missing; write the pair again with segmentation/inference.py.") from None
     except (*BROKEN, OSError) as error:

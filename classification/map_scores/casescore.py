@@ -79,7 +79,7 @@ def read_lesion(lesions: Path, case: Case, side: int) -> np.ndarray | None:
     if not file.is_file():
         return None
     try:
-        mask = np.load(file, allow_pickle=False) if file == array else cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        mask = pairs.array(file) if file == array else cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     except pairs.BROKEN:
         mask = None
     shape = pairs.load(case.place, case.case)[1].shape

@@ -107,8 +107,7 @@ def read_map(file: Path, shape: tuple[int, int]) -> np.ndarray:
     """A map (H, W) float32 as visualize_cnn.py wrote it. Raises ValueError if it cannot be read or is of another
     shape than the radiograph."""
     try:
-        with open(file, "rb") as opened:
-            values = np.lib.format.read_array(opened, allow_pickle=False)
+        values = pairs.array(file)
     except (*pairs.BROKEN, OSError) as error:
         raise ValueError(
             f"The map {file.name} cannot be read ({error}); make it again with classification/visualize_cnn.py."

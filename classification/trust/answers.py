@@ -45,7 +45,7 @@ def of_cases(subject: Subject, names=(views.LUNGS,)) -> dict[str, Answers]:
         rows = [_ask(subject, case, missing) for case in tqdm(subject.cases, f"cases, {len(missing)} views")]
         for name, of_view in zip(missing, zip(*rows, strict=True), strict=True):
             writing.array(files[name], np.stack(of_view))
-    return {name: _split(subject, np.load(file, allow_pickle=False)) for name, file in files.items()}
+    return {name: _split(subject, pairs.array(file)) for name, file in files.items()}
 
 
 def _ask(subject: Subject, case, names) -> list[np.ndarray]:
