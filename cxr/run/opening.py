@@ -28,19 +28,13 @@ _FULL = {
 def script(main: Callable[[], None]) -> Callable[[], None]:
     """A script's main(), so opened. Locks that it has taken are released at its end."""
 
+    name = os.path.relpath(main.__globals__["__file__"], ROOT)
+
     @functools.wraps(main)
     def opened() -> None:
-        name = os.path.relpath(main.__globals__["__file__"], ROOT)
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # a test's stream may be another
-                stream.reconfigure(errors="backslashreplace")
-        # A shell leaves the ~ of a quoted path, or of one behind =, as it is.
-        sys.argv[1:] = [
-            _HOME.sub(lambda found: found[1] + str(Path(found[2]).expanduser()), word) for word in sys.argv[1:]
-        ]
-        threading.excepthook = _thread_fault
         try:
             try:
+                _prepare()
                 main()
                 sys.stdout.flush()
             finally:
@@ -60,6 +54,15 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
             sys.exit(f"{name}: {told}, then run the same command again: what was written stays.")
 
     return opened
+
+
+def _prepare() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a test's stream may be another
+            stream.reconfigure(errors="backslashreplace")
+    # A shell leaves the ~ of a quoted path, or of one behind =, as it is.
+    sys.argv[1:] = [_HOME.sub(lambda found: found[1] + str(Path(found[2]).expanduser()), word) for word in sys.argv[1:]]
+    threading.excepthook = _thread_fault
 
 
 @contextmanager
