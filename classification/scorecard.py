@@ -30,12 +30,12 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from classification import header
 from classification.map_scores import casescore, criteria, summary
 from classification.saliency import grad_cam
-from classification.voting import batch, predict, predictions, refusal
+from classification.voting import batch, effect, predict, predictions, refusal
 from cxr.run import journal, opening
 from cxr.settings import config
 
 TEXT = ("case", "folder", "patient", "label", "predicted", "status", "reason")
-DECISIVE = (*batch.DECISIVE, "repeat_val", "method", "scores", "steps", "draws", "lesions")
+DECISIVE = (*effect.DECISIVE, "repeat_val", "method", "scores", "steps", "draws", "lesions")
 ALWAYS = ("seed",)  # draws the maps that know nothing, whatever the approach
 KIND = batch.Kind("scorecard.csv", TEXT, "scorecard", DECISIVE, ALWAYS, (*batch.PACKAGES, "scipy"))
 

@@ -22,13 +22,13 @@ from classification import header
 from classification.cases import finder
 from classification.splitting import known
 from classification.trust import shifted
-from classification.voting import batch, predict, predictions
+from classification.voting import batch, effect, predict, predictions
 from cxr import digest
 from cxr.run import opening
 from cxr.settings import config
 from cxr.shifts import measured, suite
 
-KIND = batch.Kind("shift.csv", (), "shift", (*batch.DECISIVE, "shifts"), ("shifts",))
+KIND = batch.Kind("shift.csv", (), "shift", (*effect.DECISIVE, "shifts"), ("shifts",))
 
 
 @opening.script

@@ -24,11 +24,11 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from classification import header
 from classification.cases.finder import Case
 from classification.saliency import grad_cam, maps
-from classification.voting import batch, predict, refusal
+from classification.voting import batch, effect, predict, refusal
 from cxr.run import journal, opening
 from cxr.settings import config
 
-DECISIVE, PACKAGES = (*batch.DECISIVE, "target", "method"), (*batch.PACKAGES, "opencv-python-headless")
+DECISIVE, PACKAGES = (*effect.DECISIVE, "target", "method"), (*batch.PACKAGES, "opencv-python-headless")
 KIND = batch.Kind(maps.TABLE, maps.TEXT, "cams", DECISIVE, packages=PACKAGES)
 BEHIND = 2  # cases at most that the network is ahead of their files
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from classification.page import findings, pictures
 from classification.saliency import maps
-from classification.voting import batch, calibration, predictions
+from classification.voting import calibration, effect, predictions
 from cxr import version
 from cxr.figures import diagrams, vectors
 from cxr.run import caselist
@@ -178,7 +178,7 @@ def disagreements(made: dict | None, mapped: dict | None) -> list[str]:
         | {"weights": (held.get("weights") or {}).get("sha256")}
         for held in (made, mapped)
     )
-    idle = batch.IDLE.get(one["approach"], ())
+    idle = effect.IDLE.get(one["approach"], ())
     differ = [name for name in one if one[name] != other[name] and name not in idle]
     told = (
         f"the maps were made with other {', '.join(differ)} than the predictions: they explain another run; make them "

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from classification import train
 from classification.cases import finder
 from classification.splitting import parts, training_cases
-from classification.voting import batch
+from classification.voting import effect
 from cxr import tables
 from cxr.errors import BadData, BadRun
 from cxr.run import runfolder, runreport, trainings
@@ -112,7 +112,7 @@ def finished(run: Run) -> bool:
         return False  # train.py says so
     told = report(run)
     used, wanted = told.get("settings") or {}, config.as_dict(run.settings)
-    mine = batch.decisive(run.settings, [name for name in batch.DECISIVE if name in train.UNREAD])
+    mine = effect.decisive(run.settings, [name for name in effect.DECISIVE if name in train.UNREAD])
     same = all(used.get(name, wanted[name]) == wanted[name] for name in mine)
     return told.get("counts") is not None and predicted_by_these(run, told) and same
 

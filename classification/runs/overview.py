@@ -8,7 +8,7 @@ import pandas as pd
 from classification import train
 from classification.page import findings
 from classification.runs import comparing
-from classification.voting import batch, predictions
+from classification.voting import effect, predictions
 from cxr.errors import BadData
 
 # What runs differ in without being other methods
@@ -54,9 +54,9 @@ def set_to(made: dict) -> dict[str, str]:
     file = (weights.get("members") or [weights])[0].get("file")
     trained = (findings.read_json(Path(file).parent / "header.json") if file else None) or {}
     predicted = made.get("settings") or {}
-    idle = batch.IDLE.get(predicted.get("approach"), ())
-    found = {name: predicted[name] for name in predicted if name in batch.DECISIVE and name not in idle}
-    other = {*train.UNREAD, *batch.DECISIVE, *idle} - {"seed"}
+    idle = effect.IDLE.get(predicted.get("approach"), ())
+    found = {name: predicted[name] for name in predicted if name in effect.DECISIVE and name not in idle}
+    other = {*train.UNREAD, *effect.DECISIVE, *idle} - {"seed"}
     found |= {name: trained[name] for name in trained if name not in other}
     return {name: json.dumps(value) for name, value in found.items() if not name.startswith(_NAMES)}
 

@@ -16,7 +16,7 @@ from classification.cases import dataset
 from classification.model import backbone, ensemble
 from classification.trust import views
 from classification.trust.subject import Subject
-from classification.voting import batch, predict
+from classification.voting import effect, predict
 from cxr import digest, pairs, writing
 
 PATCHES = 5  # a view of a case
@@ -95,7 +95,7 @@ def _key(subject: Subject, name: str) -> str:
     weights = hashlib.blake2b(digest_size=8)
     for value in subject.model.state_dict().values() if subject.model is not None else ():
         weights.update(value.cpu().numpy().tobytes())
-    decisive = [f"{key}={getattr(subject.settings, key)}" for key in batch.DECISIVE]
+    decisive = [f"{key}={getattr(subject.settings, key)}" for key in effect.DECISIVE]
     return digest.of_text(
         " ".join([name, str(PATCHES), weights.hexdigest(), *decisive, *digest.of_pairs(subject.cases)])
     )

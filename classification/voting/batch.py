@@ -1,5 +1,4 @@
-"""What inference.py, visualize_cnn.py and scorecard.py share: how they open and close, which settings count, an output
-of one kind, cases read ahead."""
+"""What inference.py, visualize_cnn.py and scorecard.py share: how they open and close, and cases read ahead."""
 
 import argparse
 import os
@@ -22,22 +21,12 @@ from classification.cases.classes import class_map
 from classification.cases.finder import Case
 from classification.model import ensemble
 from classification.model.weightfile import find_weights
-from classification.voting import calibration, predict
+from classification.voting import calibration, effect, predict
 from classification.voting.refusal import Refusal
 from cxr import digest, pairs
 from cxr.run import caselist, engine, journal, lock, runreport
 from cxr.settings import config
 
-# What only patches drawn from an image, or several answers to it, give a meaning
-IDLE = {
-    "global": ("repeat", "repeat_val", "sampling", "seed", "vote"),
-    "dense": ("repeat", "repeat_val", "sampling", "seed"),
-}
-# What decides every answer of a network
-DECISIVE = (
-    "approach", "precision", "img_size", "resolution", "patch_size", "input_scaling", "classes", "repeat", "vote",
-    "sampling", "seed", "calibrate", "refuse",
-)  # fmt: skip
 # Which weights and cases a run takes
 NAMED = ("file_weights", "dir_checkpoint", "test_name", "dir_split", "dir_save", "file_metadata", "device")
 PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric")
@@ -49,7 +38,7 @@ class Kind(NamedTuple):
     table: str  # its file
     text: Sequence[str]  # columns of it that hold no numbers
     folder: str = ""  # below dir_save/test_name
-    decisive: Sequence[str] = DECISIVE  # settings and options that decide a row
+    decisive: Sequence[str] = effect.DECISIVE  # settings and options that decide a row
     always: Sequence[str] = ()  # of these, what does so whatever the approach
     packages: Sequence[str] = PACKAGES  # what computes it
 
@@ -112,7 +101,7 @@ class Batch:
         """Take options of the script among the settings, and see whether the output was made with the same. Raises
         ValueError if not, unless it is to be overwritten."""
         self.settings = config.replace(self.settings, **options)
-        names = decisive(self.settings, self.kind.decisive, self.kind.always)
+        names = effect.decisive(self.settings, self.kind.decisive, self.kind.always)
         self.made = runreport.made_with(self.settings, self.weights, names)
         if self.fabric.is_global_zero:
             lock.take(self.output / lock.NAME)
@@ -221,7 +210,7 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
     strange = {case.folder for case in cases if case.label is None}
     if strange:
         notes.append(f"these weights know no folder {finder.some(strange)}: its cases have no label")
-    notes += idle(settings, kind.decisive, kind.always) + found.notes
+    notes += effect.idle(settings, kind.decisive, kind.always) + found.notes
     seen, told = caselist.seen(weights, map(finder.about, cases))
     calibrated, uncalibrated = calibration.kept(weights, settings)
     refusal = Refusal(model, weights, settings)
@@ -230,19 +219,6 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
     root = (output.parent if kind.folder else output) if options.output else None
     about = {"given": bool(options.input), "root": root, "start": start}
     return Batch(kind, fabric, settings, inputs, output, options.overwrite, *known, **about)
-
-
-def decisive(settings, names, always=()) -> list[str]:
-    """Those of the settings `names` that decide a result with settings.approach; some `always` do."""
-    return [name for name in names if name in always or name not in IDLE.get(settings.approach, ())]
-
-
-def idle(settings, names, always=()) -> list[str]:
-    """A sentence for those of the settings `names` that were typed and are not decisive(), if there are any."""
-    counting = decisive(settings, names, always)
-    typed = sorted(name for name in names if name in settings._typed and name not in counting)
-    what = "looks at the whole image once" if settings.approach == "global" else "judges every window once"
-    return [f"{', '.join(typed)} typed without effect: approach={settings.approach} {what}"] if typed else []
 
 
 def read(cases: list[Case], settings: config.Settings, show: bool) -> Iterator[tuple]:

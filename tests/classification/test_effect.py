@@ -7,7 +7,7 @@ import torch
 from classification import header
 from classification.cases import finder
 from classification.page import contents
-from classification.voting import batch
+from classification.voting import batch, effect
 from cxr import pairs
 from cxr.settings import config
 
@@ -27,20 +27,20 @@ from cxr.settings import config
 def test_what_decides_follows_the_approach(approach, expected, typed):
     settings, _ = config.load(header, [f"approach={approach}", "repeat=4", "vote=mean", "patch_size=64"])
     names = ["repeat", "vote", "patch_size"]
-    assert batch.decisive(settings, names) == expected
-    assert batch.idle(settings, names) == typed
-    assert batch.idle(config.load(header, [f"approach={approach}"])[0], names) == []
+    assert effect.decisive(settings, names) == expected
+    assert effect.idle(settings, names) == typed
+    assert effect.idle(config.load(header, [f"approach={approach}"])[0], names) == []
 
 
 @pytest.mark.parametrize("approach", ["global", "dense"])
 def test_what_a_script_always_uses_decides_with_any_approach(approach):
     settings, _ = config.load(header, [f"approach={approach}", "seed=4", "repeat_val=3"])
     names = ["seed", "repeat_val"]
-    assert batch.decisive(settings, names) == []
-    assert batch.decisive(settings, names, ("seed",)) == ["seed"]
-    assert batch.idle(settings, names)[0].startswith("repeat_val, seed typed without effect")
-    assert batch.idle(settings, names, ("seed",))[0].startswith("repeat_val typed without effect")
-    assert batch.idle(settings, ["seed"])[0].startswith("seed typed")  # not a word of what the script never uses
+    assert effect.decisive(settings, names) == []
+    assert effect.decisive(settings, names, ("seed",)) == ["seed"]
+    assert effect.idle(settings, names)[0].startswith("repeat_val, seed typed without effect")
+    assert effect.idle(settings, names, ("seed",))[0].startswith("repeat_val typed without effect")
+    assert effect.idle(settings, ["seed"])[0].startswith("seed typed")  # not a word of what the script never uses
 
 
 @pytest.mark.parametrize("approach,told", [("local", 1), ("global", 0)])
