@@ -7,10 +7,10 @@ import torch
 
 from benchmarks.plain_side import stripes
 from classification import header as second
-from classification.cases import dataset
+from classification.cases import dataset, stream
 from classification.model import backbone
 from classification.saliency import grad_cam, maps
-from classification.voting import batch, predict
+from classification.voting import predict
 from cxr.reading import radiograph
 from cxr.run import engine
 from cxr.settings import config
@@ -99,7 +99,7 @@ def vote(classifier, folder, case, settings, centres, side, patch, device, appro
     fabric, model, settings, _ = _classifier(classifier, side, patch, len(centres), words)
 
     def run():
-        ((_, item),) = batch.read([dataset.Case(case, "pair", Path(folder), None)], settings, False)
+        ((_, item),) = stream.read([dataset.Case(case, "pair", Path(folder), None)], settings, False)
         with fabric.autocast():
             p, found = predict.predict_image(model, *item, settings, case, fabric.device)
         return lambda: {"p": p, "centres": found}
@@ -118,7 +118,7 @@ def saliency(classifier, folder, case, settings, centres, side, patch, target, o
     place = dataset.Case(case, "pair", Path(folder), None)
 
     def run():
-        ((_, item),) = batch.read([place], settings, False)
+        ((_, item),) = stream.read([place], settings, False)
         with fabric.autocast():
             found = maps.explain(model, place, item, settings, names, fabric.device)
         maps.finish(place, found, settings, names, Path(output) / "project", False)

@@ -19,6 +19,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import numpy as np
 
 from classification import header
+from classification.cases import stream
 from classification.cases.finder import Case
 from classification.model import ensemble
 from classification.patches import patch
@@ -75,7 +76,7 @@ def main() -> None:
 def results(run: batch.Batch, cases: list[Case]):
     """Each case with its tally, coverage and number of patches, why it is refused, or, as text, why it failed."""
     fabric, model, settings = run.fabric, run.model, run.settings
-    for case, item in batch.read(cases, settings, fabric.is_global_zero):
+    for case, item in stream.read(cases, settings, fabric.is_global_zero):
         judged = run.refusal.look(case)
         if refusal.REFUSED in judged:
             yield case, judged

@@ -28,6 +28,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header
+from classification.cases import stream
 from classification.map_scores import casescore, criteria, summary
 from classification.saliency import grad_cam
 from classification.voting import batch, effect, predict, predictions, refusal
@@ -70,7 +71,7 @@ def main() -> None:
     for network in (run.model, *networks.values()):
         predict.ready(network, fabric.device, settings.compile)
     with run.journal() as write:
-        for case, item in batch.read(mine, settings, fabric.is_global_zero):
+        for case, item in stream.read(mine, settings, fabric.is_global_zero):
             about = {"case": case.case, "folder": case.folder, "patient": patients[case.folder, case.case]}
             judged = run.refusal.look(case)
             if refusal.REFUSED in judged:

@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header
+from classification.cases import stream
 from classification.cases.finder import Case
 from classification.saliency import grad_cam, maps
 from classification.voting import batch, effect, predict, refusal
@@ -84,7 +85,7 @@ def draw(run: batch.Batch, cases: list[Case], with_coverage: bool, write) -> Non
 
     waiting = deque()
     with ThreadPoolExecutor(1) as pool:
-        for case, item in batch.read(cases, settings, fabric.is_global_zero):
+        for case, item in stream.read(cases, settings, fabric.is_global_zero):
             found = run.refusal.look(case)
             if refusal.REFUSED not in found:
                 with fabric.autocast():

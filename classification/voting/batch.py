@@ -1,4 +1,4 @@
-"""What inference.py, visualize_cnn.py and scorecard.py share: how they open and close, and cases read ahead."""
+"""What inference.py, visualize_cnn.py and scorecard.py share: how they open, close and report."""
 
 import argparse
 import os
@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
-import torch
 from lightning_fabric import Fabric
 from torch import nn
-from tqdm import tqdm
 
-from classification.cases import dataset, finder
+from classification.cases import finder
 from classification.cases.classes import class_map
 from classification.cases.finder import Case
 from classification.model import ensemble
@@ -219,28 +216,3 @@ def prepare(kind: Kind, settings: config.Settings, options: argparse.Namespace) 
     root = (output.parent if kind.folder else output) if options.output else None
     about = {"given": bool(options.input), "root": root, "start": start}
     return Batch(kind, fabric, settings, inputs, output, options.overwrite, *known, **about)
-
-
-def read(cases: list[Case], settings: config.Settings, show: bool) -> Iterator[tuple]:
-    """Each case with its masked image and lung, or the fault of its pair, while the next ones are read."""
-    images = dataset.Images(cases, config.unless_typed(settings, {"cache_gb": 0.0}))  # nothing is read twice
-    stream = images.stream(([i] for i in range(len(cases))), faults=True, ahead=max(2, settings.num_workers))
-    for case, (item,) in tqdm(zip(cases, stream, strict=True), "cases", len(cases), disable=not show):
-        yield case, item
-
-
-def shared(fabric: Fabric, cases: Sequence[Case], settings: config.Settings, ask: Callable) -> np.ndarray:
-    """(n, m) float32: ask(case, image, lung), (m,), of every case; the processes share them. Raises BadPair."""
-    mine, found = range(fabric.global_rank, len(cases), fabric.world_size), None
-    shown = read([cases[i] for i in mine], settings, fabric.is_global_zero)
-    for i, (case, item) in zip(mine, shown, strict=True):
-        if isinstance(item, Exception):
-            raise item
-        with fabric.autocast():
-            row = torch.as_tensor(ask(case, *item), dtype=torch.float32)
-        found = torch.zeros(len(cases), len(row)) if found is None else found
-        found[i] = row
-    width = torch.tensor(0 if found is None else found.shape[1], device=fabric.device)
-    width = int(fabric.all_reduce(width, reduce_op="max"))  # a process may have had no case
-    found = torch.zeros(len(cases), width) if found is None else found
-    return fabric.all_reduce(found.to(fabric.device), reduce_op="sum").cpu().numpy()

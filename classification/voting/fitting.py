@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from classification.cases import stream
 from classification.cases.finder import Case
 from classification.model import backbone
-from classification.voting import batch, calibration, predict, predictions
+from classification.voting import calibration, predict, predictions
 from cxr.errors import BadData
 from cxr.run import engine
 
@@ -42,7 +43,7 @@ def of_cases(fabric, weights: Path, settings, cases: Sequence[Case], patients: S
         p, _ = predict.predict_image(model, image, lung, settings, case.case, fabric.device)
         return p.astype(np.float64).mean(0)
 
-    p = batch.shared(fabric, cases, settings, mean)
+    p = stream.shared(fabric, cases, settings, mean)
     return calibration.fit(p, [case.label for case in cases], patients, names) | {"approach": settings.approach}
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 
+from classification.cases import stream
 from classification.cases.finder import Case
 from classification.model import backbone
-from classification.voting import batch, distance, predict
+from classification.voting import distance, predict
 from cxr.run import engine
 
 
@@ -33,6 +34,6 @@ def of_cases(fabric, weights: Path, settings, train: list[Case], val: list[Case]
         predict.predict_image(model, image, lung, settings, case.case, fabric.device, settings.repeat_val)
         return features.take()
 
-    found = batch.shared(fabric, [*train, *val], settings, look).astype(float)
+    found = stream.shared(fabric, [*train, *val], settings, look).astype(float)
     known = distance.fit(found[: len(train)], found[len(train) :])
     return known and known | {"patches": torch.tensor([float(settings.repeat_val)])}

@@ -1,14 +1,10 @@
 """Which settings decide a result: one that has no meaning for an approach is no reason to refuse or to warn."""
 
-import numpy as np
 import pytest
-import torch
 
 from classification import header
-from classification.cases import finder
 from classification.page import contents
-from classification.voting import batch, effect
-from cxr import pairs
+from classification.voting import effect
 from cxr.settings import config
 
 
@@ -51,20 +47,3 @@ def test_the_report_page_warns_of_maps_made_otherwise_only_if_they_are(approach,
     assert len(contents.disagreements(made, mapped)) == told
     mapped["weights"]["sha256"] = "2"
     assert "made with other" in contents.disagreements(made, mapped)[0]
-
-
-class Share:
-    """One process of several, for what asks each for its part and adds these up."""
-
-    global_rank, world_size, is_global_zero, device = 1, 2, False, torch.device("cpu")
-
-    def all_reduce(self, tensor, reduce_op):
-        others = torch.tensor(3) if reduce_op == "max" else torch.ones(1, 3)
-        return torch.maximum(tensor, others) if reduce_op == "max" else tensor + others
-
-
-def test_a_process_without_a_case_takes_part_in_the_sum(tmp_path):
-    """With more processes than validation cases."""
-    pairs.save(tmp_path, "a", np.zeros((8, 8), np.float32), np.ones((8, 8), np.uint8))
-    cases = finder.find([tmp_path]).cases
-    assert batch.shared(Share(), cases, config.load(header, [])[0], None).tolist() == [[1, 1, 1]]
