@@ -8,7 +8,7 @@ import torch
 from benchmarks.plain_side import stripes
 from classification import header as second
 from classification.cases import dataset, stream
-from classification.model import backbone
+from classification.model import classifier
 from classification.saliency import grad_cam, maps
 from classification.voting import predict
 from cxr.reading import radiograph
@@ -143,7 +143,7 @@ def _classifier(weights, side, patch, repeat, words):
     words = [f"img_size={side}", f"patch_size={patch}", f"repeat={repeat}", *words]
     settings = config.load(second, words)[0]
     fabric = engine.launch(settings.device, settings.precision)
-    model, settings, names, _ = backbone.open_classifier(Path(weights), settings)
+    model, settings, names, _ = classifier.open_classifier(Path(weights), settings)
     return fabric, predict.ready(model, fabric.device, settings.compile), settings, names
 
 

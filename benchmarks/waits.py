@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from classification import header as second
 from classification import train as classify
 from classification.cases import dataset, finder
-from classification.model import backbone
+from classification.model.classifier import open_classifier
 from classification.patches import epochs
 from cxr.run import engine
 from cxr.settings import config
@@ -57,7 +57,7 @@ def segmentation(phantom: Path, steps: int, size: int, device: str, augment: boo
 def classification(pair: Path, classifier: Path, steps: int, device: str) -> float:
     settings = config.load(second, [f"device={device}", "input_scaling=auto"])[0]
     fabric = engine.launch(settings.device)
-    model, settings, _, _ = backbone.open_classifier(classifier, settings)
+    model, settings, _, _ = open_classifier(classifier, settings)
     model.train().to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters()))
     (case,) = finder.find([pair]).cases

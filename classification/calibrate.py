@@ -17,7 +17,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header
 from classification.cases import finder
-from classification.model import backbone, weightfile
+from classification.cases.classes import class_map
+from classification.model import classifier, weightfile
 from classification.voting import calibration, fitting, predictions
 from cxr.run import caselist, engine, lock, opening
 from cxr.settings import config
@@ -66,8 +67,8 @@ def main() -> None:
 
 def labelled(weights: Path, settings, inputs: list) -> list[finder.Case]:
     """The cases of some folders whose class the weights know. Raises ValueError if they were trained on any."""
-    _, used, _, _ = backbone.open_classifier(weights, settings)
-    _, folders = backbone.class_map(used.classes, [])
+    _, used, _, _ = classifier.open_classifier(weights, settings)
+    _, folders = class_map(used.classes, [])
     cases = [case for case in finder.find(inputs, folders).cases if case.label is not None]
     seen, _ = caselist.seen(weights, map(finder.about, cases))
     count = sum(part == "train" for part in seen.values())

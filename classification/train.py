@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from classification import header
 from classification.cases import dataset
-from classification.model import backbone
+from classification.model import backbone, origin
 from classification.patches import epochs, patch
 from classification.splitting import leaks, training_cases
 from classification.voting import fitting, predict, training_features, validation
@@ -92,7 +92,7 @@ def new_network(fabric, settings, state: dict | None, data: training_cases.Data)
             model.load_state_dict(state["model"])
         else:
             with fabric.rank_zero_first(local=True):  # of several processes one downloads ImageNet weights
-                model, scaling, note = backbone.start(settings, len(data.names), data.names)
+                model, scaling, note = origin.start(settings, len(data.names), data.names)
             fabric.print(f"Weights: {note}; input scaling: {scaling}.")
         predict.check(settings, model)
         backbone.freeze(model, settings.freeze)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from classification import header
 from classification.cases.finder import Case
-from classification.model import backbone
+from classification.model import classifier
 from classification.trust import answers, controls, probe, sources, travel, views
 from classification.trust.facts import COLUMNS
 from classification.trust.subject import Subject
@@ -71,7 +71,7 @@ def plant(drawn: list, kind: str, folder: Path, seed: int, network: bool) -> Sub
     settings = config.load(header, words)[0]
     model = None
     if network:
-        model, settings, *_ = backbone.open_classifier(WEIGHTS, config.load(header, words[:-1])[0])
+        model, settings, *_ = classifier.open_classifier(WEIGHTS, config.load(header, words[:-1])[0])
     settings = config.replace(settings, dir_audit=str(folder), file_masks="")
     names = NAMES if model is None else ["COVID-19", "Tuberculosis", "bacteria", "normal", "virus"]
     label = np.array([names.index(item.folder) for item in items])

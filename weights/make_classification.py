@@ -31,7 +31,7 @@ from safetensors import safe_open
 
 from classification import header
 from classification.cases import finder
-from classification.model import backbone, weightfile
+from classification.model import classifier, weightfile
 from classification.voting import distance, training_features
 from cxr import version
 from cxr.run import caselist, checksum, engine, opening
@@ -128,7 +128,7 @@ def add_distance(options) -> None:
     settings = config.load(header, options.settings)[0]
     fabric = engine.launch(settings.device, settings.precision)
     output = options.output or options.weights
-    _, used, _, _ = backbone.open_classifier(options.weights, settings)
+    _, used, _, _ = classifier.open_classifier(options.weights, settings)
     found, _, _ = finder.find_classes([options.split / part for part in ("train", "val")], used.classes)
     known = training_features.of_cases(fabric, options.weights, settings, *(part.cases for part in found))
     if known is None:

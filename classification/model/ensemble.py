@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from classification.model import backbone
+from classification.model import classifier
 from cxr.settings import config
 
 # What the members must have in common, since their answers are counted together
@@ -29,11 +29,11 @@ def members(model: nn.Module, settings) -> list[tuple[nn.Module, config.Settings
 
 
 def open_weights(weights: Path | Sequence[Path], settings) -> tuple[nn.Module, config.Settings, list[str], list[str]]:
-    """What backbone.open_classifier() gives of a weights file; of several files an Ensemble. Raises ValueError where
+    """What classifier.open_classifier() gives of a weights file; of several files an Ensemble. Raises ValueError where
     these have not in common what their answers are counted by."""
     if isinstance(weights, Path):
-        return backbone.open_classifier(weights, settings)
-    models, used, names, notes = zip(*(backbone.open_classifier(path, settings) for path in weights), strict=True)
+        return classifier.open_classifier(weights, settings)
+    models, used, names, notes = zip(*(classifier.open_classifier(path, settings) for path in weights), strict=True)
     for path, other in zip(weights, used, strict=True):
         differ = [
             f"{name} ({getattr(used[0], name)!r}, {getattr(other, name)!r})"

@@ -7,7 +7,7 @@ import numpy as np
 
 from classification.cases import stream
 from classification.cases.finder import Case
-from classification.model import backbone
+from classification.model import classifier
 from classification.voting import calibration, predict, predictions
 from cxr.errors import BadData
 from cxr.run import engine
@@ -35,7 +35,7 @@ def after_training(fabric, settings, run: Path, cases: list[Case]) -> None:
 def of_cases(fabric, weights: Path, settings, cases: Sequence[Case], patients: Sequence) -> dict:
     """The calibration of weights, by the vote of `repeat` patches on cases with a label; the processes share them.
     Raises ValueError, BadPair."""
-    model, settings, names, _ = backbone.open_classifier(weights, settings)
+    model, settings, names, _ = classifier.open_classifier(weights, settings)
     predict.check(settings, model)
     predict.ready(model, fabric.device, settings.compile)
 
@@ -50,7 +50,7 @@ def of_cases(fabric, weights: Path, settings, cases: Sequence[Case], patients: S
 def of_table(file: Path, weights: Path, settings) -> dict:
     """The calibration of weights by a predictions.csv of raw probabilities, such as one of a cross-validation. Raises
     ValueError."""
-    _, settings, names, _ = backbone.open_classifier(weights, settings)
+    _, settings, names, _ = classifier.open_classifier(weights, settings)
     rows, known = predictions.read(file)
     if {*known} != {*names}:
         raise BadData(f"{file} knows {', '.join(known)}, and the weights {', '.join(names)}.")

@@ -124,7 +124,7 @@ def predict_image(model: nn.Module, image: np.ndarray, lung: np.ndarray, setting
     """The class probabilities of the K patches or windows of one image, and where these are centred.
 
     model: in evaluation mode, on `device`; image and lung (H, W) uint8 as dataset.Images gives them; settings: as
-    backbone.open_classifier() returns them, input_scaling among them; case: its name; repeat: see places(). For the
+    classifier.open_classifier() returns them, input_scaling among them; case: its name; repeat: see places(). For the
     dense approach K is the number of windows in the lung.
 
     Returns probabilities (K, classes) float32 and centres (K, 2) int64, rows and columns; of an ensemble those of its

