@@ -1,20 +1,14 @@
-"""Who is on the radiographs: metadata.xls, or a table of one's own as .csv, read as one DataFrame, patients resolved.
-
-A patient is known by source *and* id, because every source counts from 1. Where the id is found depends on the source:
-Cohen's collection has a column for it, the Kermany set tells it in file names (its `patientid` in the published table
-is a row number), Montgomery and JSRT have one radiograph a patient.
-"""
+"""Who is on the radiographs: metadata.xls, or a table of one's own as .csv, read as one DataFrame."""
 
 import os
 import re
-import unicodedata
 from pathlib import Path
 
 import pandas as pd
 import xlrd
 
-from cxr import tables
-from cxr.errors import BadData
+from cxr import patients, tables
+from cxr.errors import BadData, BadTable
 from cxr.reading.radiograph import case_of
 
 # How metadata.xls spells a class, and the folder its radiographs lie in; any other class is a folder's own name.
@@ -27,24 +21,9 @@ FOLDER_OF_CLASS = {
 }
 COLUMNS = ("case", "class", "patient", "source", "file", "view", "sex", "age", "offset", "finding", "license")
 
-_SET_OF_SOURCE = {
-    "cohen": "Cohen et al",
-    "cohen et al": "Cohen et al",
-    "kermany": "CoronaHack",
-    "coronahack": "CoronaHack",
-    "jsrt": "JSRT",
-    "montgomery": "NLM(MC)",
-    "nlm(mc)": "NLM(MC)",
-}
 _NOBODY = {"nan", "na", "n/a", "none", "null", "unknown", "-", "--", "?"}  # how tables write an unknown patient
 _OTHER_NAMES = {"file": "filename", "patient_id": "patientid"}
-_KERMANY = re.compile(r"(person\d+)_|(NORMAL2-IM-\d+)(?!\d)|(IM-\d+)(?!\d)|((?:NORMAL|BACTERIA|VIRUS)-\d+)-\d+", re.I)
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _WORKBOOK, _ZIP = b"\xd0\xcf\x11\xe0", b"PK"  # how .xls and .xlsx files begin
-
-
-class BadTable(BadData):
-    """A table of cases that cannot be used; the message is one sentence with the file and the remedy."""
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -78,7 +57,7 @@ def read(path: str | Path) -> pd.DataFrame:
             rows.append(_row(f"{place}, row {number}", dict(zip(names, cells, strict=True)), default_source))
     if not rows:
         raise BadTable(f"{path} holds no rows below its column names; add one a radiograph.")
-    alone = _resolve_patients(path, rows)
+    alone = patients.resolve(path, rows)
     absent = sum(row["file"] == "" for row in rows) if paths else 0
     notes = []
     if alone:
@@ -91,31 +70,6 @@ def read(path: str | Path) -> pd.DataFrame:
     frame = pd.DataFrame({name: [row[name] for row in rows] for name in COLUMNS}, dtype=str)
     frame.attrs.update(paths=paths, notes=notes)
     return frame
-
-
-def kermany_patient(name: str) -> str | None:
-    """The patient in the name of a file of the Kermany set, as person12, IM-0379 or NORMAL2-IM-0441; None if none is.
-
-    IM- and NORMAL2-IM- number patients independently. A person's bacterial and viral images, which may or may not be
-    of one child, count as one patient: that way no doubt leads to a patient in training and test.
-    """
-    match = _KERMANY.match(case_of(name))
-    return match[0].split("_")[0].removesuffix("-") if match and not match[4] else match[4] if match else None
-
-
-def same_letters(name: str) -> str:
-    """A name as one compares it: accents composed (a Mac's are not), upper and lower case alike."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def is_unique(case: str) -> bool:
-    """Whether a case has a name that occurs once on earth."""
-    return bool(_UUID.fullmatch(case))
-
-
-def known_set(source: str) -> str | None:
-    """The published cohort's name of a source, as "CoronaHack" for "kermany"; None for any other."""
-    return _SET_OF_SOURCE.get(source.lower())
 
 
 def _row(place: str, cells: dict[str, str], default_source: str) -> dict[str, str]:
@@ -138,57 +92,14 @@ def _row(place: str, cells: dict[str, str], default_source: str) -> dict[str, st
     if not row["case"]:
         raise BadTable(f"{place} names no radiograph; fill in its file name, or delete the row.")
     told, numbered = (_somebody(cells.get(column, "")) for column in ("patient", "patientid"))
-    row["patient"] = told or _patient(known_set(row["source"]), name, numbered)
+    row["patient"] = told or patients.by_source(row["source"], name, numbered)
     return row
-
-
-def _patient(known: str | None, name: str, patientid: str) -> str:
-    if known == "CoronaHack":
-        return kermany_patient(name) or ""
-    if known in ("JSRT", "NLM(MC)"):
-        return case_of(name)
-    return patientid
 
 
 def _somebody(cell: str) -> str:
     """The id in a cell, "" where the cell says that nobody knows it."""
     cell = _whole(cell)
     return "" if cell.lower() in _NOBODY else cell
-
-
-def _resolve_patients(path: Path, rows: list[dict[str, str]]) -> int:
-    """Turn each row's bare id into its patient; returns how many rows are left with a patient made up for them."""
-    made_up = []
-    for row in rows:
-        name = known_set(row["source"]) or row["source"]
-        known = row["patient"] or row["case"]
-        made_up.append(not row["patient"])
-        row["patient"] = f"{name}:{known}" if name and not known.startswith(f"{name}:") else known
-    before = [row["patient"] for row in rows]
-    _join_radiographs(path, rows)
-    return sum(new and row["patient"] == old for new, row, old in zip(made_up, rows, before, strict=True))
-
-
-def _join_radiographs(path: Path, rows: list[dict[str, str]]) -> None:
-    """Give the rows of one image one patient: those of a case and class, or of a name that occurs once on earth."""
-    taken_for, radiographs = {}, {}
-
-    def root(patient: str) -> str:
-        while taken_for.get(patient, patient) != patient:
-            patient = taken_for[patient]
-        return patient
-
-    for row in rows:
-        image = row["case"].lower() if is_unique(row["case"]) else (row["case"], row["class"])
-        other = radiographs.setdefault(image, row)
-        if other["source"] == row["source"] and other["patient"] != row["patient"]:
-            raise BadTable(
-                f"{path} has two rows for {row['case']} with the patients {other['patient']} and "
-                f"{row['patient']}; correct one, or give the cases different names in a column case."
-            )
-        taken_for[root(row["patient"])] = root(other["patient"])
-    for row in rows:
-        row["patient"] = root(row["patient"])
 
 
 def _check_names(place: str, names: list[str]) -> None:

@@ -5,6 +5,10 @@ class BadData(ValueError):
     """Folders, tables, pairs or masks that cannot be used."""
 
 
+class BadTable(BadData):
+    """A table of cases that cannot be used."""
+
+
 class BadInput(ValueError):
     """Radiographs that cannot be segmented as they were named, before any of them is read."""
 

@@ -27,7 +27,9 @@ sys.path[0] = str(ROOT)
 import pandas as pd  # noqa: E402
 
 from classification import header as classification  # noqa: E402
-from cxr import cohort, version, writing  # noqa: E402
+from cxr import cohort, patients, version, writing  # noqa: E402
+from cxr.errors import BadTable  # noqa: E402
+from cxr.reading import radiograph  # noqa: E402
 from cxr.run import lock, opening  # noqa: E402
 from data import downloads  # noqa: E402
 from segmentation import header  # noqa: E402
@@ -62,13 +64,13 @@ def arrange(metadata: str | Path, inputs: Sequence[Path], output: Path, copy: bo
 
     Returns arrange.csv as a DataFrame: case, status, reason, class, patient, source, file, found. status is linked,
     copied, present (already there), same radiograph (its row stands further up), missing, ambiguous (several files that
-    differ) or conflict (another file of that case is in the way). Raises cohort.BadTable, FileNotFoundError.
+    differ) or conflict (another file of that case is in the way). Raises BadTable, FileNotFoundError.
     """
     cases = cohort.read(metadata)
     for note in cases.attrs["notes"]:
         print(f"Note: {note}.")
     if (cases["class"] == "").any():
-        raise cohort.BadTable(
+        raise BadTable(
             f"{metadata} gives no class for {cases.case[cases['class'] == ''].iloc[0]}; add a column "
             "class with the name of the folder for the radiograph."
         )
@@ -118,10 +120,10 @@ def place(
         return "ambiguous", "these files differ: " + ", ".join(map(str, files)), ""
     if folder not in there:
         names = sorted(folder.iterdir()) if folder.is_dir() else []
-        there[folder] = {cohort.same_letters(cohort.case_of(file.name)): (file, None) for file in names}
-    key = cohort.same_letters(case["case"])
+        there[folder] = {patients.same_letters(radiograph.case_of(file.name)): (file, None) for file in names}
+    key = patients.same_letters(case["case"])
     old, row = there[folder].get(key, (None, None))
-    one_radiograph = cohort.is_unique(case["case"]) or (old and same(old, first))  # two sources may both count from 1
+    one_radiograph = patients.is_unique(case["case"]) or (old and same(old, first))  # two sources may both count from 1
     if row and row["patient"] == case["patient"] and row["source"] != case["source"] and one_radiograph:
         return "same radiograph", f"as {row['file']} of {row['source']}", str(first)
     if old and not same(old, first):
@@ -134,7 +136,7 @@ def place(
     if old:
         there[folder][key] = old, case
         return "present", "", str(first)
-    target = folder / (case["case"] + first.name[len(cohort.case_of(first.name)) :])
+    target = folder / (case["case"] + first.name[len(radiograph.case_of(first.name)) :])
     how = link(first, target, copy)
     there[folder][key] = target, case
     return how, "", str(first)

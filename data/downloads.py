@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from cxr import cohort
+from cxr.patients import known_set, same_letters
+from cxr.reading.radiograph import case_of
 
 # A folder so named holds one set, whatever lies around it; the innermost such folder tells.
 SET_OF_FOLDER = (
@@ -38,7 +39,7 @@ def index(folders: Sequence[str | Path]) -> dict[str, list[tuple[Path, str | Non
             owner = _owner(Path(here).relative_to(given.parent).parts)
             for name in sorted(names):
                 if not name.startswith("."):
-                    found.setdefault(cohort.same_letters(cohort.case_of(name)), []).append((Path(here, name), owner))
+                    found.setdefault(same_letters(case_of(name)), []).append((Path(here, name), owner))
     return found
 
 
@@ -48,14 +49,14 @@ def by_name(name: str, source: str, found: dict[str, list[tuple[Path, str | None
     A file in a folder of another of the four known sets is none, where the table names a source; one in a folder of its
     own set comes before one in a folder that tells nothing; then one of exactly that name before another suffix.
     """
-    known = cohort.known_set(source)
+    known = known_set(source)
     candidates = [
         (file, owner)
-        for file, owner in found.get(cohort.same_letters(cohort.case_of(name)), [])
+        for file, owner in found.get(same_letters(case_of(name)), [])
         if owner in (known, None) or not source
     ]
     files = [file for file, owner in candidates if owner and owner == known] or [file for file, _ in candidates]
-    return [file for file in files if cohort.same_letters(file.name) == cohort.same_letters(name)] or files
+    return [file for file in files if same_letters(file.name) == same_letters(name)] or files
 
 
 def by_path(path: str, folders: Sequence[str | Path]) -> list[Path]:
@@ -74,7 +75,7 @@ def _namesakes(path: Path) -> list[Path]:
     for folder in _namesakes(path.parent):
         if folder.is_dir():
             names = _names(folder, folder.stat().st_mtime_ns)
-            found += [folder / name for name in names.get(cohort.same_letters(path.name), [])]
+            found += [folder / name for name in names.get(same_letters(path.name), [])]
     return found
 
 
@@ -83,7 +84,7 @@ def _names(folder: Path, _: int) -> dict[str, list[str]]:
     """The names in a folder as it was at some time, by their letters."""
     found = {}
     for path in sorted(folder.iterdir()):
-        found.setdefault(cohort.same_letters(path.name), []).append(path.name)
+        found.setdefault(same_letters(path.name), []).append(path.name)
     return found
 
 

@@ -16,8 +16,8 @@ from classification.cases import finder
 from classification.cases.classes import class_map
 from classification.model import backbone, weightfile
 from classification.splitting import parts
-from cxr import cohort
 from cxr.errors import BadData
+from cxr.patients import kermany_patient, known_set
 
 _LEAST_VARIANCE = 0.01  # keeps channels that hardly ever fire from counting as much as those that do
 
@@ -146,7 +146,7 @@ def find_cases(folders: list[Path], split: Path, settings) -> tuple[list[finder.
         found = finder.find([folder], class_map(settings.classes, [])[1]).cases
         divided = any((case.folder, case.case) in known for case in found)
         for case in found:
-            person = f"{cohort.known_set('kermany')}:{cohort.kermany_patient(case.case)}"
+            person = f"{known_set('kermany')}:{kermany_patient(case.case)}"
             strange = case.case not in names and person not in patients
             if not ((case.folder, case.case) in allowed if divided else strange):
                 left_out += 1

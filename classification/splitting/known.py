@@ -9,7 +9,7 @@ import numpy as np
 from classification.cases.finder import MASKS
 from classification.splitting import parts, survey
 from cxr import cohort, tables
-from cxr.errors import BadData
+from cxr.errors import BadData, BadTable
 from cxr.run import journal
 
 SIZES, SPACING = ("width", "height"), ("spacing_row_mm", "spacing_column_mm")
@@ -21,7 +21,7 @@ def people(cases, inputs, settings):
     inputs are the folders that the cases were found in. The split's record counts, split.csv in one of them, one or two
     above it, or in dir_split, nearest first, so that a patient is the same from the split on. Whom it does not know,
     file_metadata tells, which is read only then, by the rule of the split itself, survey.find_patients(). A case that
-    neither knows is a patient of its own, of source "". Raises cohort.BadTable, BadData.
+    neither knows is a patient of its own, of source "". Raises BadTable, BadData.
     """
     near, split = [Path(os.path.abspath(given)) for given in inputs], Path(settings.dir_split)
     roots = [*near, *(place.parent for place in near), *(place.parent.parent for place in near), split, split / "fold1"]
@@ -38,7 +38,7 @@ def people(cases, inputs, settings):
     try:
         table = cohort.read(file)
     except FileNotFoundError as error:
-        raise cohort.BadTable(str(error)) from None
+        raise BadTable(str(error)) from None
     told = survey.find_patients([cases[i].folder for i in rest], [cases[i].case for i in rest], table)
     for i, (patient, source) in zip(rest, told, strict=True):
         found[i] = patient, source

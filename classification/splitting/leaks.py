@@ -8,7 +8,7 @@ import pandas as pd
 from classification.cases.finder import PARTS, Case, find
 from classification.splitting import check, parts, survey
 from cxr import cohort
-from cxr.errors import BadData
+from cxr.errors import BadData, BadTable
 
 WORSE = "results will look better than they are"
 
@@ -27,7 +27,7 @@ def warnings(settings) -> list[str]:
     found = [_sentence(rows.assign(image=rows.folder + "/" + rows.case), "image", root, settings)]
     try:
         table = cohort.read(settings.file_metadata)
-    except (cohort.BadTable, OSError) as error:
+    except (BadTable, OSError) as error:
         unknown = f"whether patients stand in two parts of {root} is not known: {str(error).rstrip('.')}"
     else:
         found += _shared_patients(rows, table, root, settings)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from classification.cases.finder import Case
 from classification.splitting import duplicates
-from cxr import cohort, pairs
+from cxr import pairs, patients
 from cxr.errors import BadData
 from cxr.reading import radiograph
 
@@ -77,7 +77,7 @@ def find_rows(folders: Sequence[str], cases: Sequence[str], table: pd.DataFrame)
     known, taken = defaultdict(set), set()
     columns = table[["case", "class", "patient", "source"]].itertuples(index=False)
     for i, (case, folder, patient, source) in enumerate(columns):
-        kind = cohort.same_letters(folder)
+        kind = patients.same_letters(folder)
         for name in _ways(case):
             known[kind, name].add((patient, source, i))
             known[None, name].add((patient, source, i))
@@ -95,8 +95,8 @@ def find_rows(folders: Sequence[str], cases: Sequence[str], table: pd.DataFrame)
 
 def _ways(name: str) -> tuple[tuple[str, str], ...]:
     """A name as it stands, and by its letters alone."""
-    return ("exact", name), ("letters", cohort.same_letters(name))
+    return ("exact", name), ("letters", patients.same_letters(name))
 
 
 def _class(folder: str) -> str:
-    return cohort.same_letters(folder.split(os.sep)[0])
+    return patients.same_letters(folder.split(os.sep)[0])

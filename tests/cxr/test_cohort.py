@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr import cohort
+from cxr.errors import BadTable
+from cxr.patients import kermany_patient
 from data.thorax import cases, formats
 
 FACTS = ROOT.parent / "shared" / "cxr" / "cohort.csv"
@@ -128,7 +130,7 @@ def test_make_metadata_gives_the_same_bytes(call, tmp_path):
     ],
 )
 def test_kermany_patient(name, patient):
-    assert cohort.kermany_patient(name) == patient
+    assert kermany_patient(name) == patient
 
 
 def test_rules_of_the_sources(tmp_path):
@@ -221,7 +223,7 @@ def test_radiographs_and_ids_never_part(tmp_path_factory, rows):
 
     try:
         patients = list(cohort.read(path).patient)
-    except cohort.BadTable:
+    except BadTable:
         clash = [1 for one in rows for two in rows if linked(one, two) and one[0] == two[0] and one[2] != two[2]]
         assert clash
         return
@@ -256,7 +258,7 @@ def test_radiographs_and_ids_never_part(tmp_path_factory, rows):
 def test_bad_tables(tmp_path, content, says):
     path = tmp_path / "table.csv"
     path.write_bytes(content)
-    with pytest.raises(cohort.BadTable) as error:
+    with pytest.raises(BadTable) as error:
         cohort.read(path)
     sentence = str(error.value)
     assert says in sentence and str(path) in sentence and "\n" not in sentence and ";" in sentence
@@ -272,7 +274,7 @@ def test_a_damaged_workbook_is_one_sentence(tmp_path_factory, place, noise):
     (folder / "t.xls").write_bytes(content)
     try:
         assert len(cohort.read(folder / "t.xls"))
-    except cohort.BadTable as error:
+    except BadTable as error:
         assert str(folder) in str(error)
 
 
@@ -282,7 +284,7 @@ def test_no_table_and_no_radiograph(tmp_path):
     book = xlwt.Workbook()
     book.add_sheet("empty")
     book.save(str(tmp_path / "empty.xls"))
-    with pytest.raises(cohort.BadTable, match="no rows"):
+    with pytest.raises(BadTable, match="no rows"):
         cohort.read(tmp_path / "empty.xls")
 
 

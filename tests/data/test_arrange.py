@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr import cohort
+from cxr.reading.radiograph import case_of
 from data import downloads
 from data.thorax import formats
 
@@ -281,7 +282,7 @@ def test_only_radiographs_of_that_name_and_source(tmp_path_factory, files, sourc
     own = {"Cohen et al": "Cohen/images", "jsrt": "JSRT", "Kermany": "CoronaHack/train", "North": "x"}[source]
     for file in found:
         folder = str(file.parent.relative_to(root))
-        assert cohort.case_of(file.name) == cohort.case_of(wanted)
+        assert case_of(file.name) == case_of(wanted)
         assert folder in (own, "x") or (folder, source) == ("x/Cohen/JSRT", "jsrt")
     if (own, wanted) in files:
         assert root / own / wanted in found
