@@ -15,12 +15,11 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import numpy as np
 import pandas as pd
 
 from classification import header
 from classification.cases import finder
-from classification.splitting import check, divide, known, parts, survey
+from classification.splitting import check, parts, plan, survey
 from cxr import cohort
 from cxr.errors import BadData
 from cxr.run import lock, opening
@@ -37,7 +36,7 @@ def main() -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace another split made by this script")
     settings, options = config.load(header, parser=parser)
     with opening.asked():
-        check_settings(settings)
+        plan.check_settings(settings)
         table = cohort.read(settings.file_metadata)
         root = Path(settings.dir_split)
         if not options.check:
@@ -50,17 +49,6 @@ def main() -> None:
         else:
             code = split(root, kind, settings, table, options)
     sys.exit(code)
-
-
-def check_settings(settings) -> None:
-    """Raise BadData for values of the split's settings that make no sense."""
-    if settings.split_by not in ("patient", "image"):
-        raise BadData(f"split_by is patient or image, not {settings.split_by!r}.")
-    shares = settings.split_parts
-    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise BadData(f"split_parts takes three shares above 0 that sum to 1, such as [0.7, 0.1, 0.2], not {shares}.")
-    if settings.folds < 0 or settings.folds == 1:
-        raise BadData(f"folds must be 0 (one split) or at least 2, not {settings.folds}.")
 
 
 def look(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
@@ -88,8 +76,8 @@ def look(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
 def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
     """Split the pairs of dir_pairs, write and print; returns the exit code, 1 if there are damaged pairs."""
     print_notes(table)
-    rows, names, left_out = gather(settings, table)
-    splits = divide_rows(rows, names, settings)
+    rows, names, left_out = plan.gather(settings, table)
+    splits = plan.divide_rows(rows, names, settings)
     made_with = {name: config.as_dict(settings)[name] for name in DECISIVE}
     changed = parts.differences(root, splits, made_with) if kind == "made" else []
     if changed and not options.overwrite:
@@ -128,55 +116,6 @@ def next_step(settings, root: Path) -> str:
     names = ["classes", "file_metadata", "dir_checkpoint", "test_name", "device"]
     script = "classification/crossval.py" if settings.folds else "classification/train.py"
     return config.command(script, settings, names, f"dir_split={root}")
-
-
-def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.DataFrame]:
-    """The pairs of dir_pairs as survey() gives them, with `flagged` in masks.csv; the classes; what is left out."""
-    source = Path(settings.dir_pairs)
-    (found,), names, index = finder.find_classes([source], settings.classes)
-    for note in found.notes:
-        print(f"Note: {note}.")
-    cases = found.cases
-    masks = known.radiographs(source, settings) or {}
-    failed = [c for c in cases if masks.get((c.folder, c.case), {}).get("status") == "failed"]
-    told = [f"{masks[c.folder, c.case]['reason']} The pair is older than that." for c in failed]
-    stale = [(c.case, c.folder, "failed", why) for c, why in zip(failed, told, strict=True)]
-    cases = sorted(set(cases) - set(failed))
-    rows, left_out = survey.survey(cases, table, settings.duplicate_distance, settings.num_workers, found.halves)
-    keys = zip(rows.folder, rows.case, strict=True)
-    rows["flagged"] = [masks.get(key, {}).get("status") == "flagged" for key in keys]
-    present = {finder.top(case).casefold() for case in rows.itertuples()}
-    absent = [folder for folder in index if folder.casefold() not in present]
-    if absent:
-        print(f"Note: {source} holds no usable pairs of {', '.join(absent)}, which are named in classes.")
-    return rows, names, pd.concat([pd.DataFrame(stale, columns=left_out.columns), left_out], ignore_index=True)
-
-
-def divide_rows(rows: pd.DataFrame, names: list[str], settings) -> dict[str, pd.DataFrame]:
-    """The rows with `part` and `group`, by folder below dir_split: "" alone, or fold1, fold2 ... Raises BadData."""
-    by_patient = settings.split_by == "patient"
-    groups = divide.join(rows.patient, rows.radiograph) if by_patient else np.arange(len(rows))
-    own = rows.patient if by_patient else rows.folder + "/" + rows.case
-    rows = rows.assign(group=own.groupby(groups).transform("min"))  # named after its first patient
-    table = divide.content(groups, rows.label.to_numpy(int), len(names))
-    rng = np.random.default_rng(settings.split_seed)
-    shares = settings.split_parts
-    try:
-        if settings.folds:
-            drawn = divide.fold(table, settings.folds, shares[1] / (shares[0] + shares[1]), rng)
-        else:
-            drawn = [divide.assign(table, shares, rng)]
-    except divide.TooSmall as small:
-        what = "patients (near-duplicates count as one)" if by_patient else "images"
-        few = [f"{names[label]} has {count}" for label, count in small.classes.items()]
-        reason = ", ".join(few) or "patients with images of several classes make that impossible"
-        raise BadData(
-            f"every class needs at least {small.needs} {what} to be in every split: {reason}; add images, or "
-            "merge or leave out the class in classes of header.py."
-        ) from None
-    part = np.array(finder.PARTS)
-    keys = [f"fold{i + 1}" for i in range(len(drawn))] if settings.folds else [""]
-    return {key: rows.assign(part=part[one[groups]]) for key, one in zip(keys, drawn, strict=True)}
 
 
 def print_notes(table: pd.DataFrame) -> None:

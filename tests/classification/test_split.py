@@ -13,9 +13,8 @@ from conftest import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classification import split
 from classification.cases import finder
-from classification.splitting import check, divide, survey
+from classification.splitting import check, divide, plan, survey
 from cxr import pairs
 from cxr.errors import BadData
 
@@ -380,7 +379,7 @@ def test_nobody_crosses_in_any_cohort(cohort, seed, folds):
     names = [f"class{i}" for i in range(classes)]
     values = Values(split_seed=seed, folds=folds)
     try:
-        splits = split.divide_rows(rows, names, values)
+        splits = plan.divide_rows(rows, names, values)
     except BadData as refusal:
         groups = divide.join(rows.patient, rows.radiograph)
         held = [len(set(groups[rows.label == label])) for label in range(classes)]
@@ -397,7 +396,7 @@ def test_nobody_crosses_in_any_cohort(cohort, seed, folds):
         assert (one.groupby("label").part.nunique() == 3).all()
     if folds:
         assert (sum((one.part == "test").astype(int) for one in splits.values()) == 1).all()
-    again = split.divide_rows(rows, names, values)
+    again = plan.divide_rows(rows, names, values)
     assert all(again[name].equals(one) for name, one in splits.items())
 
 
