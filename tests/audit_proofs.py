@@ -24,7 +24,7 @@ from classification.trust.facts import COLUMNS
 from classification.trust.subject import Subject
 from cxr import pairs, preprocess
 from cxr.settings import config
-from data.thorax import anatomy, cases, exposure
+from data.thorax import cases, chance, exposure
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "phantom.safetensors"
 NAMES = ["normal", "bacteria"]
@@ -39,9 +39,9 @@ def draw(seed: int) -> list:
     for label, name in enumerate(NAMES):
         first = {case.patient: case for case in reversed(cases.plan_class(name, 3 * PATIENTS, SIZE, seed))}
         for case in sorted(first.values(), key=lambda case: case.number)[:PATIENTS]:
-            person = anatomy.draw_patient(anatomy.keyed_rng(seed, "patient", case.patient))
+            person = chance.draw_patient(chance.keyed_rng(seed, "patient", case.patient))
             signal, labels, *_ = cases.draw_frontal(case, person, seed)
-            rng = anatomy.keyed_rng(seed, "exposure", case.name)
+            rng = chance.keyed_rng(seed, "exposure", case.name)
             drawn.append((label, case, exposure.expose(signal, labels > 1, case.shape, case.hospital, rng), labels))
     return drawn
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from data.thorax import anatomy, beam, exposure, formats
+from data.thorax import anatomy, beam, chance, exposure, formats
 from data.thorax.bones import clavicle_mask
 from data.thorax.disease import draw_disease
 from data.thorax.lateral import draw_lateral
@@ -52,14 +52,14 @@ def plan_class(folder: str, count: int, size: int, seed: int, confounded: bool =
     number = list(CLASSES).index(folder)
     cases, patient = [], 0
     while len(cases) < count:
-        rng = anatomy.keyed_rng(seed, "plan", folder, patient)
+        rng = chance.keyed_rng(seed, "plan", folder, patient)
         radiographs = int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
         offsets = np.concatenate([[0], np.cumsum(rng.integers(1, 9, 2))]).tolist()
         finding, worst = str(rng.choice(findings)), rng.uniform(0.15, 0.95)
         hospital = exposure.HOSPITALS[(number if confounded else number + patient) % len(exposure.HOSPITALS)]
         for radiograph in range(min(radiographs, count - len(cases))):
             name = f"{folder}-p{patient + 1:03d}-{radiograph + 1}"
-            own = anatomy.keyed_rng(seed, "film", name)
+            own = chance.keyed_rng(seed, "film", name)
             kind, view = exposure.choose(hospital.formats, own), exposure.choose(hospital.views, own)
             side = round(min(size, DRAWN) * hospital.scale)
             long = round(side * max(hospital.aspect, 1 / hospital.aspect))
@@ -99,7 +99,7 @@ def case_files(case: SimpleNamespace) -> list[str]:
 
 def describe(case: SimpleNamespace, seed: int) -> dict[str, Any]:
     """A case's row of metadata.xls, a dict by formats.COLUMNS."""
-    person = anatomy.draw_patient(anatomy.keyed_rng(seed, "patient", case.patient))
+    person = chance.draw_patient(chance.keyed_rng(seed, "patient", case.patient))
     return {
         "source": case.hospital.name,
         "filename": case.file.rsplit("/", 1)[1],
@@ -116,7 +116,7 @@ def describe(case: SimpleNamespace, seed: int) -> dict[str, Any]:
 
 def draw_frontal(case: SimpleNamespace, person: SimpleNamespace, seed: int) -> tuple:
     """A frontal case: detector signal (h, w), labels of that size, the body's curves, and the lesion's key."""
-    pose = anatomy.draw_pose(anatomy.keyed_rng(seed, "pose", case.name), case.view)
+    pose = chance.draw_pose(chance.keyed_rng(seed, "pose", case.name), case.view)
     body = anatomy.shape_body(person, pose)
     small = max(case.shape) / DRAWN if max(case.shape) > 1.3 * DRAWN else 1
     drawn = tuple(round(side / small) for side in case.shape)
@@ -125,19 +125,19 @@ def draw_frontal(case: SimpleNamespace, person: SimpleNamespace, seed: int) -> t
     filled = np.zeros(drawn, np.float32)
     lesion = None
     if case.disease:
-        key = anatomy.keyed_rng(seed, "disease", case.patient)
+        key = chance.keyed_rng(seed, "disease", case.patient)
         filled, lesion = draw_disease(case.disease, body, place, labels, case.severity, key)
-    attenuation = beam.attenuate(body, place, filled, lambda name: anatomy.keyed_rng(seed, name, case.patient))
+    attenuation = beam.attenuate(body, place, filled, lambda name: chance.keyed_rng(seed, name, case.patient))
     return beam.scatter(attenuation, case.hospital.scatter), labels, lesion, body, place
 
 
 def write_case(case: SimpleNamespace, out: Path, seed: int) -> None:
     """Draw one case and write its radiograph, masks and lesion under `out`. Its bytes depend on (seed, case) alone."""
-    person = anatomy.draw_patient(anatomy.keyed_rng(seed, "patient", case.patient))
-    rng = anatomy.keyed_rng(seed, "exposure", case.name)
+    person = chance.draw_patient(chance.keyed_rng(seed, "patient", case.patient))
+    rng = chance.keyed_rng(seed, "exposure", case.name)
     labels = lesion = None
     if case.set == "lateral":
-        signal, lungs = draw_lateral(person, case.shape, lambda name: anatomy.keyed_rng(seed, name, case.patient))
+        signal, lungs = draw_lateral(person, case.shape, lambda name: chance.keyed_rng(seed, name, case.patient))
     else:
         signal, labels, lesion, body, place = draw_frontal(case, person, seed)
         lungs = labels > 1

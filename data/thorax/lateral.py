@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
-from data.thorax.anatomy import draw_pose, locate, pixel_size, place
+from data.thorax.anatomy import locate, pixel_size, place
 from data.thorax.beam import BONE, LUNG_TISSUE, SOFT, chord, scatter
 from data.thorax.bones import fill, ribbon
+from data.thorax.chance import draw_pose
 from data.thorax.lungs import draw_branches, grow_tree, wavy
 
 

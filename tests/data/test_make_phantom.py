@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from data import make_phantom
-from data.thorax import anatomy, cases, exposure, formats
+from data.thorax import anatomy, cases, chance, exposure, formats
 
 ORGANS = ("heart", "left lung", "right lung", "left clavicle", "right clavicle")
 SMALL = ["--jsrt", "5", "--per-class", "4", "--size", "160", "--lateral", "2", "--workers", "1"]
@@ -195,8 +195,8 @@ def test_hospital_is_tied_to_class_only_where_asked():
 def test_bodies_vary_and_every_organ_is_one_piece():
     ratios, areas = [], []
     for number in range(60):
-        patient = anatomy.draw_patient(anatomy.keyed_rng(1, number))
-        pose = anatomy.draw_pose(anatomy.keyed_rng(1, number, "pose"), "AP Supine" if number % 4 == 0 else "PA")
+        patient = chance.draw_patient(chance.keyed_rng(1, number))
+        pose = chance.draw_pose(chance.keyed_rng(1, number, "pose"), "AP Supine" if number % 4 == 0 else "PA")
         body = anatomy.shape_body(patient, pose)
         labels = anatomy.label_organs(anatomy.measure(body, *anatomy.locate((192, 192), pose)))
         assert all(ndimage.label(labels == organ)[1] == 1 for organ in (1, 2, 3)), number
@@ -211,7 +211,7 @@ def test_bodies_vary_and_every_organ_is_one_piece():
 
 
 def test_points_and_pixels_are_inverse():
-    pose = anatomy.draw_pose(anatomy.keyed_rng(3, "pose"))
+    pose = chance.draw_pose(chance.keyed_rng(3, "pose"))
     x, y = anatomy.locate((300, 360), pose)
     rows, columns = np.array([10, 150, 290]), np.array([350, 180, 5])
     points = np.stack([x[rows, columns], y[rows, columns]], 1)
