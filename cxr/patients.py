@@ -32,7 +32,7 @@ def kermany_patient(name: str) -> str | None:
     of one child, count as one patient: that way no doubt leads to a patient in training and test.
     """
     match = _KERMANY.match(case_of(name))
-    return match[0].split("_")[0].removesuffix("-") if match and not match[4] else match[4] if match else None
+    return match[match.lastindex] if match else None
 
 
 def same_letters(name: str) -> str:
