@@ -164,7 +164,8 @@ class Batch:
     def close(self, rows: pd.DataFrame, statuses: Sequence[str]) -> tuple[pd.DataFrame, dict[str, int]]:
         """Print what was refused or failed; the rows of this run's cases, of all in the table, and how many have each
         status."""
-        rows = rows[[key in self.keys for key in zip(rows.folder, rows.case, strict=True)]]
+        keys = self.keys  # which makes them anew whenever it is asked
+        rows = rows[[key in keys for key in zip(rows.folder, rows.case, strict=True)]]
         for status in ("refused", "failed"):
             for reason in rows.reason[rows.status == status]:
                 print(f"{status}: {reason}")
