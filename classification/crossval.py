@@ -5,9 +5,10 @@
     python classification/crossval.py dir_split=data/folds test_name=cv             folds that split.py made
     python classification/crossval.py folds=5 test_name=cv --partial                pool what is finished so far
 
-Takes every setting of header.py, for split.py, train.py and inference.py, which it runs. Run it again after an
-interruption: finished folds are skipped. Several processes with the same command, in two terminals or in a SLURM
-array, share the folds; whoever ends last pools. The run of a fold and a seed is called <test_name>/fold<i>-<seed>.
+Takes every setting of header.py, for split.py, train.py and inference.py, which it runs. Where folds=k is given and the
+folds are there, split.py must make the same ones still. Run it again after an interruption: finished folds are skipped.
+Several processes with the same command, in two terminals or in a SLURM array, share the folds; whoever ends last pools.
+The run of a fold and a seed is called <test_name>/fold<i>-<seed>.
 Writes to dir_save/<test_name>/: predictions.csv with the columns fold and seed, metrics.json with intervals over seeds
 and patients, confusion.png, roc.png, reliability.png. Unless dir_split is typed, the folds go to <dir_split>-folds<k>.
 """
@@ -21,11 +22,11 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from classification import header
+from classification import header, split
 from classification.runs import folds, pool
 from classification.splitting import parts
 from classification.voting import refusal
-from cxr.errors import BadData, BadRun
+from cxr.errors import BadRun
 from cxr.run import lock, opening, trainings
 from cxr.settings import config
 
@@ -63,20 +64,19 @@ def main() -> None:
 
 
 def make_folds(root: Path, settings) -> None:
-    """Split into folds with split.py where root holds nothing; of several processes one does, and the others wait."""
+    """Split into folds as split.py does where root holds nothing, of several processes one, while the others wait; else
+    see that it would make these. Folds made by hand stay as they are. Raises BadData for another split of split.py."""
+    settings = config.replace(settings, dir_split=str(root))
     while parts.state(root) == "absent":
         try:
-            lock.take(root.with_name(f".{root.name}{lock.NAME}"))
+            split.hold(root)
+            break
         except BadRun:
             time.sleep(1)
-            continue
-        if parts.state(root) == "absent":
-            print(f"The folds go to {root}.", flush=True)
-            run = folds.Run(0, settings.seed, config.replace(settings, dir_split=str(root)))
-            trainings.call([*run.command("classification/split.py"), f"folds={settings.folds}"])
-            if parts.state(root) == "absent":
-                raise BadData(f"{root} holds no folds, since classification/split.py stopped.")
-        lock.release()
+    if (kind := parts.state(root)) in ("absent", "made"):
+        with opening.asked():
+            split.split(root, kind, settings, split.patients(settings))
+    lock.release()
 
 
 def train_and_predict(run: folds.Run) -> None:

@@ -36,19 +36,29 @@ def main() -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace another split made by this script")
     settings, options = config.load(header, parser=parser)
     with opening.asked():
-        plan.check_settings(settings)
-        table = cohort.read(settings.file_metadata)
+        table = patients(settings)
         root = Path(settings.dir_split)
         if not options.check:
-            lock.take(root.resolve().with_name(f"{root.resolve().name}{lock.NAME}"))
+            hold(root)
         kind = parts.state(root)
         if options.check or kind == "hand":
             code = look(root, kind, settings, table, options)
         elif kind == "other":
             raise BadData(f"{root} holds something other than a split; name another folder with dir_split=FOLDER.")
         else:
-            code = split(root, kind, settings, table, options)
+            code = split(root, kind, settings, table, options.overwrite)
     sys.exit(code)
+
+
+def patients(settings) -> pd.DataFrame:
+    """The table of patients, once the settings make sense. Raises ValueError, OSError."""
+    plan.check_settings(settings)
+    return cohort.read(settings.file_metadata)
+
+
+def hold(root: Path) -> None:
+    """Take the lock of a split until lock.release(). Raises BadRun."""
+    lock.take(root.resolve().with_name(f"{root.resolve().name}{lock.NAME}"))
 
 
 def look(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
@@ -73,17 +83,19 @@ def look(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
     return code
 
 
-def split(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
-    """Split the pairs of dir_pairs, write and print; returns the exit code, 1 if there are damaged pairs."""
+def split(root: Path, kind: str, settings, table: pd.DataFrame, overwrite: bool = False) -> int:
+    """Split the pairs of dir_pairs, write and print; returns the exit code, 1 if there are damaged pairs. Raises
+    BadData where root holds another split, which only `overwrite` replaces."""
     print_notes(table)
     rows, names, left_out = plan.gather(settings, table)
     splits = plan.divide_rows(rows, names, settings)
     made_with = {name: config.as_dict(settings)[name] for name in DECISIVE}
     changed = parts.differences(root, splits, made_with) if kind == "made" else []
-    if changed and not options.overwrite:
+    if changed and not overwrite:
+        words = ("dir_pairs", "file_metadata", *DECISIVE), f"dir_split={root}", "--overwrite"
         raise BadData(
-            f"{root} holds another split ({'; '.join(changed)}): name another folder with dir_split, or "
-            "replace it with --overwrite."
+            f"{root} holds another split ({'; '.join(changed)}): name another folder with dir_split, or replace it: "
+            f"{config.command('classification/split.py', settings, *words)}"
         )
     if changed and parts.strangers(root):
         raise BadData(

@@ -107,7 +107,8 @@ def test_processes_share_the_runs_and_a_killed_ones_is_taken_up(whole):
     assert "1 of 2 runs are finished, without fold1-407; nothing is pooled" in whole.shared.out
     assert whole.done.code == 0 and "fold2-407\nfinished before" in whole.done.out, whole.done.out
     assert whole.again.code == 0 and whole.again.out.count("finished before") == 2
-    assert whole.calls == ["split.py", *["train.py", "inference.py"] * 2]
+    assert whole.calls == ["train.py", "inference.py"] * 2
+    assert f"{whole.root} already holds this split; nothing was written." in whole.done.out
     assert not list((runs_of(whole)[0].folder.parent).glob(".*"))
 
 
@@ -153,6 +154,24 @@ def test_a_failed_fold_is_named_and_the_rest_can_be_pooled(whole, tmp_path, monk
     assert (pd.read_csv(out / "cv" / "predictions.csv").fold == 2).all()
     done = start(crossval, [*words, "learning_rate=1e-3"])
     assert done.code == 1 and "trained with other settings (learning_rate: 0.0003 -> 0.001)" in done.out
+
+
+@pytest.mark.parametrize("typed", ["split_by=image", "split_seed=1", "split_parts=0.6,0.2,0.2", "dir_pairs", "folds=3"])
+def test_folds_of_another_split_are_not_trained_on(whole, tmp_path, typed):
+    if typed == "dir_pairs":
+        typed = f"dir_pairs={shutil.copytree(whole.root.parent / 'pairs', tmp_path / 'pairs')}"
+        draw_pair(tmp_path / "pairs" / "normal", "normal-0", "normal", 99)  # another under the same name
+    done = start(crossval, [*whole.words, typed, "test_name=new"])
+    assert done.code == 1 and f"{whole.root} holds another split (" in done.out and "--overwrite" in done.out
+    assert not runs_of(whole, "test_name=new")[0].folder.parent.exists()
+
+
+def test_folds_made_by_hand_stay_as_they_are(whole, tmp_path, monkeypatch):
+    root = shutil.copytree(whole.root, tmp_path / "folds")
+    (root / "split.json").unlink()
+    monkeypatch.setattr(trainings, "call", lambda line: 3)
+    done = start(crossval, [*whole.words, f"dir_split={root}", "split_by=image", "test_name=new"])
+    assert "failed: fold2-407: classification/train.py ended with exit code 3" in done.out
 
 
 def test_several_seeds_are_averaged(whole, tmp_path):
