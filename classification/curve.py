@@ -18,9 +18,10 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import pandas as pd
 
-from classification import header
+from classification import header, train
 from classification.cases import finder
 from classification.splitting import known, parts
+from classification.voting import effect
 from cxr import digest, tables
 from cxr.errors import BadData
 from cxr.run import curve, engine, opening, trainings
@@ -43,33 +44,35 @@ def main() -> None:
                 f"{name} has {count} patients outside the test, fewer than --n {max(options.n)}; give a smaller one."
             )
     tested = finder.test_part(settings)
-    test_cases = [(case.folder, case.case) for case in finder.find([tested]).cases]
+    cases = finder.find([tested]).cases
+    test_cases = [(*case[:2], content) for case, content in zip(cases, digest.of_pairs(cases), strict=True)]
     for note in notes:
         print(f"Note: {note}.")
-    make = partial(run_one, settings, pool, names, tested, str(test_cases))
+    make = partial(run_one, settings, pool, names, tested, test_cases)
     curve.trace(runs, make, output, FIGURES, "patients", {"tested": len(test_cases), "seed": settings.seed})
 
 
-def run_one(settings, pool, names, tested: Path, test_cases: str, n: int, draw: int, run: Path) -> dict:
+def run_one(settings, pool, names, tested: Path, test_cases: list, n: int, draw: int, run: Path) -> dict:
     """Train on n patients a class and predict: the row of the run. Raises BadRun."""
     cases = choose(pool, names, n, draw, settings.seed)
     split = run / "split"
     words = [f"test_name={run.name}", f"dir_split={split}", f"seed={settings.seed + draw - 1}", "num_train=0"]
-    train = trainings.command("classification/train.py", settings, *words)
+    learn = trainings.command("classification/train.py", settings, *words)
     words = ["-i", tested, "-o", run / "test", f"test_name={run.name}", f"file_weights={run / 'best.pt'}"]
     words += ["refuse=0"]  # every size is measured on the same cases
     predict = trainings.command("classification/inference.py", settings, *words, "--overwrite")
     prepare = partial(parts.write, split, {"": cases}, {"classes": settings.classes}, pd.DataFrame())
-    made_from = digest.of_text(cases[parts.COLUMNS].to_csv() + test_cases)
-    trainings.run(run, made_from, prepare, [train, predict])
+    contents = cases[[*parts.COLUMNS, "digest"]].values.tolist(), test_cases
+    made_from = trainings.made_from(settings, contents, {*train.UNREAD} - {*effect.DECISIVE})
+    trainings.run(run, made_from, prepare, [learn, predict])
     overall = tables.json(run / "test" / "metrics.json")["overall"]
     known_of = {"n": n, "draw": draw, "run": run.name, "labelled": cases.group.nunique(), "images": len(cases)}
     return known_of | {name: overall[name]["value"] for name in FIGURES}
 
 
 def find(settings) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """The cases of train and val of dir_split, as rows that parts.write() takes, with the class of their group; the
-    names of the classes; and notes for the user. Raises BadData."""
+    """The cases of train and val of dir_split, as rows that parts.write() takes, with the class of their group and a
+    digest; the names of the classes; and notes for the user. Raises BadData."""
     root = Path(settings.dir_split)
     roots = [root / part for part in ("train", "val")]
     if missing := [place for place in roots if not place.is_dir()]:
@@ -79,6 +82,7 @@ def find(settings) -> tuple[pd.DataFrame, list[str], list[str]]:
     people, notes = known.people(cases, roots, settings)
     rows = pd.DataFrame(cases, columns=list(finder.Case._fields))
     rows[["patient", "source"]] = people
+    rows["digest"] = digest.of_pairs(cases)
     groups = {}
     if (root / parts.RECORD).is_file():  # near-duplicates stay together there
         groups = {(row.folder, row.case): row.group for row in parts.read(root).itertuples()}

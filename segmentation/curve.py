@@ -12,6 +12,7 @@ again to resume, or several times to share the work. Writes curve.csv, curve.jso
 import argparse
 import sys
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -41,39 +42,47 @@ def main() -> None:
     if max(options.n) > len(pool):
         raise BadData(f"--n {max(options.n)} is more than the {len(pool)} radiographs that are not held out.")
     held_out = output / "test.txt"
-    writing.text(held_out, "".join(f"{name}\n" for name in tested))
-    make = partial(run_one, settings, which, pool, held_out)
+    writing.text(held_out, "".join(f"{name}\n" for name in tested.case))
+    make = partial(run_one, settings, which, pool, tested, held_out)
     curve.trace(runs, make, output, FIGURES, "radiographs", {"tested": len(tested), "seed": settings.seed})
 
 
-def run_one(settings, which: str, pool: list[str], held_out: Path, n: int, draw: int, run: Path) -> dict:
+def run_one(settings, which: str, pool, tested, held_out: Path, n: int, draw: int, run: Path) -> dict:
     """Train on the first n cases of a draw and evaluate: the row of the run. Raises BadRun."""
     order = engine.generator(settings.seed, "curve", draw).permutation(len(pool))[:n]
-    cases = pd.DataFrame({"case": [pool[i] for i in order], "part": [curve.part(place) for place in range(n)]})
+    cases = pool.iloc[order].assign(part=[curve.part(place) for place in range(n)])
     measured = run / "evaluation" / f"curve-{which}"
     words = [f"test_name={run.name}", f"file_cases={run / 'cases.csv'}", f"seed={settings.seed + draw - 1}"]
     train = trainings.command("segmentation/train.py", settings, *words, "num_train=0")
     where = ["-i", settings.dir_images, "-m", settings.dir_masks] if settings.dir_images else ["--set", which]
     where += ["--cases", held_out, "-o", measured, f"file_weights={run / 'best.pt'}"]
     evaluate = trainings.command("segmentation/evaluate.py", settings, *where)
-    made_from = digest.of_text(cases.to_csv() + held_out.read_text(encoding="utf-8"))
-    trainings.run(run, made_from, partial(writing.csv, run / "cases.csv", cases), [train, evaluate])
+    made_from = trainings.made_from(settings, [cases.values.tolist(), tested.values.tolist()])
+    prepare = partial(writing.csv, run / "cases.csv", cases[["case", "part"]])
+    trainings.run(run, made_from, prepare, [train, evaluate])
     summary = pd.read_csv(measured / "summary.csv").query("group == 'test'").set_index("metric")["mean"]
     known = {"n": n, "draw": draw, "run": run.name, "labelled": n, **cases.part.value_counts()}
     return known | dict(summary.reindex(FIGURES).dropna())
 
 
-def divide(settings, name: str) -> tuple[list[str], list[str]]:
-    """Names of the radiographs to draw from, and of those that measure: what the official split of each set trained on
-    has for test, and all of Montgomery where it is not trained on. Raises BadData."""
+def divide(settings, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The radiographs to draw from, and those that measure: what the official split of each set trained on has for
+    test, and all of Montgomery where it is not trained on. Columns case and digest, of all its files. Raises BadData.
+    """
     sets, pool = training_cases.find_sets(settings), []
     for cases in sets:
         split = dataset.official_split(cases, settings.split_seed)
-        pool += [case.name for case in split["train"] + split["val"]]
+        pool += split["train"] + split["val"]
     tested = sets[0] if settings.dir_images else dataset.known_set(name, Path(settings.dir_data_root))
     if settings.dir_images or name == "jsrt" or name in settings.train_sets:
         tested = dataset.official_split(tested, settings.split_seed)["test"]
-    return sorted(pool), [case.name for case in tested]
+    return listed(sorted(pool, key=attrgetter("name"))), listed(tested)
+
+
+def listed(cases: list[dataset.Case]) -> pd.DataFrame:
+    """Name and digest of each case."""
+    rows = [(case.name, "".join(digest.of_files([case.image, *case.masks.values()]))) for case in cases]
+    return pd.DataFrame(rows, columns=["case", "digest"])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ best.pt, last.pt, log.jsonl, header.json, curves.png and TensorBoard's events.
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -18,18 +18,21 @@ from cxr.errors import BadRun
 from cxr.run import caselist, engine, runreport, schedule
 from cxr.settings import config
 
-# What may differ between a run and its continuation: how far, where, and on what it runs.
-_FREE = {
-    "epoch_max", "restart", "num_workers", "cache_gb", "device", "patience", "decision", "backend", "mirror",
-    "image_dtype", "overlays", "masks_png", "compile",
-}  # fmt: skip
+# What decides no result: on what a run is computed, and what is written beside it.
+_IDLE = {"restart", "num_workers", "cache_gb", "device", "compile", "image_dtype", "overlays", "masks_png"}
+# What may differ beside it between a run and its continuation: how far it goes, and what predicts.
+_FREE = {"epoch_max", "patience", "decision", "backend", "mirror"}
+
+
+def deciding(settings: dict, unread: Collection[str] = ()) -> dict:
+    """The settings that decide a result: no paths, nothing of the machine, and none of the `unread`."""
+    return {n: value for n, value in settings.items() if n not in {*_IDLE, *unread} and not config.is_path(n)}
 
 
 def differences(old: dict, new: dict, unread: Sequence[str] = ()) -> list[str]:
     """Settings that a continued run may not change, as 'name: old -> new'; `unread` ones it never reads. A setting
     that is younger than the run was off in it, as it is while it is 0, False or None."""
-    names = [n for n in {**old, **new} if n not in {*_FREE, *unread} and not config.is_path(n)]
-    names = [n for n in names if n in old or new[n]]
+    names = [n for n in deciding({**old, **new}, {*_FREE, *unread}) if n in old or new[n]]
     return [f"{n}: {old.get(n)!r} -> {new.get(n)!r}" for n in names if old.get(n) != new.get(n)]
 
 

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from cxr import tables, writing
+from cxr import digest, tables, writing
 from cxr.errors import BadData, BadRun
-from cxr.run import lock
+from cxr.run import lock, runfolder
 from cxr.settings import config
 from cxr.settings.headerfile import ROOT
 
@@ -81,10 +81,17 @@ def hold(folders: Sequence[Path]) -> str:
     return ""
 
 
+def made_from(settings: config.Settings, cases: object, unread: Collection[str] = ()) -> str:
+    """A digest of what decides a run beside its command lines, which hold only what was typed: all settings but the
+    `unread`, the weights that it starts from, and its `cases`, with a digest of each one's content."""
+    start = digest.of_file(Path(settings.start_weights)) if settings.start_weights else ""
+    return digest.of_text(str([runfolder.deciding(config.as_dict(settings), unread), start, cases]))
+
+
 def run(folder: Path, made_from: str, prepare: Callable[[], object], lines: Sequence[list[str]]) -> None:
     """Make a run: prepare(), which writes what the commands read, then the commands. A command that has ended well is
-    skipped, unless one before it had to be run, or what the run is `made_from` (a digest of its cases) has changed.
-    Raises BadRun where a command fails.
+    skipped, unless one before it had to be run, or what the run is made_from() has changed. Raises BadRun
+    where a command fails.
     """
     record = folder / RECORD
     held = tables.json(record) if record.exists() else {}

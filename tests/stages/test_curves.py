@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from conftest import CLASSIFYING, ROOT, TINY
 
 from classification import curve as patients
+from classification import header
 from classification.splitting import parts
 from cxr.errors import BadRun
 from cxr.run import curve, lock, trainings
+from cxr.settings import config
 
 
 @pytest.fixture
@@ -41,6 +44,7 @@ def test_two_in_ten_validate_and_never_less_than_two():
 
 
 def test_masks(radiographs, tmp_path, call, started):
+    radiographs = shutil.copytree(radiographs, tmp_path / "set")
     script, words = "segmentation/curve.py", ["--n", 4, 6, "--draws", 1, *TINY, "epoch_max=1", "learning_rate=1e-3"]
     words += [f"dir_data_root={radiographs}", f"dir_checkpoint={tmp_path}", "test_name=a"]
     done = call(script, *words)
@@ -62,11 +66,14 @@ def test_masks(radiographs, tmp_path, call, started):
     before = (tmp_path / "a-n4-draw1" / "best.pt").stat().st_mtime_ns
     assert call(script, *words).code == 0 and started == []
     assert (tmp_path / "a-n4-draw1" / "best.pt").stat().st_mtime_ns == before
+    names = [held_out.copy().pop(), small.case[0]]
+    shutil.copy(*(next((radiographs / "JSRT").glob(f"{name}.*")) for name in reversed(names)))  # under the same name
+    assert call(script, *words).code == 0 and started == ["train.py", "evaluate.py"] * 2
     told = call(script, *words, "--n", 400)
     assert told.code == 1 and "--n 400 is more than the 11 radiographs that are not held out" in told.err
 
 
-def test_classes(split_pairs, tmp_path, call, started):
+def test_classes(split_pairs, tmp_path, call, started, monkeypatch):
     script, words = (
         "classification/curve.py",
         ["--n", 4, 6, "--draws", 1, *CLASSIFYING, "epoch_max=1", "repeat=2", "repeat_val=1"],
@@ -84,8 +91,21 @@ def test_classes(split_pairs, tmp_path, call, started):
     assert json.loads((tmp_path / "a-curve" / "curve.json").read_text())["tested"] == 12
     started.clear()
     assert call(script, *words).code == 0 and started == []
+    edited = Path(header.__file__).read_text().replace("calibrate = True", "calibrate = False")
+    (tmp_path / "header.py").write_text(edited.replace("folds = 0", "folds = 5"))
+    monkeypatch.setattr(header, "__file__", str(tmp_path / "header.py"))
+    assert call(script, *words).code == 0 and started == ["train.py", "inference.py"] * 2
     told = call(script, *words, "--n", 9)
     assert told.code == 1 and "normal has 8 patients outside the test, fewer than --n 9" in told.err
+
+
+def test_what_a_run_is_made_from():
+    settings = config.load(header, [])[0]
+    made = [
+        trainings.made_from(config.replace(settings, **changed), cases, ["folds"])
+        for changed, cases in (({}, "a"), ({"device": "cpu", "folds": 5}, "a"), ({"rotation": 7.0}, "a"), ({}, "b"))
+    ]
+    assert made[0] == made[1] and len(set(made)) == 3
 
 
 def test_images_of_a_patient_stay_together():
