@@ -28,7 +28,7 @@ from classification.patches import epochs, patch
 from classification.splitting import leaks, training_cases
 from classification.voting import fitting, predict, training_features, validation
 from cxr.errors import BadRun
-from cxr.run import caselist, engine, lock, opening, runfolder, schedule
+from cxr.run import engine, lock, opening, runfolder, schedule
 from cxr.settings import config
 
 # What a training never reads, so that it may go on with another value: settings of the split, and of what predicts
@@ -52,10 +52,10 @@ def main() -> None:
     state = runfolder.open_state(run, config.as_dict(settings), UNREAD)
     start = runfolder.start_of(settings, state)
     data = training_cases.find(settings)
-    if state and state.get("cases") != training_cases.digest(data):
+    if state and not training_cases.unchanged(state, data):
         raise BadRun(
-            f"{run} was trained on other cases or classes than {settings.dir_split} holds now: give another "
-            "test_name, or restart=True to delete the old run."
+            f"{run} was trained on other cases or classes than {settings.dir_split} holds now, or their images or "
+            "masks were others: give another test_name, or restart=True to delete the old run."
         )
     if state and finished(state, settings):
         fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
@@ -126,8 +126,8 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
     if state:
         runfolder.resume(fabric, state, optimizer)
     state = state or {"epoch": 0, "best": -1.0, "best_loss": math.inf, "best_epoch": 0, "risen": 0}
-    fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "cases": training_cases.digest(data)}
-    fixed |= kept | {"input_scaling": scaling, caselist.NAME: training_cases.listed(data)}
+    fixed = {"settings": saved, "classes": data.names, "folders": data.folders, "input_scaling": scaling}
+    fixed |= kept | training_cases.kept(data)
 
     writer = runfolder.begin(run, state["epoch"], saved) if fabric.is_global_zero else None
 

@@ -38,19 +38,19 @@ def main() -> None:
     weight_files.check(settings)
     state = runfolder.open_state(run, config.as_dict(settings))
     start = runfolder.start_of(settings, state)
+    cases = training_cases.find(settings)
+    if state and not caselist.unchanged(state, training_cases.kept(cases)):
+        raise BadRun(
+            f"{run} was trained on other radiographs than there are now, or with other masks: give another test_name, "
+            "or restart=True to delete the old run."
+        )
     if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
         fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
     else:
         for told in (config.describe(settings), *runfolder.notes(run, settings, state)):
             fabric.print(told)
-        train_set, val_set = training_cases.open_data(settings)
-        kept = {"start": start, caselist.NAME: training_cases.listed(train_set, val_set)}
-        if state and not caselist.same(state.get(caselist.NAME, kept[caselist.NAME]), kept[caselist.NAME]):
-            raise BadRun(
-                f"{run} was trained on other radiographs than there are now: give another test_name, or "
-                "restart=True to delete the old run."
-            )
-        train(fabric, settings, run, state, kept, train_set, val_set)
+        train_set, val_set = training_cases.open_data(cases, settings)
+        train(fabric, settings, run, state, {"start": start} | training_cases.kept(cases), train_set, val_set)
     if fabric.is_global_zero:
         fitting.after_training(fabric, settings, run)
     fabric.print(f"Wrote {run}. {next_steps(settings)}")

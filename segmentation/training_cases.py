@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cxr import tables
 from cxr.errors import BadData
+from cxr.labels import ORGANS
 from cxr.run import caselist
 from segmentation import dataset
 
@@ -49,13 +50,14 @@ def chosen(cases: dict[str, dataset.Case], file: Path) -> dict[str, list[dataset
     return {part: [cases[name] for name in rows.case[rows.part == part]] for part in PARTS}
 
 
-def open_data(settings) -> tuple[dataset.Radiographs, dataset.Radiographs]:
+def open_data(parts: dict[str, list[dataset.Case]], settings) -> tuple[dataset.Radiographs, dataset.Radiographs]:
     """The training and validation radiographs, in memory. Raises BadData."""
-    parts = find(settings)
     return dataset.Radiographs(parts["train"], settings, settings.augment), dataset.Radiographs(parts["val"], settings)
 
 
-def listed(*sets: dataset.Radiographs) -> list[list[str]]:
-    """The cases to train and to validate on, as a checkpoint keeps them."""
-    found = ([(case.name, case.image.parent.name, case.image) for case in one.cases] for one in sets)
-    return caselist.listing(dict(zip(PARTS, found, strict=True)))
+def kept(parts: dict[str, list[dataset.Case]]) -> dict:
+    """What a checkpoint keeps of the cases to train and to validate on. Raises BadData."""
+    named = {part: [(c.name, c.image.parent.name, c.image) for c in cases] for part, cases in parts.items()}
+    used = (*ORGANS, "labels")
+    masks = [c.masks[name] for part in PARTS for c in parts[part] for name in used if name in c.masks]
+    return caselist.kept(named, masks)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from classification import train
 from classification.cases import finder
 from classification.splitting import parts, training_cases
-from classification.voting import effect
-from cxr import tables
+from classification.voting import effect, predictions
+from cxr import digest, tables
 from cxr.errors import BadData, BadRun
-from cxr.run import runfolder, runreport, trainings
+from cxr.run import journal, runfolder, runreport, trainings
 from cxr.settings import config
 
 
@@ -103,18 +103,18 @@ def all_runs(root: Path, settings) -> list[Run]:
 
 
 def finished(run: Run) -> bool:
-    """Whether a run is trained, and its test part predicted with its weights and these settings. Raises BadRun where it
-    was trained with other settings."""
+    """Whether a run is trained, and its test part predicted with its weights and these settings, all on the pairs as
+    they are. Raises BadRun where it was trained with other settings."""
     state = runfolder.open_state(run.folder, config.as_dict(run.settings), train.UNREAD)
     if not state or not train.finished(state, run.settings):
         return False
-    if state.get("cases") != training_cases.digest(training_cases.find(run.settings)):
+    if not training_cases.unchanged(state, training_cases.find(run.settings)):
         return False  # train.py says so
     told = report(run)
     used, wanted = told.get("settings") or {}, config.as_dict(run.settings)
     mine = effect.decisive(run.settings, [name for name in effect.DECISIVE if name in train.UNREAD])
     same = all(used.get(name, wanted[name]) == wanted[name] for name in mine)
-    return told.get("counts") is not None and predicted_by_these(run, told) and same
+    return told.get("counts") is not None and predicted_by_these(run, told) and same and predicted_of_these(run)
 
 
 def report(run: Run) -> dict:
@@ -128,6 +128,15 @@ def report(run: Run) -> dict:
 def predicted_by_these(run: Run, told: dict) -> bool:
     """Whether a report.json tells of the weights that the run has now."""
     return run.weights.is_file() and (told.get("weights") or {}).get("sha256") == runreport.digest(run.weights)
+
+
+def predicted_of_these(run: Run) -> bool:
+    """Whether the rows of a run's predictions are of the pairs that its test part holds now, and of all of them."""
+    rows = journal.known(run.output / predictions.TABLE, predictions.TEXT)
+    found = finder.find([run.test])
+    now = {(c.folder, c.case): (d,) for c, d in zip(found.cases, digest.of_pairs(found.cases), strict=True)}
+    whole = {*now, *((half.folder, half.case) for half in found.halves)} <= {*zip(rows.folder, rows.case, strict=True)}
+    return whole and not journal.outdated(rows, now)
 
 
 def share(runs: list[Run], task: str) -> list[Run]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from classification.cases import finder
 from classification.cases.finder import Case
 from classification.patches import epochs
+from cxr import pairs
 from cxr.errors import BadData
 from cxr.run import caselist
 
@@ -45,9 +46,17 @@ def find(settings) -> Data:
     return Data(names, folders, epochs.choose(train.cases, settings.num_train, settings.seed), val.cases, notes)
 
 
-def listed(data: Data) -> list[list[str]]:
-    """The cases to train and to validate on, as a checkpoint keeps them."""
-    return caselist.listing({"train": map(finder.about, data.train), "val": map(finder.about, data.val)})
+def kept(data: Data) -> dict:
+    """What a checkpoint keeps of the cases to train and to validate on. Raises BadData."""
+    parts = {"train": map(finder.about, data.train), "val": map(finder.about, data.val)}
+    masks = (case.place / f"{case.case}{pairs.MASK}" for case in (*data.train, *data.val))
+    return {"cases": digest(data)} | caselist.kept(parts, masks)
+
+
+def unchanged(state: dict, data: Data) -> bool:
+    """Whether a training that was left in `state` had these cases, of these classes, with these images and masks.
+    Raises BadData."""
+    return state.get("cases") == digest(data) and caselist.unchanged(state, kept(data))
 
 
 def digest(data: Data) -> str:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from cxr import digest
+from cxr.errors import BadData
 from cxr.run import engine
 
 NAME = "trained_on"  # where a weights file keeps the list
+MASKS = "masks"  # where a checkpoint keeps a digest of the masks of these cases
 REST = "not trained on"  # the group of cases that the training has not seen
 _BLOCK = 1 << 16
 
@@ -32,6 +35,14 @@ def listing(parts: Mapping[str, Iterable[tuple[str, str, Path]]]) -> list[list[s
     return [[name, folder, part, fingerprint(file)] for part, cases in parts.items() for name, folder, file in cases]
 
 
+def kept(parts: Mapping[str, Iterable[tuple[str, str, Path]]], masks: Iterable[Path]) -> dict:
+    """What a checkpoint keeps of its cases: listing(), and a digest of the files of their masks. Raises BadData."""
+    try:
+        return {NAME: listing(parts), MASKS: digest.of_text(" ".join(digest.of_files(masks)))}
+    except OSError as error:
+        raise BadData(f"{error.filename} cannot be read: {error.strerror}.") from error
+
+
 def nameless(listed: list[list[str]]) -> list[list[str]]:
     """The list without the names of cases, for weights that are given away."""
     return [["", "", part, told] for _, _, part, told in listed]
@@ -40,6 +51,12 @@ def nameless(listed: list[list[str]]) -> list[list[str]]:
 def same(one: list[list[str]], other: list[list[str]]) -> bool:
     """Whether two lists hold the same images in the same parts, wherever they lie."""
     return [[name, *rest] for name, _, *rest in one] == [[name, *rest] for name, _, *rest in other]
+
+
+def unchanged(state: dict, now: dict) -> bool:
+    """Whether a training that was left in `state` had the images and masks that are kept() of it `now`, wherever they
+    lie. What an older checkpoint does not tell counts as unchanged."""
+    return same(state.get(NAME, now[NAME]), now[NAME]) and state.get(MASKS, now[MASKS]) == now[MASKS]
 
 
 def read(weights: Path) -> list[list[str]] | None:

@@ -156,6 +156,19 @@ def test_a_failed_fold_is_named_and_the_rest_can_be_pooled(whole, tmp_path, monk
     assert done.code == 1 and "trained with other settings (learning_rate: 0.0003 -> 0.001)" in done.out
 
 
+def test_a_fold_is_finished_for_the_pairs_as_they_were(whole, tmp_path):
+    splits, out = (shutil.copytree(whole.root.parent / name, tmp_path / name) for name in ("folds", "out"))
+    one, other = runs_of(SimpleNamespace(root=splits, words=whole.words), f"dir_save={out}")
+    assert folds.finished(one) and folds.finished(other)
+    shutil.copy(*sorted((one.test / "normal").glob("*.image.npy"))[:2])  # another image under the same name
+    shutil.copy(*sorted((other.test.with_name("train") / "normal").glob("*.image.npy"))[:2])
+    assert not folds.finished(one) and not folds.finished(other)
+    shutil.copytree(whole.root, splits, dirs_exist_ok=True)
+    assert folds.finished(one) and folds.finished(other)
+    draw_pair(one.test / "normal", "new", "normal", 5)  # which has no row
+    assert not folds.finished(one)
+
+
 @pytest.mark.parametrize("typed", ["split_by=image", "split_seed=1", "split_parts=0.6,0.2,0.2", "dir_pairs", "folds=3"])
 def test_folds_of_another_split_are_not_trained_on(whole, tmp_path, typed):
     if typed == "dir_pairs":

@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 
+import numpy as np
 import pytest
 import torch
 import trainings
@@ -140,6 +141,11 @@ def test_a_finished_run_says_so_but_not_of_other_cases(classified, tmp_path, cal
     draw_pair(tmp_path / "moved" / "train" / "normal", "new", "normal", 1)
     done = call(TRAIN, *classified.words, "test_name=whole", f"dir_split={tmp_path / 'moved'}")
     assert done.code == 1 and "was trained on other cases" in done.err and "restart=True" in done.err
+    shutil.copytree(classified.split, tmp_path / "other")
+    mask = next((tmp_path / "other" / "val" / "virus").glob("*.mask.npy"))
+    np.save(mask, 1 - np.load(mask))
+    done = call(TRAIN, *classified.words, "test_name=whole", f"dir_split={tmp_path / 'other'}")
+    assert done.code == 1 and "or their images or masks were others" in done.err
     assert (classified.run / "last.pt").stat().st_mtime_ns == before
 
 

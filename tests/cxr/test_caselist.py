@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cxr.errors import BadData
 from cxr.run import caselist
 
 
@@ -47,3 +48,15 @@ def test_the_same_cases_elsewhere(files):
     one, other = (caselist.listing({"train": [("a", folder, files[0])], "val": []}) for folder in ("here", "there"))
     assert caselist.same(one, other)
     assert not caselist.same(one, caselist.listing({"train": [("a", "here", files[1])], "val": []}))
+
+
+def test_what_a_training_was_left_with(files):
+    def kept(image, mask):
+        return caselist.kept({"train": [("a", "ill", files[image])], "val": []}, [files[mask]])
+
+    state = kept(0, 1)
+    assert caselist.unchanged(state, kept(0, 1)) and caselist.unchanged({}, state)
+    assert not caselist.unchanged(state, kept(2, 1)) and not caselist.unchanged(state, kept(0, 2))
+    assert caselist.unchanged({caselist.NAME: state[caselist.NAME]}, kept(0, 2))  # of before there were digests
+    with pytest.raises(BadData, match="nowhere cannot be read"):
+        caselist.kept({"train": [("a", "ill", files[0].with_name("nowhere"))], "val": []}, [])

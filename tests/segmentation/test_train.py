@@ -147,6 +147,17 @@ def test_other_radiographs_are_another_training(trained, radiographs, tmp_path, 
     assert done.code == 1 and "was trained on other radiographs than there are now" in done.err
 
 
+def test_other_masks_are_another_training_even_of_a_finished_run(trained, radiographs, tmp_path, call):
+    shutil.copytree(radiographs / "JSRT", tmp_path / "JSRT")
+    shutil.copytree(radiographs / "SCR", tmp_path / "SCR")
+    words = [*trained.words, "test_name=whole", f"dir_data_root={tmp_path}"]
+    assert "is finished" in call(TRAIN, *words).out
+    (one, *_), (other, *_) = load(trained.run / "best.pt")["trained_on"][:2]
+    shutil.copy(*(next((tmp_path / "SCR").glob(f"*/masks/heart/{name}.gif")) for name in (one, other)))
+    done = call(TRAIN, *words)
+    assert done.code == 1 and "or with other masks" in done.err
+
+
 def test_a_damaged_checkpoint_says_what_to_do(trained, tmp_path, call):
     (tmp_path / "whole").mkdir()
     (tmp_path / "whole" / "last.pt").write_bytes((trained.run / "last.pt").read_bytes()[:-90_000])
