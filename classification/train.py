@@ -57,7 +57,7 @@ def main() -> None:
             f"{run} was trained on other cases or classes than {settings.dir_split} holds now, or their images or "
             "masks were others: give another test_name, or restart=True to delete the old run."
         )
-    if state and finished(state, settings):
+    if state and runfolder.finished(state, settings):
         fabric.print(f"{run} is finished: {state['epoch']} epochs, best macro F1 {state['best']:.4f}.")
     else:
         for told in (config.describe(settings), *runfolder.notes(run, settings, state)):
@@ -71,16 +71,6 @@ def main() -> None:
     fitting.after_training(fabric, settings, run, data.val)
     training_features.after_training(fabric, settings, run, data.train, data.val)
     fabric.print(f"Wrote {run}. Next: {config.command('classification/inference.py', settings, NEXT)}")
-
-
-def finished(state: dict, settings) -> bool:
-    """Whether a training that was left in this state has nothing more to do."""
-    return state["epoch"] >= settings.epoch_max or stale(state, settings)
-
-
-def stale(state: dict, settings) -> bool:
-    """Whether the macro F1 in validation has not risen for `patience` epochs."""
-    return 0 < settings.patience <= state["epoch"] - state["risen"]
 
 
 def new_network(fabric, settings, state: dict | None, data: training_cases.Data):
@@ -154,7 +144,7 @@ def train(fabric, settings, run: Path, state: dict | None, data: training_cases.
                 f"{row['val_accuracy']:.4f}{', best so far' if better else ''} ({row['seconds']} s)"
             )
         fabric.barrier()
-        if stale(state, settings):
+        if runfolder.stale(state, settings):
             fabric.print(f"No better macro F1 in validation for {settings.patience} epochs: stopped early.")
             break
     if writer:

@@ -44,7 +44,7 @@ def main() -> None:
             f"{run} was trained on other radiographs than there are now, or with other masks: give another test_name, "
             "or restart=True to delete the old run."
         )
-    if state and (state["epoch"] >= settings.epoch_max or stale(state, settings)):
+    if state and runfolder.finished(state, settings):
         fabric.print(f"{run} is finished: {state['epoch']} epochs, best score {state['best']:.4f}.")
     else:
         for told in (config.describe(settings), *runfolder.notes(run, settings, state)):
@@ -62,11 +62,6 @@ def next_steps(settings) -> str:
     names = ("dir_checkpoint", "test_name", "device")
     one = config.command("segmentation/evaluate.py", settings, ("dir_data_root", *names), *own)
     return f"Next: {one}, then {config.command('segmentation/inference.py', settings, names)} -i FOLDER"
-
-
-def stale(state: dict, settings) -> bool:
-    """Whether the validation score has not risen for `patience` epochs."""
-    return 0 < settings.patience <= state["epoch"] - state["best_epoch"]
 
 
 def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
@@ -138,7 +133,7 @@ def train(fabric, settings, run: Path, state: dict | None, kept: dict, train_set
                 f"heart {row['val_jaccard_heart']:.4f}{', best so far' if better else ''} ({row['seconds']} s)"
             )
         fabric.barrier()
-        if stale(state, settings):
+        if runfolder.stale(state, settings):
             fabric.print(f"No better validation score for {settings.patience} epochs: stopped early.")
             break
     if writer:

@@ -3,12 +3,16 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from safetensors import SafetensorError, safe_open
 
+from classification.cases import finder
 from classification.model import lite
-from cxr.run import checksum, engine
+from cxr.run import checksum, engine, runfolder
+from cxr.settings.headerfile import ROOT
+from cxr.settings.literals import absolute
 
 _TOLD = ("settings", "classes", "folders", "calibration", "input_scaling")  # what our files tell of their training
 DISTANCE = "distance."  # begins the names of tensors that are no weights, but what voting/distance.py found
@@ -32,15 +36,36 @@ _MARKS = {
 
 def find_weights(settings) -> tuple[Path | list[Path], str]:
     """The weights file to predict with, and a few words on which it is, as engine.find_weights() chooses it; several
-    for an ensemble. A folder stands for the runs of the cross-validation in it. Raises ValueError."""
+    for an ensemble. A folder stands for the runs of the cross-validation in it, all finished. Raises ValueError."""
     given, which = engine.find_weights(settings, SHIPPED, "classification/train.py")
     found = []
     for path in [given] if isinstance(given, Path) else given:
-        runs = sorted(path.glob("fold*-*/best.pt")) if path.is_dir() else [path]
-        if not runs:
-            raise ValueError(f"{path} holds no run of a cross-validation (fold*-*/best.pt); name a file of weights.")
-        found += [run for run in runs if run not in found]
+        found += [file for file in (_members(path) if path.is_dir() else [path]) if file not in found]
     return found if len(found) > 1 else found[0], which
+
+
+def _members(folder: Path) -> list[Path]:
+    """best.pt of every run of the cross-validation in a folder. Raises ValueError where there is none, or one that is
+    not finished: not by its last.pt, or without a best.pt, or never begun though its fold lies beside another's."""
+    runs = sorted(run for run in folder.glob("fold*-*") if run.is_dir())
+    if not any((run / "best.pt").is_file() for run in runs):
+        raise ValueError(f"{folder} holds no run of a cross-validation (fold*-*/best.pt); name a file of weights.")
+    unfinished, wanted = {run.name for run in runs if not (run / "best.pt").is_file()}, set()
+    for run in runs:
+        if not (run / "last.pt").is_file():  # only what it found was kept
+            continue
+        state = engine.load(run / "last.pt")
+        trained = SimpleNamespace(**state["settings"])
+        unfinished |= set() if runfolder.finished(state, trained) else {run.name}
+        split = Path(absolute(trained.dir_split, ROOT)).parent
+        folds = finder.roots(split) if split.is_dir() else []
+        wanted |= {f"{fold.name}-{trained.seed}" for fold in folds if fold != split}
+    if unfinished := unfinished | (wanted - {run.name for run in runs}):
+        raise ValueError(
+            f"{folder} is not finished without {', '.join(sorted(unfinished))}: run classification/crossval.py again, "
+            "or name the files that are to vote, separated by commas."
+        )
+    return [run / "best.pt" for run in runs]
 
 
 def read(path: Path) -> tuple[str, dict, dict]:

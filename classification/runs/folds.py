@@ -106,7 +106,7 @@ def finished(run: Run) -> bool:
     """Whether a run is trained, and its test part predicted with its weights and these settings, all on the pairs as
     they are. Raises BadRun where it was trained with other settings."""
     state = runfolder.open_state(run.folder, config.as_dict(run.settings), train.UNREAD)
-    if not state or not train.finished(state, run.settings):
+    if not state or not runfolder.finished(state, run.settings):
         return False
     if not training_cases.unchanged(state, training_cases.find(run.settings)):
         return False  # train.py says so

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 from lightning_fabric import Fabric
 from torch.optim import Optimizer
@@ -71,6 +72,17 @@ def open_state(folder: Path, settings: dict, unread: Sequence[str] = ()) -> dict
             f"(test_name={folder.name}-2), or restart=True to throw the old run away."
         )
     return state
+
+
+def finished(state: dict, settings: config.Settings | SimpleNamespace) -> bool:
+    """Whether a training that was left in this state has nothing more to do."""
+    return state["epoch"] >= settings.epoch_max or stale(state, settings)
+
+
+def stale(state: dict, settings: config.Settings | SimpleNamespace) -> bool:
+    """Whether the score in validation has not risen for `patience` epochs. In stage 2 a lower loss at the same score,
+    which makes an epoch the best one, is no rise."""
+    return 0 < settings.patience <= state["epoch"] - state.get("risen", state["best_epoch"])
 
 
 def start_of(settings: config.Settings, state: dict | None) -> dict | None:

@@ -1,6 +1,7 @@
 """Several networks that vote together: their answers are those of each, pooled; members that differ are refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -117,6 +118,24 @@ def test_files_and_folders_that_stand_for_several(members, tmp_path, monkeypatch
     settings, _ = config.load(header, [f"file_weights={members[0]},{members[1]}"])
     again, _ = config.load(header, config.command("x", settings, ["file_weights"]).split()[2:])
     assert again.file_weights == settings.file_weights
+
+
+def test_of_a_cross_validation_all_runs_vote_or_none(members, tmp_path):
+    folder, split = shutil.copytree(members[0].parents[1], tmp_path / "cv"), tmp_path / "folds"
+    settings, _ = config.load(header, [f"file_weights={folder}"])
+    trained = config.as_dict(settings) | {"epoch_max": 2, "dir_split": str(split / "fold1")}
+
+    def leave(fold, epoch):
+        state = {"epoch": epoch, "risen": epoch, "best_epoch": epoch, "settings": trained}
+        engine.save(state, folder / f"fold{fold}-407" / "last.pt")
+
+    leave(1, 2), leave(2, 2)
+    assert len(weightfile.find_weights(settings)[0]) == 2
+    leave(2, 1)
+    (split / "fold3" / "train").mkdir(parents=True)  # which was never begun
+    (folder / "fold4-407").mkdir()  # which has no epoch yet
+    with pytest.raises(ValueError, match="not finished without fold2-407, fold3-407, fold4-407: run classification"):
+        weightfile.find_weights(settings)
 
 
 def test_a_segmentation_takes_one(members):
