@@ -45,8 +45,8 @@ def gather(
     inputs: Sequence | None = None,
     table: Path | None = None,
     masks: Path | str | None = None,
-) -> tuple[Subject, Path | None, list[str]]:
-    """The subject, the weights of its network if it has one, and notes for the user.
+) -> tuple[Subject, Path | list[Path] | None, list[str]]:
+    """The subject, the weights of its network, or networks, if it has one, and notes for the user.
 
     inputs: folders of pairs, by default the test part of the split; table: predictions of them, None for none; masks:
     their masks.csv, None to look for it. Cases without a label, or without a prediction where there are some, are left
@@ -57,7 +57,7 @@ def gather(
     rows, names = read_predictions(table) if table else (None, None)
     cases, notes = found.cases, list(found.notes)
     model, weights, settings = _network(settings, rows, names, notes)
-    listed = bool(weights and caselist.read(weights))
+    listed = bool(weights) and all(map(caselist.read, [weights] if isinstance(weights, Path) else weights))
     seen = caselist.seen(weights, map(finder.about, cases))[0] if listed else {}
     if rows is not None:
         cases, rows = _aligned(cases, rows, names)

@@ -6,12 +6,14 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import CLASSIFYING
 
 from classification import header
 from classification.cases import finder
 from classification.cases.classes import class_map
 from classification.model import backbone, weightfile
+from classification.trust import subject
 from classification.voting import predict
 from cxr.run import caselist, engine, runreport
 from cxr.settings import config
@@ -84,6 +86,21 @@ def test_the_scorecard_takes_them(members, split_pairs, tmp_path, call):
     rows = pd.read_csv(tmp_path / "scorecard.csv")
     rows = rows[rows.status == "ok"]
     assert len(rows) and rows[["agreement_saliency_4", "similarity_all"]].notna().all(axis=None)
+
+
+def test_the_audit_knows_what_several_have_seen(members, split_pairs, tmp_path, call):
+    words = [*USED, "repeat=1", f"file_weights={members[0]},{members[1]}"]
+    virus = split_pairs / "test" / "virus"
+    assert call("classification/inference.py", *words, "-i", virus, "-o", tmp_path).code == 0
+
+    def seen(*more):
+        about = config.load(header, [*words, *more])[0], torch.device("cpu"), [virus], tmp_path / "predictions.csv"
+        return [*subject.gather(*about)[0].predictions.seen]
+
+    assert seen() == ["train", "val", ""]
+    listless = engine.load(members[1])
+    engine.save({key: value for key, value in listless.items() if key != caselist.NAME}, tmp_path / "listless.pt")
+    assert set(seen(f"file_weights={members[0]},{tmp_path / 'listless.pt'}")) == {subject.UNKNOWN}
 
 
 def test_the_error_of_the_draw_is_that_of_the_places():
