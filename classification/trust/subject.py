@@ -18,7 +18,7 @@ from classification.splitting import known
 from classification.trust import facts
 from classification.voting import predictions
 from cxr.errors import BadData
-from cxr.run import caselist, journal
+from cxr.run import caselist, journal, runreport
 
 UNKNOWN = "unknown"  # whether a network was trained on a case, where its weights keep no list
 
@@ -50,14 +50,21 @@ def gather(
 
     inputs: folders of pairs, by default the test part of the split; table: predictions of them, None for none; masks:
     their masks.csv, None to look for it. Cases without a label, or without a prediction where there are some, are left
-    out. Predictions that hold folds are of several networks, none of which can be asked unless file_weights is typed.
-    Raises ValueError with the remedy.
+    out. The network is the one that made the predictions, by the report.json beside them, unless file_weights is typed;
+    those that hold folds are of several, of which none can be asked. Raises ValueError with the remedy.
     """
     found = finder.find(inputs or [finder.test_part(settings)])
     rows, names = read_predictions(table) if table else (None, None)
     cases, notes = found.cases, list(found.notes)
-    model, weights, settings = _network(settings, rows, names, notes)
-    listed = bool(weights) and all(map(caselist.read, [weights] if isinstance(weights, Path) else weights))
+    made = (predictions.beside(table, "report.json").get("weights") or {}) if table else None
+    model, weights, settings = _network(settings, made, rows, names, notes)
+    own = bool(weights) and (made is None or runreport.digest(weights) == made.get("sha256"))
+    if weights and not own:
+        notes.append(
+            "the network asked is not the one that made the predictions, as far as the report.json beside them tells: "
+            "what is asked of it does not speak of them"
+        )
+    listed = own and all(map(caselist.read, [weights] if isinstance(weights, Path) else weights))
     seen = caselist.seen(weights, map(finder.about, cases))[0] if listed else {}
     if rows is not None:
         cases, rows = _aligned(cases, rows, names)
@@ -79,13 +86,19 @@ def gather(
     return subject, weights, notes + more + told
 
 
-def _network(settings: Any, rows: pd.DataFrame | None, names: list[str] | None, notes: list[str]) -> tuple:
+def _network(
+    settings: Any, made: dict | None, rows: pd.DataFrame | None, names: list[str] | None, notes: list[str]
+) -> tuple:
     """The network in evaluation mode, its weights file, and the settings to use it with; (None, None, the settings as
-    they are) and a note where there is none for these predictions. Raises ValueError for weights of the user's."""
+    they are) and a note where there is none for these predictions. made: what runreport.about() told of the weights
+    that made them. Raises ValueError for weights of the user's."""
     if rows is not None and (rows.fold != "").any() and "file_weights" not in settings._typed:
         notes.append("predictions of several folds have no single network to ask; name one with file_weights=FILE")
         return None, None, settings
-    weights, which = find_weights(settings)
+    weights, which = _weights(settings, made)
+    if weights is None:
+        notes.append("no network is asked: that of the predictions is not known, or gone; give file_weights=FILE")
+        return None, None, settings
     try:
         model, used, known_names, _ = ensemble.open_weights(weights, settings)
     except ValueError as fault:
@@ -97,6 +110,20 @@ def _network(settings: Any, rows: pd.DataFrame | None, names: list[str] | None, 
         notes.append(f"no network is asked: {weights} ({which}) knows other classes than the predictions")
         return None, None, settings
     return model, weights, used
+
+
+def _weights(settings: Any, made: dict | None) -> tuple[Path | list[Path] | None, str]:
+    """find_weights(); if these are not typed, and others made the predictions, those, or None where they are gone."""
+    choices = [find_weights(settings)]
+    if made is None or "file_weights" in settings._typed:
+        return choices[0]
+    theirs = [Path(one.get("file", "")) for one in made.get("members", [made])]
+    choices.append((theirs if len(theirs) > 1 else theirs[0], "named by report.json"))
+    for weights, which in choices:
+        files = [weights] if isinstance(weights, Path) else weights
+        if all(file.is_file() for file in files) and runreport.digest(weights) == made.get("sha256"):
+            return weights, which
+    return None, ""
 
 
 def read_predictions(file: Path) -> tuple[pd.DataFrame, list[str]]:

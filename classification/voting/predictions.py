@@ -9,6 +9,7 @@ import pandas as pd
 from classification.cases.finder import Case
 from classification.splitting import known
 from classification.voting.refusal import REFUSED, SCORES
+from cxr import tables
 from cxr.errors import BadData
 from cxr.run import journal
 
@@ -73,7 +74,7 @@ def merge(table: Path, patient_of: Mapping) -> pd.DataFrame:
 def read(place: Path) -> tuple[pd.DataFrame, list[str]]:
     """A finished predictions.csv, or that of a folder, and the names of its classes in their order. fold and seed are
     text, "" where it tells none; a label is one of the classes or "". Raises BadData."""
-    file = place if place.is_file() or place.suffix == ".csv" else place / TABLE
+    file = _file(place)
     again = "make it with classification/inference.py"
     if not file.is_file():
         raise BadData(f"there is no {file}; {again}, or name another place (--help).")
@@ -95,6 +96,19 @@ def read(place: Path) -> tuple[pd.DataFrame, list[str]]:
     if rows.duplicated(["seed", *journal.KEY]).any() or not len(rows):
         raise BadData(f"{file} holds {'a case twice' if len(rows) else 'no row'}; {again}.")
     return rows, names
+
+
+def beside(place: Path, name: str) -> dict:
+    """What report.json or metrics.json tells that lies beside the predictions.csv which read() takes; nothing where
+    there is none. Raises BadData."""
+    try:
+        return tables.json(_file(place).with_name(name))
+    except FileNotFoundError:
+        return {}
+
+
+def _file(place: Path) -> Path:
+    return place if place.is_file() or place.suffix == ".csv" else place / TABLE
 
 
 def columns(rows: pd.DataFrame, names: Sequence[str]) -> tuple:

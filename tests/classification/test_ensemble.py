@@ -103,6 +103,30 @@ def test_the_audit_knows_what_several_have_seen(members, split_pairs, tmp_path, 
     assert set(seen(f"file_weights={members[0]},{tmp_path / 'listless.pt'}")) == {subject.UNKNOWN}
 
 
+def test_the_audit_asks_the_network_that_made_the_predictions(members, split_pairs, tmp_path, call):
+    """And not the run of test_name, which knows the same classes."""
+    virus, run = split_pairs / "test" / "virus", members[1].parent
+    words = [*USED, "repeat=1", f"dir_checkpoint={run.parent}", f"test_name={run.name}"]
+    done = call("classification/inference.py", *words, f"file_weights={members[0]}", "-i", virus, "-o", tmp_path)
+    assert done.code == 0, done.err
+
+    def asked(*more):
+        about = config.load(header, [*words, *more])[0], torch.device("cpu"), [virus], tmp_path / "predictions.csv"
+        found, weights, notes = subject.gather(*about)
+        assert (found.model is None) == (weights is None)
+        return weights, [*found.predictions.seen], " ".join(notes)
+
+    unknown = [subject.UNKNOWN] * 3
+    assert asked()[:2] == (members[0], ["train", "", ""])
+    weights, seen, notes = asked(f"file_weights={members[1]}")
+    assert (weights, seen) == (members[1], unknown) and "is not the one that made the predictions" in notes
+    report = json.loads((tmp_path / "report.json").read_text())
+    report["weights"]["sha256"] = "of other weights"
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    weights, seen, notes = asked()
+    assert weights is None and seen == unknown and "that of the predictions is not known, or gone" in notes
+
+
 def test_the_error_of_the_draw_is_that_of_the_places():
     p = np.random.default_rng(0).dirichlet([1, 1], 5)
     alone, twice = predict.tally(p), predict.tally(np.concatenate([p, p]), members=2)
