@@ -15,7 +15,7 @@ demo: .venv/.installed
 		file_metadata=data/phantom/metadata.xls --overwrite
 	.venv/bin/python classification/train.py dir_split=output/demo-split test_name=demo restart=True \
 		net_label=efficientnet_lite2 start_weights=weights/classification.safetensors img_size=384 patch_size=128 \
-		learning_rate=1e-3 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=5 repeat_val=9 epoch_max=4
+		learning_rate=1e-3 schedule=onecycle weight_decay=1e-2 lambda_l1=0 num_patches=5 repeat=25 repeat_val=9 epoch_max=4
 	.venv/bin/python classification/inference.py dir_split=output/demo-split test_name=demo repeat=25 \
 		-o output/demo-predictions --overwrite
 	.venv/bin/python classification/visualize_cnn.py dir_split=output/demo-split test_name=demo repeat=25 \

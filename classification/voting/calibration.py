@@ -16,6 +16,7 @@ from classification.model import weightfile
 from cxr.run import checksum, engine
 
 KEY = "calibration"  # where a weights file keeps it
+REPEAT = 100  # patches that calibrations were fitted with which do not tell, as those of the weights that ship
 LEVEL = 0.9  # of the cases of each class, so many have it in their set
 LEAST = 1e-6  # probabilities count as this at least: the last decimal of predictions.csv
 
@@ -89,7 +90,8 @@ def sets(p: np.ndarray, found: Mapping) -> np.ndarray:
 
 def kept(weights: Path | Sequence[Path], settings) -> tuple[dict | None, list[str]]:
     """The calibration of a weights file where settings.calibrate wants one and it fits, and sentences for the user.
-    Raises ValueError for a file that cannot be read."""
+    It fits its approach, and as many patches as it was fitted with or more: the mean of fewer scatters more. Raises
+    ValueError for a file that cannot be read."""
     if not settings.calibrate:
         return None, []
     raw = "p_<class> are the raw means of the patches, without sets"
@@ -100,6 +102,9 @@ def kept(weights: Path | Sequence[Path], settings) -> tuple[dict | None, list[st
         return None, [f"these weights keep no calibration: {raw}; fit one with classification/calibrate.py"]
     if found["approach"] != settings.approach:
         return None, [f"these weights were calibrated for approach={found['approach']}: {raw}"]
+    least = found.get("repeat", REPEAT)
+    if settings.approach == "local" and settings.repeat < least:
+        return None, [f"these weights were calibrated by the vote of {least} patches, whose mean scatters less: {raw}"]
     few = [name for name, threshold in found["thresholds"].items() if threshold >= 1]
     return found, [f"every set holds {', '.join(few)}, with too few validation patients for a threshold"] if few else []
 

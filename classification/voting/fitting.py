@@ -44,7 +44,8 @@ def of_cases(fabric, weights: Path, settings, cases: Sequence[Case], patients: S
         return p.astype(np.float64).mean(0)
 
     p = stream.shared(fabric, cases, settings, mean)
-    return calibration.fit(p, [case.label for case in cases], patients, names) | {"approach": settings.approach}
+    about = {"approach": settings.approach, "repeat": settings.repeat}
+    return calibration.fit(p, [case.label for case in cases], patients, names) | about
 
 
 def of_table(file: Path, weights: Path, settings) -> dict:
@@ -57,7 +58,9 @@ def of_table(file: Path, weights: Path, settings) -> dict:
     if "set" in rows and (rows["set"] != "").any():
         raise BadData(f"{file} holds probabilities that are calibrated already; predict again with calibrate=False.")
     truth, _, p, patients = predictions.columns(rows[(rows.predicted != "") & (rows.label != "")], names)
-    return calibration.fit(p, truth, patients, names) | {"approach": settings.approach}
+    made = predictions.beside(file, "report.json").get("settings") or {}
+    about = {"approach": settings.approach, "repeat": made.get("repeat", settings.repeat)}
+    return calibration.fit(p, truth, patients, names) | about
 
 
 def told(found: dict) -> str:

@@ -91,6 +91,19 @@ def test_the_tally_is_calibrated_with_its_error_and_keeps_its_winner():
     assert np.isnan(predict.tally(patches, by_chance=False, calibrated=found)["standard_error"])
 
 
+def test_fewer_patches_than_it_was_fitted_with_stay_raw(classified):
+    """At K = 1 its sets of 90 % would hold the truth of one case in two."""
+
+    def kept(weights, *more):
+        return calibration.kept(weights, config.load(header, list(more))[0])
+
+    best = classified.run / "best.pt"
+    assert kept(best, "repeat=9")[0]["repeat"] == 9
+    none, notes = kept(best, "repeat=8")
+    assert none is None and "by the vote of 9 patches, whose mean scatters less: p_<class> are" in notes[0]
+    assert kept(weightfile.SHIPPED)[0] and kept(weightfile.SHIPPED, "repeat=99")[0] is None
+
+
 def test_what_metrics_json_tells():
     p, truth, patients = simulate(0.5, 300)
     found = calibration.fit(p, truth, patients, NAMES)

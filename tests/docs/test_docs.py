@@ -237,7 +237,8 @@ def test_the_library_page_runs(radiograph, tmp_path, monkeypatch, capsys):
     held = {}
     exec(blocks[0], held)
     assert held["mask"].any() and held["labels"].max() == 3
-    assert held["p"].shape == (25, len(held["names"])) and abs(held["vote"]["p"].sum() - 1) < 1e-5
+    assert held["p"].shape == (100, len(held["names"])) and abs(held["vote"]["p"].sum() - 1) < 1e-5
+    assert held["calibrated"]
     assert held["cam"].shape == held["labels"].shape and held["cam"].max() > 0
     assert held["names"][held["vote"]["predicted"]] in capsys.readouterr().out
 
