@@ -10,7 +10,7 @@ from classification.cases.finder import Case
 from classification.model import classifier
 from classification.voting import calibration, predict, predictions
 from cxr.errors import BadData
-from cxr.run import engine
+from cxr.run import caselist, engine
 
 
 def after_training(fabric, settings, run: Path, cases: list[Case]) -> None:
@@ -49,18 +49,26 @@ def of_cases(fabric, weights: Path, settings, cases: Sequence[Case], patients: S
 
 
 def of_table(file: Path, weights: Path, settings) -> dict:
-    """The calibration of weights by a predictions.csv of raw probabilities, such as one of a cross-validation. Raises
-    ValueError."""
+    """The calibration of weights by a predictions.csv of raw probabilities, such as one of a cross-validation, with the
+    report.json and metrics.json beside it. Raises ValueError, also for another approach and for cases that whoever
+    predicted them was trained on."""
     _, settings, names, _ = classifier.open_classifier(weights, settings)
     rows, known = predictions.read(file)
     if {*known} != {*names}:
         raise BadData(f"{file} knows {', '.join(known)}, and the weights {', '.join(names)}.")
     if "set" in rows and (rows["set"] != "").any():
         raise BadData(f"{file} holds probabilities that are calibrated already; predict again with calibrate=False.")
-    truth, _, p, patients = predictions.columns(rows[(rows.predicted != "") & (rows.label != "")], names)
+    rows = rows[(rows.predicted != "") & (rows.label != "")]
     made = predictions.beside(file, "report.json").get("settings") or {}
-    about = {"approach": settings.approach, "repeat": made.get("repeat", settings.repeat)}
-    return calibration.fit(p, truth, patients, names) | about
+    measured = predictions.beside(file, "metrics.json")
+    if not {"approach", "repeat"} <= {*made} or measured.get("cases") != len(rows):
+        raise BadData(f"report.json and metrics.json beside {file} do not tell of its cases; predict them in one run.")
+    if made["approach"] != settings.approach:
+        raise BadData(f"{file} was made with approach={made['approach']}, and the weights take {settings.approach}.")
+    if seen := (measured.get(caselist.NAME) or {}).get("train"):
+        raise BadData(f"{file} was made by weights that were trained on {seen} of its cases; predict others.")
+    truth, _, p, patients = predictions.columns(rows, names)
+    return calibration.fit(p, truth, patients, names) | {name: made[name] for name in ("approach", "repeat")}
 
 
 def told(found: dict) -> str:

@@ -13,7 +13,7 @@ from classification import header
 from classification.model import weightfile
 from classification.voting import calibration, predict, reliability
 from cxr import writing
-from cxr.run import engine
+from cxr.run import caselist, engine
 from cxr.settings import config
 from cxr.stats import scores
 
@@ -194,6 +194,20 @@ def test_existing_weights_are_calibrated_by_cases_or_a_table(classified, tmp_pat
     assert done.code == 0 and f"file_weights={tmp_path / 'old.pt'} dir_split=" in done.out, done.err
     found = load(tmp_path / "old.pt")[calibration.KEY]
     assert found["temperature"] == pytest.approx(whole[calibration.KEY]["temperature"], rel=1e-3)
+    metrics, report = (tmp_path / "val" / name for name in ("metrics.json", "report.json"))
+    held = json.loads(metrics.read_text()), json.loads(report.read_text())
+    whole_images = held[1]["settings"] | {"approach": "global"}
+    for wrong, told in (
+        ({caselist.NAME: {"train": 3, "val": 5}}, "made by weights that were trained on 3 of its cases"),
+        ({"cases": 7}, "do not tell of its cases; predict them in one run"),
+        ({"settings": whole_images}, "with approach=global, and the weights take local"),
+    ):
+        for file, told_by in zip((metrics, report), held, strict=True):
+            writing.json(file, told_by | wrong)
+        done = call(script, *words, "--predictions", table)
+        assert done.code == 1 and told in done.err
+    for file, told_by in zip((metrics, report), held, strict=True):
+        writing.json(file, told_by)
     for change, told in (({"set": "viral"}, "calibrated already"), ({"p_viral": None}, "speaks of viral")):
         rows = pd.read_csv(table, keep_default_na=False).assign(**change)
         writing.csv(tmp_path / "bad.csv", rows.drop(columns=[name for name in change if change[name] is None]))
