@@ -19,18 +19,23 @@ def people(cases, inputs, settings):
     """Patient and source of each case, [(patient, source)], and sentences for the user.
 
     inputs are the folders that the cases were found in. The split's record counts, split.csv in one of them, one or two
-    above it, or in dir_split, nearest first, so that a patient is the same from the split on. Whom it does not know,
-    file_metadata tells, which is read only then, by the rule of the split itself, survey.find_patients(). A case that
-    neither knows is a patient of its own, of source "". Raises BadTable, BadData.
+    above it, or in dir_split, nearest first, so that a patient is the same from the split on; but only of pairs in that
+    folder or in dir_pairs, for elsewhere a folder and a name may be another's. Whom it does not know, file_metadata
+    tells, which is read only then, by the rule of the split itself, survey.find_patients(). A case that neither knows
+    is a patient of its own, of source "". Raises BadTable, BadData.
     """
     near, split = [Path(os.path.abspath(given)) for given in inputs], Path(settings.dir_split)
     roots = [*near, *(place.parent for place in near), *(place.parent.parent for place in near), split, split / "fold1"]
-    recorded = {}
+    recorded, places = {}, {case.place for case in cases}
     for root in dict.fromkeys(roots):  # every fold records all cases
         if (root / parts.RECORD).is_file():
-            for row in parts.read(root).itertuples():
-                recorded.setdefault((row.folder.casefold(), row.case), (row.patient, row.source))
-    found = [recorded.get((case.folder.casefold(), case.case), (survey.UNKNOWN, "")) for case in cases]
+            rows = {(r.folder.casefold(), r.case): (r.patient, r.source) for r in parts.read(root).itertuples()}
+            inside = {place for place in places if _lies(place, root) or _lies(place, settings.dir_pairs)}
+            for case in cases:
+                key = case.folder.casefold(), case.case
+                if case.place in inside and key in rows:
+                    recorded.setdefault(case, rows[key])
+    found = [recorded.get(case, (survey.UNKNOWN, "")) for case in cases]
     rest = [i for i, (patient, _) in enumerate(found) if patient.startswith(survey.UNKNOWN)]
     if not rest:
         return found, []
@@ -48,6 +53,15 @@ def people(cases, inputs, settings):
         "patient of its own; name a table with file_metadata=FILE"
     )
     return found, [told] if unknown else []
+
+
+def _lies(place, root) -> bool:
+    """Whether a folder lies in another, by its path or by where links lead, and not in another run's results there."""
+    for of in (os.path.abspath, os.path.realpath):
+        below = [one for one in (Path(of(place)) / "_").parents if one.is_relative_to(of(root))]
+        if below and not any((one / MASKS).is_file() for one in below[:-1]):
+            return True
+    return False
 
 
 def masks(cases, roots, settings) -> dict[tuple[str, str], tuple[str, str, str]]:

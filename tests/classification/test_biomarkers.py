@@ -3,6 +3,7 @@
 import math
 import os
 import shlex
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,7 @@ def cohort(tmp_path):
 def biomarkers(call, tmp_path):
     def start(*words):
         own = [*WORDS, "classes=[]", f"file_metadata={tmp_path / 'table.csv'}", f"dir_split={tmp_path / 'split'}"]
+        own += [f"dir_pairs={tmp_path / 'pairs'}"]
         return call("classification/biomarkers.py", "-o", tmp_path / "out", *own, *words)
 
     return start
@@ -178,6 +180,11 @@ def test_the_record_of_the_split_counts_before_the_table(biomarkers, cohort, tmp
     assert biomarkers("-i", cohort / "normal").code == 0
     people = read(tmp_path / "out" / "biomarkers.csv").set_index("case").patient
     assert people["NA00"] == "site:7" and people["NA01"] == "second:normal0" and people["NA10"] == people["NA11"]
+    for other in (tmp_path / "elsewhere", cohort / "run"):  # namesakes, and of others for all it knows
+        shutil.copytree(cohort / "normal", other / "normal")
+        shutil.copy(cohort / "masks.csv", other)
+        assert biomarkers("-i", other, "--overwrite").code == 0
+        assert read(tmp_path / "out" / "biomarkers.csv").set_index("case").patient["NA00"] == "second:normal0"
 
 
 def test_folders_of_ones_own_are_classes_of_their_own(call, cohort, tmp_path):
