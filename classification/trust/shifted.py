@@ -77,9 +77,9 @@ def lung_labels(case: finder.Case, shape: tuple[int, int]) -> np.ndarray:
     return labels
 
 
-def summarise(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a shift: cases, consistency with its exact 95 % interval over patients, mean change of the probability of
-    the class predicted without the shift, and accuracy where the cases have labels."""
+def summarise(frame: pd.DataFrame, level: float = proportion.LEVEL) -> pd.DataFrame:
+    """A row a shift: cases, consistency with its exact interval over patients, mean change of the probability of the
+    class predicted without the shift, and accuracy where the cases have labels."""
     clean = frame[frame["shift"] == measured.CLEAN].set_index(["folder", "case"])
     table = []
     for name, group in frame.groupby("shift", sort=False):
@@ -91,7 +91,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
             for part in (before, group)
         )
         stays = name == measured.CLEAN  # by definition
-        low, high = (np.nan, np.nan) if stays else proportion.of_cases(same, group.patient.to_numpy())
+        low, high = (np.nan, np.nan) if stays else proportion.of_cases(same, group.patient.to_numpy(), level)
         row = {"shift": name, "kind": group.kind.iloc[0], "n": len(group), "consistency": same.mean()}
         row |= {"low": low, "high": high, "mean_change_of_p": (now - was).mean()}
         labelled = group[group.label != ""]

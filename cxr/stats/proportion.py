@@ -14,7 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 LEVEL = 0.95
 
 
-def interval(hits: float, count: float) -> tuple[float, float]:
+def interval(hits: float, count: float, level: float = LEVEL) -> tuple[float, float]:
     """(low, high) of the proportion hits / count, in 0..1; (NaN, NaN) where count is 0.
 
     count need not be whole: it may be an effective number. Raises ValueError for what is no proportion.
@@ -23,20 +23,20 @@ def interval(hits: float, count: float) -> tuple[float, float]:
         raise ValueError(f"{hits} of {count} is no proportion; give 0 <= hits <= count.")
     if not count:
         return float("nan"), float("nan")
-    low, high = proportion_confint(hits, count, 1 - LEVEL, "beta")
+    low, high = proportion_confint(hits, count, 1 - level, "beta")
     return max(float(low), 0.0), min(float(high), 1.0)
 
 
-def of_cases(happened: Sequence[bool], patients: Sequence[Hashable]) -> tuple[float, float]:
+def of_cases(happened: Sequence[bool], patients: Sequence[Hashable], level: float = LEVEL) -> tuple[float, float]:
     """The interval of the share of cases to which something happened; happened (n,) and patients (n,) of each.
 
     As `of_sums`. Raises ValueError for lengths that differ, and for a case without a patient.
     """
     member = _members(happened, patients)
-    return of_sums(np.bincount(member, np.asarray(happened, bool)), np.bincount(member))
+    return of_sums(np.bincount(member, np.asarray(happened, bool)), np.bincount(member), level)
 
 
-def of_sums(hits: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
+def of_sums(hits: np.ndarray, sizes: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """The interval of sum(hits) / sum(sizes), where each patient has hits (m,) of sizes (m,) cases; 0 cases are none.
 
     Cases of one patient are alike, so they count as the number of independent ones whose proportion would vary as much
@@ -49,13 +49,13 @@ def of_sums(hits: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
         return float("nan"), float("nan")
     share = hits.sum() / cases
     if share in (0, 1):
-        return interval(share * patients, patients)
+        return interval(share * patients, patients, level)
     if patients < 2:
         return float("nan"), float("nan")
     variance = patients / (patients - 1) * ((hits - share * sizes) ** 2).sum() / cases**2
     spread = share * (1 - share) / (patients - 1)  # the variance if each patient had one case
     effective = patients * spread / max(variance, spread)
-    return interval(share * effective, effective)
+    return interval(share * effective, effective, level)
 
 
 def _members(happened: Sequence[bool], patients: Sequence[Hashable]) -> np.ndarray:

@@ -123,10 +123,12 @@ def test_what_cannot_be_tested_is_said(drawn, clean, tmp_path, monkeypatch):
 
 
 def test_the_worst_copy_is_named(clean, monkeypatch):
+    stays = []  # whether a case's class does, under the worst copy
+
     def measure(case, files, grey, shifts, settings, names, answer):
-        rows = []
+        rows, stay = [], stays.pop()
         for name, kind in ((measured.CLEAN, measured.CLEAN), *((shift.name, shift.kind) for shift in shifts)):
-            predicted = names[0] if name == "blur 0.003" else names[1]
+            predicted = names[0] if name == "blur 0.003" and not stay else names[1]
             p = {f"p_{other}": float(other == predicted) for other in names}
             rows.append({"case": case.case, "folder": case.folder, "label": "", "shift": name, "kind": kind} | p)
             rows[-1]["predicted"] = predicted
@@ -135,6 +137,12 @@ def test_the_worst_copy_is_named(clean, monkeypatch):
     monkeypatch.setattr(known, "one_masks_table", lambda *_: "masks.csv")
     monkeypatch.setattr(shifted, "radiographs", lambda _: ({}, {}))
     monkeypatch.setattr(shifted, "measure", measure)
+    clean = replace(clean, patient=np.arange(len(clean.cases)).astype(str))
+    stays += [False] * 9 + [True] * 31
+    worst = copies.measure(clean)
+    high = min(figure.high for figure in worst.figures)  # chance alone gives one of 14 copies such an interval
+    assert worst.accused is False and high < copies.LEAST and worst.verdict.startswith("blur 0.003 changes most: 0.78")
+    stays += [False] * 40
     found = copies.measure(clean)
     assert found.accused and found.verdict.startswith("blur 0.003 changes most: 0.00")
     assert {figure.cases for figure in found.figures} == {copies.CASES}
