@@ -17,19 +17,24 @@ _NAMES = ("dir_", "test_name", "file_", "device", "num_workers", "cache_gb", "co
 
 def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     """A row a run below a folder, the most accurate first: run, cases, patients, seeds, seconds (of inference.py), each
-    metric of metrics.json with low and high, and the settings that differ between the runs; and notes. Raises
-    BadData."""
+    metric of metrics.json with low and high, and the settings that differ between the runs; and notes, also on each run
+    that is left out since it cannot be measured. Raises BadData where none is left."""
     files = sorted(folder.rglob(predictions.TABLE))
     places = [file.parent for file in files]
     places = [place for place in places if not set(place.parents) & set(places)]  # a cross-validation's own runs
     if not places:
         raise BadData(f"{folder} holds no {predictions.TABLE}; classification/inference.py and crossval.py write it.")
-    rows, settings, cases = [], [], []
+    rows, settings, cases, notes = [], [], [], []
     for place in places:
-        run, made = comparing.read(place), findings.read_json(place / "report.json") or {}
-        metrics = findings.read_json(place / "metrics.json")
-        if not metrics:
-            raise BadData(f"{place} has no metrics.json; run classification/inference.py again to measure it.")
+        try:
+            run, made = comparing.read(place), findings.read_json(place / "report.json") or {}
+            metrics = findings.read_json(place / "metrics.json") or {}
+            if "overall" not in metrics:
+                raise BadData(f"{place} has no metrics.json; run classification/inference.py again to measure it.")
+            settings.append(set_to(made))
+        except BadData as fault:
+            notes.append(f"{place.relative_to(folder)} is left out: {str(fault).rstrip('.')}")
+            continue
         cases.append(set(zip(run.rows.folder, run.rows.case, strict=True)))
         row = {"run": str(place.relative_to(folder)), "cases": len(cases[-1]), "patients": run.rows.patient.nunique()}
         row |= {"seeds": len(run.seeds), "seconds": made.get("seconds")}
@@ -37,8 +42,8 @@ def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
             entry = metrics["overall"][name]
             row |= {name: entry["value"], f"{name}_low": entry["low"], f"{name}_high": entry["high"]}
         rows.append(row)
-        settings.append(set_to(made))
-    notes = []
+    if not rows:
+        raise BadData(f"{folder} holds no run that can be measured: {'; '.join(notes)}.")
     if any(other != cases[0] for other in cases):
         notes.append("the runs are of different cases: their figures cannot be compared; compare two with --common")
     differ = [name for name in dict.fromkeys(n for held in settings for n in held) if _differs(name, settings)]

@@ -163,6 +163,13 @@ def test_all_runs_of_a_folder(tmp_path, call):
     assert rows.run.tolist() == ["b", "a"] and rows.seconds.tolist() == [12.5] * 2 and rows.seeds.tolist() == [1, 1]
     assert rows.columns[-2:].tolist() == ["img_size", "epoch_max"] and rows.epoch_max.tolist() == [9, 5]
     assert (rows.accuracy_low < rows.accuracy).all() and rows.cases.tolist() == [120] * 2
+    for odd, label in (("unlabelled", {"label": ""}), ("unmeasured", {})):
+        (tmp_path / odd).mkdir()
+        table(0.6).assign(**label).to_csv(tmp_path / odd / "predictions.csv", index=False)
+    done = call("classification/compare.py", tmp_path)
+    assert done.code == 0 and pd.read_csv(tmp_path / "runs.csv").equals(rows), done.err
+    assert "Note: unlabelled is left out: " in done.out and "unmeasured has no metrics.json" in done.out
+    assert "no run that can be measured: ." in call("classification/compare.py", tmp_path / "unlabelled").err
     save(table(0.6)[:60], tmp_path / "a")
     assert "different cases" in call("classification/compare.py", tmp_path).out
     assert "no predictions.csv" in call("classification/compare.py", tmp_path / "checkpoint").err
