@@ -7,7 +7,7 @@ import numpy as np
 
 from classification.cases.finder import Case
 from classification.saliency import grad_cam, overlay
-from classification.voting import predict
+from classification.voting import predict, predictions
 from classification.voting.refusal import REFUSED
 from cxr import pairs, writing
 
@@ -68,7 +68,7 @@ def finish(case: Case, found, settings, names, output: Path, with_coverage: bool
     for values, name in zip(maps, files(case, [names[c] for c in targets], settings.target), strict=True):
         save(place / name, values)
     row |= {"status": "ok", "reason": "", "predicted": names[won], "target": settings.target}
-    row |= {f"p_{name}": round(float(value), 6) for name, value in zip(names, tally["p"], strict=True)}
+    row |= predictions.probabilities(names, tally["p"])
     row |= {f"peak_{names[c]}": float(f"{values.max():.4g}") for c, values in zip(targets, maps, strict=True)}
     if maps.max() > LARGEST:
         row["reason"] = f"values above {LARGEST:g} are written as {LARGEST:g}"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from classification.cases import dataset, finder
 from classification.splitting import known
-from classification.voting import predict
+from classification.voting import predict, predictions
 from cxr import pairs, preprocess, tables
 from cxr.reading import radiograph
 from cxr.shifts import measured, suite
@@ -60,7 +60,7 @@ def measure(
         )
         row = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
         row |= {"shift": name, "kind": kind, "predicted": names[vote["predicted"]]}
-        rows.append(row | {f"p_{name}": round(float(p), 6) for name, p in zip(names, vote["p"], strict=True)})
+        rows.append(row | predictions.probabilities(names, vote["p"]))
     return rows
 
 

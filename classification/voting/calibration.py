@@ -18,7 +18,7 @@ from cxr.run import checksum, engine
 KEY = "calibration"  # where a weights file keeps it
 REPEAT = 100  # patches that calibrations were fitted with which do not tell, as those of the weights that ship
 LEVEL = 0.9  # of the cases of each class, so many have it in their set
-LEAST = 1e-6  # probabilities count as this at least: the last decimal of predictions.csv
+LEAST = 1e-6  # raw probabilities count as this at least
 
 
 def fit(p: np.ndarray, truth: Sequence[int], patients: Sequence, names: Sequence[str]) -> dict:
@@ -72,8 +72,9 @@ def apply(p: np.ndarray, found: Mapping) -> np.ndarray:
 
 
 def undo(p: np.ndarray, found: Mapping) -> np.ndarray:
-    """The mean probabilities that apply() made these of."""
-    return apply(p, {"temperature": 1 / found["temperature"]})
+    """The mean probabilities that apply() made these of. At small temperatures many are small, and none is cut off."""
+    raised = p ** found["temperature"]
+    return raised / raised.sum(-1, keepdims=True)
 
 
 def slope(patches: np.ndarray, p: np.ndarray, found: Mapping, c: int) -> np.ndarray:

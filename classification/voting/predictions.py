@@ -39,7 +39,7 @@ def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, m
     """A case's row: result is predict.tally()'s, with what Refusal says, coverage and patches added; what Refusal says
     of a case that is refused; or why there is none, as text. mask: why its mask is flagged.
 
-    Numbers are rounded to six decimals, so that metrics computed from the table are those of the run.
+    Numbers are rounded to six decimals, p to six digits, so that metrics computed from the table are those of the run.
     """
     cells = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
     cells["patient"] = patient
@@ -52,10 +52,15 @@ def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, m
     cells |= {"status": "ok", "reason": "", "predicted": names[result["predicted"]]}
     inside = [name for name, held in zip(names, result["set"], strict=True) if held]
     cells |= {"set": "|".join(inside), "mask": mask} | scores
-    cells |= {f"p_{name}": round(float(p), 6) for name, p in zip(names, result["p"], strict=True)}
+    cells |= probabilities(names, result["p"])
     cells |= {f"votes_{name}": int(votes) for name, votes in zip(names, result["votes"], strict=True)}
     cells |= {"vote_entropy": round(result["entropy"], 6), "standard_error": round(result["standard_error"], 6)}
     return cells | {"coverage": round(result["coverage"], 6), "patches": result["patches"]}
+
+
+def probabilities(names: Sequence[str], p: Sequence[float]) -> dict[str, float]:
+    """The columns p_<class> of a row, to six digits: the small ones count where calibration is undone."""
+    return {f"p_{name}": float(f"{value:.6g}") for name, value in zip(names, p, strict=True)}
 
 
 def merge(table: Path, patient_of: Mapping) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from killed_runs import load, same
 
 from classification import header
 from classification.model import weightfile
-from classification.voting import calibration, predict, reliability
+from classification.voting import calibration, predict, predictions, reliability
 from cxr import writing
 from cxr.run import caselist, engine
 from cxr.settings import config
@@ -121,6 +121,12 @@ def test_what_metrics_json_tells():
     assert told["set_size"]["value"] == pytest.approx(inside.sum(1).mean(), abs=1e-6)
     assert told["empty_sets"] == (~inside.any(1)).sum()
     json.dumps(told, allow_nan=False)
+
+
+def test_the_table_keeps_what_undoes_a_small_temperature():
+    p, found = np.array([[0.7, 0.29, 0.01], [0.4, 0.35, 0.25]]), {"temperature": 0.1}
+    written = [list(predictions.probabilities(NAMES, row).values()) for row in calibration.apply(p, found)]
+    np.testing.assert_allclose(calibration.undo(np.array(written), found), p, rtol=1e-6)
 
 
 def test_abstention_keeps_cases_of_one_entropy_together():
