@@ -10,20 +10,18 @@ from pathlib import Path
 
 from cxr import pairs
 
-_BLOCK, _BLOCKS = 1 << 16, 64  # a file up to 4 MiB is read whole, of a larger one 64 blocks, evenly spaced
+_BLOCK = 1 << 20
 _THREADS = 8
 
 
 def of_file(path: Path) -> str:
-    """16 hexadecimal digits of a file's size and content; "" if it cannot be read."""
+    """16 hexadecimal digits of a file's size and its whole content; "" if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            size = file.seek(0, 2)
-            found = hashlib.blake2b(str(size).encode(), digest_size=8)
-            count = min(_BLOCKS, -(-size // _BLOCK))
-            for i in range(count):
-                file.seek(i * _BLOCK if size <= _BLOCK * _BLOCKS else i * (size - _BLOCK) // (count - 1))
-                found.update(file.read(_BLOCK))
+            found = hashlib.blake2b(str(file.seek(0, 2)).encode(), digest_size=8)
+            file.seek(0)
+            while block := file.read(_BLOCK):
+                found.update(block)
     except OSError:
         return ""
     return found.hexdigest()
