@@ -11,7 +11,8 @@ from cxr import patients, tables
 from cxr.errors import BadData, BadTable
 from cxr.reading.radiograph import case_of
 
-# How metadata.xls spells a class, and the folder its radiographs lie in; any other class is a folder's own name.
+# How metadata.xls spells a class, and the folder its radiographs lie in. In rows of any other source than its four, a
+# class is a folder's own name.
 FOLDER_OF_CLASS = {
     "Normal": "normal",
     "bacteria": "bacteria",
@@ -35,10 +36,11 @@ def read(path: str | Path) -> pd.DataFrame:
     the folder in which `path` lies; a sheet without `source` is named after its source. Ids in `patient` are taken as
     they are, those in `patientid` by the rule of the source; nan, NA, none, unknown, - and ? are nobody's id.
 
-    case is the radiograph's name without suffix; class the folder of its class; patient "<source>:<id>"; file what
-    the table names: with a column `path` (attrs["paths"] is True) a path relative to the table's folder, "" for a
-    radiograph that is not there, otherwise a file's name. attrs["notes"] lists what a person should know, sentences.
-    Rows of one radiograph under two sources have one patient. Raises BadTable, FileNotFoundError.
+    case is the radiograph's name without suffix; class the folder of its class, in rows of the published sources by
+    FOLDER_OF_CLASS; patient "<source>:<id>"; file what the table names: with a column `path` (attrs["paths"] is True) a
+    path relative to the table's folder, "" for a radiograph that is not there, otherwise a file's name. attrs["notes"]
+    lists what a person should know, sentences. Rows of one radiograph under two sources have one patient. Raises
+    BadTable, FileNotFoundError.
     """
     path = Path(path)
     if not path.is_file():
@@ -80,8 +82,9 @@ def _row(place: str, cells: dict[str, str], default_source: str) -> dict[str, st
     row["case"] = case_of(cells.get("case") or name)
     if "class" not in cells and "/" in row["file"]:
         row["class"] = row["file"].split("/")[-2]
-    row["class"] = FOLDER_OF_CLASS.get(row["class"], row["class"])
     row["source"] = row["source"] or default_source
+    if row["source"] and row["source"] == patients.known_set(row["source"]):
+        row["class"] = FOLDER_OF_CLASS.get(row["class"], row["class"])
     for column in ("age", "offset"):
         row[column] = _whole(row[column])
     for what in ("case", "class"):

@@ -83,7 +83,7 @@ def _join_radiographs(path: Path, rows: list[dict[str, str]]) -> None:
         return patient
 
     for row in rows:
-        image = row["case"].lower() if is_unique(row["case"]) else (row["case"], row["class"])
+        image = row["case"].lower() if is_unique(row["case"]) else (row["case"], same_letters(row["class"]))
         other = radiographs.setdefault(image, row)
         if other["source"] == row["source"] and other["patient"] != row["patient"]:
             raise BadTable(

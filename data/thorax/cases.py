@@ -13,13 +13,13 @@ from data.thorax.lateral import draw_lateral
 
 DRAWN = 1024  # the largest side at which anatomy is drawn; larger radiographs are enlarged and then made noisy
 NODULES, NORMALS = 154, 93  # as many as JSRT has
-# folder: (Class and findings as the published table spells them)
+# The findings of each class, as the published table spells them
 CLASSES = {
-    "normal": ("Normal", ("Normal",)),
-    "bacteria": ("bacteria", ("Streptococcus", "Klebsiella", "Legionella")),
-    "Tuberculosis": ("TB", ("Tuberculosis",)),
-    "virus": ("Virus", ("SARS",)),
-    "COVID-19": ("COVID-19", ("COVID-19",)),
+    "normal": ("Normal",),
+    "bacteria": ("Streptococcus", "Klebsiella", "Legionella"),
+    "Tuberculosis": ("Tuberculosis",),
+    "virus": ("SARS",),
+    "COVID-19": ("COVID-19",),
 }
 ORGANS = ("heart", "left lung", "right lung", "left clavicle", "right clavicle")
 
@@ -48,14 +48,13 @@ def plan_class(folder: str, count: int, size: int, seed: int, confounded: bool =
     Patient p of class k comes from hospital (p + k) modulo their number, so that every hospital sends every class;
     `confounded` ties hospital to class, k alone, as in the published cohort.
     """
-    label, findings = CLASSES[folder]
     number = list(CLASSES).index(folder)
     cases, patient = [], 0
     while len(cases) < count:
         rng = chance.keyed_rng(seed, "plan", folder, patient)
         radiographs = int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
         offsets = np.concatenate([[0], np.cumsum(rng.integers(1, 9, 2))]).tolist()
-        finding, worst = str(rng.choice(findings)), rng.uniform(0.15, 0.95)
+        finding, worst = str(rng.choice(CLASSES[folder])), rng.uniform(0.15, 0.95)
         hospital = exposure.HOSPITALS[(number if confounded else number + patient) % len(exposure.HOSPITALS)]
         for radiograph in range(min(radiographs, count - len(cases))):
             name = f"{folder}-p{patient + 1:03d}-{radiograph + 1}"
@@ -65,7 +64,7 @@ def plan_class(folder: str, count: int, size: int, seed: int, confounded: bool =
             long = round(side * max(hospital.aspect, 1 / hospital.aspect))
             case = SimpleNamespace(
                 set="cohort", name=name, folder=folder, number=1000 * (number + 1) + patient + 1, kind=kind, view=view,
-                patient=f"{folder}-p{patient + 1:03d}", hospital=hospital, finding=finding, label=label,
+                patient=f"{folder}-p{patient + 1:03d}", hospital=hospital, finding=finding,
                 shape=(long, side) if hospital.aspect > 1 else (side, long), offset=offsets[radiograph],
                 severity=float(np.clip(worst + own.normal(0, 0.12), 0, 1)),
                 disease=None if folder == "normal" else folder, file=f"cohort/{folder}/{name}{formats.SUFFIX[kind]}",
@@ -108,7 +107,7 @@ def describe(case: SimpleNamespace, seed: int) -> dict[str, Any]:
         "sex": person.sex,
         "age": person.age,
         "finding": case.finding,
-        "Class": case.label,
+        "Class": case.folder,
         "view": case.view,
         "license": "CC0",
     }

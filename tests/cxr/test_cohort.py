@@ -171,12 +171,15 @@ def test_own_table(tmp_path):
     )
     rows = cohort.read(path)
     assert list(rows.case) == ["1", "2", "1.2.840.1"]
-    assert list(rows["class"]) == ["effusion", "Tuberculosis", "effusion"]
+    assert list(rows["class"]) == ["effusion", "TB", "effusion"]
     assert list(rows.patient) == ["7", "7", "1.2.840.1"] and list(rows.age) == ["64", "", ""]
     again = rows.assign(source="Kermany")
     again["patient"] = "Kermany:" + rows.patient
     again.to_csv(tmp_path / "again.csv", index=False)
     assert list(cohort.read(tmp_path / "again.csv").patient) == ["CoronaHack:" + p for p in again.patient]
+    told = [[source, "1.png", "TB"] for source in ("NLM(MC)", "North", "")]
+    rows = cohort.read(write_csv(tmp_path / "sources.csv", ["source", "filename", "Class"], *told))
+    assert list(rows["class"]) == ["Tuberculosis", "TB", "TB"]  # the published spelling is that of its sources alone
     rows = cohort.read(write_csv(tmp_path / "paths.csv", ["path"], ["well/1.png"], ["sick/1.png"]))
     assert list(rows["class"]) == ["well", "sick"]
 
