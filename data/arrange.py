@@ -184,17 +184,16 @@ def report(table: pd.DataFrame, output: Path, metadata: str | Path = ROOT / "met
         rows = good[good["class"] == folder]
         print(f"{len(rows.case.unique())} radiographs of {rows.patient.nunique()} patients in {output / folder}")
     print(", ".join(f"{count} {status}" for status, count in table.status.value_counts().items()))
-    command = "python segmentation/inference.py"
-    if not {(output / folder).resolve() for folder in folders} <= {ROOT / folder for folder in header.dir_input}:
-        command += " -i " + shlex.join(str(output / folder) for folder in folders)
+    elsewhere = {(output / folder).resolve() for folder in folders} - {ROOT / folder for folder in header.dir_input}
+    places = ["-i", *(str(output.absolute() / folder) for folder in folders)] if elsewhere else []
+    commands = [shlex.join(["python", "segmentation/inference.py", *places])]
     if Path(metadata).resolve() != ROOT / "metadata.xls":
         others = {folder.casefold() for folder in folders} - known_folders()
-        words = [f"file_metadata={metadata}", *["classes=[]"] * bool(others)]
-        command += ", then python classification/split.py " + shlex.join(words)
-    print(
-        f"Wrote {output / 'arrange.csv'}, which says what happened to each row. Next: "
-        + (command if folders else "python data/arrange.py -i DOWNLOADS with the folders that hold the radiographs")
-    )
+        words = [f"file_metadata={Path(metadata).absolute()}", *["classes=[]"] * bool(others)]
+        commands.append(shlex.join(["python", "classification/split.py", *words]))
+    if not folders:
+        commands = ["python data/arrange.py -i DOWNLOADS with the folders that hold the radiographs"]
+    print(f"Wrote {output / 'arrange.csv'}, which says what happened to each row. Next:", *commands, sep="\n")
 
 
 if __name__ == "__main__":

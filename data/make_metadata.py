@@ -38,7 +38,7 @@ def main() -> None:
         patients = cohort.read(args.output).patient.nunique()
     print(
         f"Wrote {len(rows)} images of {patients} patients from {len({row['source'] for row in rows})} sources to "
-        f"{args.output}; next: python data/arrange.py -i DOWNLOADS"
+        f"{args.output}; next: python data/arrange.py --metadata {args.output.absolute()} -i DOWNLOADS"
     )
 
 

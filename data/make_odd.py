@@ -51,7 +51,8 @@ def main() -> None:
         for kind, image in copies.items():
             write(options.folder / kind / f"{file.stem}.png", np.ascontiguousarray(image))
     count = len(images) + 3 * len(files)
-    print(f"Wrote {count} images. Next: python segmentation/inference.py -i {options.folder} -o {options.folder}-pairs")
+    place = options.folder.absolute()
+    print(f"Wrote {count} images. Next: python segmentation/inference.py -i {place} -o {place}-pairs")
 
 
 def write(path: Path, image: np.ndarray) -> None:

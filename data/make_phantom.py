@@ -160,7 +160,7 @@ def main() -> None:
     counts = ", ".join(f"{sum(case.set == part for case in todo)} in {part}/" for part in ("JSRT", "cohort", "lateral"))
     print(
         f"Wrote {counts} with masks to {args.out} in {time.perf_counter() - start:.1f} s; "
-        f"next: python segmentation/train.py dir_data_root={args.out}"
+        f"next: python segmentation/train.py dir_data_root={args.out.absolute()}"
     )
 
 

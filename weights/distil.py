@@ -155,7 +155,7 @@ def write_student(options, settings, network, spoken: list) -> None:
         state = {key: value for key, value in state.items() if key not in drop}
     path = options.run / "student.safetensors"
     checksum.save(state, path, metadata(settings.net_label, told))
-    print(f"Wrote {path}. Next: python classification/train.py start_weights={path}")
+    print(f"Wrote {path}. Next: python classification/train.py start_weights={path.absolute()}")
 
 
 def metadata(network: str, told: dict) -> dict[str, str]:

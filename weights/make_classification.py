@@ -120,7 +120,7 @@ def export(options) -> None:
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"Wrote {card.write(options.output)}, its model card.")
-    print(f"Next: python classification/inference.py file_weights={options.output}")
+    print(f"Next: python classification/inference.py file_weights={options.output.absolute()}")
 
 
 def add_distance(options) -> None:
@@ -140,7 +140,7 @@ def add_distance(options) -> None:
         checksum.save({n: t for n, t in state.items() if not n.startswith(weightfile.DISTANCE)} | named, output, told)
     else:
         engine.save(engine.load(options.weights) | {distance.KEY: known}, output)
-    print(f"Wrote {output}. Next: python classification/inference.py file_weights={output}")
+    print(f"Wrote {output}. Next: python classification/inference.py file_weights={output.absolute()}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def main() -> None:
     )
     print(
         f"Wrote {len(radiographs)} pairs to {options.folder / 'split'}. Next: python classification/train.py "
-        f"dir_split={options.folder / 'split'} and the other settings that --help tells."
+        f"dir_split={options.folder.absolute() / 'split'} and the other settings that --help tells."
     )
 
 

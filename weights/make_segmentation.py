@@ -72,7 +72,7 @@ def main() -> None:
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"Wrote {card.write(options.output)}, its model card.")
-    print("Next: python segmentation/evaluate.py file_weights=" + str(options.output))
+    print("Next: python segmentation/evaluate.py file_weights=" + str(options.output.absolute()))
 
 
 def origin(checkpoint: Path) -> dict:

@@ -46,7 +46,7 @@ def pack(data: Path, small: Path) -> str:
     for image in extra[:: max(1, -(-len(extra) // EXTRA))]:
         _radiograph(image, small / "kermany_extra" / image.parent.name / f"{image.name}.jpg", SIDE_EXTRA)
     size = sum(file.stat().st_size for file in small.rglob("*") if file.is_file())
-    return f"Wrote {small}: {size / 1e6:.0f} MB. Next: python weights/make.py --data {small} --dry-run"
+    return f"Wrote {small}: {size / 1e6:.0f} MB. Next: python weights/make.py --data {small.absolute()} --dry-run"
 
 
 def _radiograph(source: Path, target: Path, side: int) -> None:
