@@ -73,7 +73,7 @@ def look(root: Path, kind: str, settings, table: pd.DataFrame, options) -> int:
         rows, names, found, left_out = check.look(one, settings, table)
         print(f"{one}, made by {'hand, used as it is' if kind == 'hand' else 'this script'}:")
         print(check.count_table(rows, names))
-        print_unknown(rows, settings)
+        print_unknown(rows, table, settings)
         print_left_out(left_out, "cannot be used")
         for finding in found:
             print(f"Warning: {finding}.")
@@ -109,7 +109,7 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, overwrite: bool 
         print("\n".join(filter(None, [name, check.count_table(one, names)])))
         print_shared(one, settings)
     print_joined(rows, settings)
-    print_unknown(rows, settings)
+    print_unknown(rows, table, settings)
     if rows.flagged.any():
         print(
             f"{rows.flagged.sum()} pairs are flagged in masks.csv and were kept: look at their overlays and remove "
@@ -135,13 +135,23 @@ def print_notes(table: pd.DataFrame) -> None:
         print(f"Note: {note}.")
 
 
-def print_unknown(rows: pd.DataFrame, settings) -> None:
-    unknown = int(rows.patient.str.startswith(survey.UNKNOWN).sum())
-    if unknown:
+def print_unknown(rows: pd.DataFrame, table: pd.DataFrame, settings) -> None:
+    """How many images the table does not know, and how many by name alone, with one of these and its classes there."""
+    alone = rows[rows.patient.str.startswith(survey.UNKNOWN)]
+    classes = survey.classes_of(alone.case, table)
+    file, own = settings.file_metadata, "each counts as a patient of its own"
+    if absent := sum(not found for found in classes):
+        remedy = "add their rows" if "file_metadata" in settings._typed else "name a table with file_metadata=FILE.csv"
         print(
-            f"Note: {unknown} of {len(rows)} images are not in {settings.file_metadata}: each counts as a patient of "
-            "its own. If patients have several images, name a table with file_metadata=FILE.csv (columns case, class, "
-            "patient)."
+            f"Note: {absent} of {len(rows)} images are not in {file}: {own}. If patients have several images, {remedy} "
+            "(columns case, class, patient)."
+        )
+    if named := [(row, found) for row, found in zip(alone.itertuples(), classes, strict=True) if found]:
+        row, found = named[0]
+        print(
+            f"Note: {len(named)} of {len(rows)} images have their name in {file} under other classes only, or for "
+            f"several patients, as {row.folder}/{row.case} (class there: {', '.join(found)}): {own}. A row tells of "
+            "the image whose folder is its class."
         )
 
 

@@ -93,6 +93,14 @@ def find_rows(folders: Sequence[str], cases: Sequence[str], table: pd.DataFrame)
     return found
 
 
+def classes_of(cases: Sequence[str], table: pd.DataFrame) -> list[list[str]]:
+    """The classes under which the table has the name of each case, in any letters; none where it has no such name."""
+    found = defaultdict(set)
+    for name, kind in zip(table["case"], table["class"], strict=True):
+        found[patients.same_letters(name)].add(kind or "none")
+    return [sorted(found[patients.same_letters(radiograph.case_of(case))]) for case in cases]
+
+
 def _ways(name: str) -> tuple[tuple[str, str], ...]:
     """A name as it stands, and by its letters alone."""
     return ("exact", name), ("letters", patients.same_letters(name))

@@ -278,7 +278,10 @@ def test_cases_without_a_row_are_patients_of_their_own(cohort, call):
     rows = pd.read_csv(cohort / "split" / "split.csv", dtype=str, keep_default_na=False).set_index(["folder", "case"])
     assert rows.patient["cold", "lone"] == "here:z" and rows.patient["healthy", "p4-1"] == "here:healthy4"
     unknown = rows.patient.str.startswith("unknown:")
-    assert f"Note: {unknown.sum()} of {len(rows)} images are not in" in done.out
+    known_by_name = unknown.sum() - 1
+    assert f"Note: 1 of {len(rows)} images are not in {cohort / 'who.csv'}" in done.out and "add their rows" in done.out
+    assert f"Note: {known_by_name} of {len(rows)} images have their name in" in done.out
+    assert "as cold/p0-0 (class there: healthy, none)" in done.out
     assert unknown["cold"].sum() == 6 and rows.patient["cold", "p0-0"] == "unknown:cold/p0-0"
     assert rows.source["cold", "p0-0"] == ""
 
