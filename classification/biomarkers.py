@@ -53,17 +53,18 @@ def main() -> None:
             if getattr(settings, name) < 1:
                 raise ValueError(f"{name}={getattr(settings, name)} is too small; give 1 or more.")
         cases, names, own, skipped = find_cases(root, settings.classes)
-        radiographs = known.radiographs(root, settings)
+        radiographs, told = known.masks(cases, [root], settings)
+        segmented = known.masks_table(root, settings) is not None
         people, notes = known.people(cases, [root], settings)
-        if options.unflagged and radiographs is None:
+        if options.unflagged and not segmented:
             raise ValueError(
                 f"--unflagged needs masks.csv, and there is none beside {root}; segment with "
                 "segmentation/inference.py, or leave out the flag."
             )
-    notes += skipped
+    notes += skipped + told
     if own:
         notes.append(f"no class in header.py takes {', '.join(own)}: each of these folders is a class of its own here")
-    if radiographs is None:
+    if not segmented:
         notes.append("there is no masks.csv, so the quality of the masks and the pixel spacing are unknown")
     print(f"{len(cases)} cases in {root}")
 
@@ -76,7 +77,7 @@ def main() -> None:
     with journal.writer(file, 0) as write, ThreadPoolExecutor(max(settings.num_workers, 1)) as pool:
         for row in tqdm(pool.map(work, todo), "cases", total=len(todo)):
             write(row)
-    table = complete(journal.merge(file, ABOUT), cases, names, people, radiographs or {})
+    table = complete(journal.merge(file, ABOUT), cases, names, people, radiographs)
     writing.csv(file, table)
 
     wanted = table[(table.status == "ok") | (table.status == "flagged") & (not options.unflagged)]

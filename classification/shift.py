@@ -45,8 +45,8 @@ def main() -> None:
         shifts = suite.choose(options.shift)
         run = batch.prepare(KIND, settings, options)
         patient_of, _ = predictions.patients(run.cases, run.inputs, run.settings)
-        table = Path(options.masks) if options.masks else known.one_masks_table(options.input, settings)
-        files, grey = shifted.radiographs(table)
+        table = Path(options.masks) if options.masks else known.one_masks_table(run.inputs, settings)
+        files, grey = shifted.radiographs(run.cases, table, settings)
         run.decide(shifts=[shift.name for shift in shifts])
     fabric, settings, model, names, cases = run.fabric, run.settings, run.model, run.names, run.cases
     output = run.output

@@ -72,7 +72,8 @@ def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, se
 def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, dict | None]:
     """What masks.csv says of the masks, {(folder, case): (status, reason, view)}, and the report.json beside it, if
     any. Raises ValueError for a bad table."""
-    found = known.masks(places.values(), roots, settings)
+    rows, _ = known.masks(places.values(), roots, settings)
+    found = {key: (row["status"], row["reason"], row["view"]) for key, row in rows.items()}
     near = next((table.parent for root in roots if (table := known.masks_table(root, settings))), None)
     return found, read_json(near / "report.json") if found else None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classification.cases.finder import MASKS
+from classification.cases.finder import MASKS, PARTS
 from classification.splitting import parts, survey
 from cxr import cohort, tables
 from cxr.errors import BadData, BadTable
@@ -64,36 +64,65 @@ def _lies(place, root) -> bool:
     return False
 
 
-def masks(cases, roots, settings) -> dict[tuple[str, str], tuple[str, str, str]]:
-    """What masks.csv says of cases found in `roots`: {(folder, case): (status, reason, view)} of those that one knows.
-    Raises BadData."""
-    found = {}
+def masks(cases, roots, settings) -> tuple[dict[tuple[str, str], dict], list[str]]:
+    """What masks.csv says of cases found in `roots`, as radiographs() gives it, and notes for the user. Raises
+    BadData."""
+    found, notes = {}, []
     for root in roots:
-        rows = radiographs(root, settings) or {}
-        for case in cases:
-            if row := rows.get((case.folder, case.case)):
-                found[case.folder, case.case] = row["status"], row["reason"], row["view"]
+        here = [case for case in cases if _place(case).is_relative_to(os.path.abspath(root))]
+        table = masks_table(root, settings)
+        rows = radiographs(here, table, settings) if table else {}
+        if table and here and not rows:
+            notes.append(f"{table} knows none of the cases in {root}, so the quality of their masks is unknown")
+        found |= rows
+    return found, notes
+
+
+def radiographs(cases, table: Path, settings, needed: Sequence[str] = ()) -> dict[tuple[str, str], dict]:
+    """The rows of a masks.csv of the cases that it knows: {(folder, case): row of segmented()}. Raises BadData.
+
+    A case is known by its place below the table, of a split by that of the pair in dir_pairs; one that lies elsewhere,
+    of a table that the user named, by its folder."""
+    rows, home = segmented(table, needed), Path(os.path.abspath(table)).parent
+    found = {}
+    for case in cases:
+        place = _place(case)
+        part = _part(place, settings)
+        if part and not home.is_relative_to(part):
+            place = Path(settings.dir_pairs) / place.relative_to(part)
+        folder = str(place.relative_to(home)) if place.is_relative_to(home) else case.folder
+        if row := rows.get((folder, case.case)):
+            found[case.folder, case.case] = row
     return found
 
 
-def radiographs(root, settings) -> dict[tuple[str, str], dict] | None:
-    """segmented() of the masks.csv of the pairs in a folder; None where there is none. Raises BadData."""
-    table = masks_table(root, settings)
-    return segmented(table) if table else None
-
-
 def masks_table(root, settings) -> Path | None:
-    """The masks.csv of the pairs in a folder: there, or up to two folders above, or, of a split, in dir_pairs."""
+    """The masks.csv of the pairs in a folder: there, or up to two folders above; of a split likewise in dir_pairs."""
     root = Path(os.path.abspath(root))
-    near, above = [root, *root.parents[:2]], [root, *root.parents]
-    if Path(settings.dir_split) in above or any((place / parts.RECORD).is_file() for place in near):
-        near.append(Path(settings.dir_pairs))
+    near, part = [root, *root.parents[:2]], _part(root, settings)
+    if part:
+        source = Path(settings.dir_pairs)
+        near = [place for place in near if place.is_relative_to(part)] + [source, *source.parents[:2]]
     return next((place / MASKS for place in near if (place / MASKS).is_file()), None)
 
 
+def _place(case) -> Path:
+    return Path(os.path.abspath(case.place))
+
+
+def _part(place: Path, settings) -> Path | None:
+    """The part of a split that a folder lies in, or is."""
+    split = Path(settings.dir_split)
+    for one in reversed([place, *place.parents]):
+        above = one.parents[:2]  # the split, or a fold and the split
+        if one.name in PARTS and (split in above or (one.parent / parts.RECORD).is_file()):
+            return one
+    return None
+
+
 def one_masks_table(inputs, settings) -> Path:
-    """The one masks.csv of the pairs in some folders, by default of those in dir_pairs. Raises BadData."""
-    found = {masks_table(given, settings): given for given in inputs or [settings.dir_pairs]}
+    """The one masks.csv of the pairs in some folders. Raises BadData."""
+    found = {masks_table(given, settings): given for given in inputs}
     if None in found:
         raise BadData(
             f"there is no {MASKS} in or above {found[None]}, to say where the radiographs are; name it with --masks."
@@ -105,9 +134,8 @@ def one_masks_table(inputs, settings) -> Path:
 
 def segmented(table: Path, needed: Sequence[str] = ()) -> dict[tuple[str, str], dict]:
     """The rows of a masks.csv by folder and case: file, status, reason, view, "" where unknown, width and height, and
-    spacing_mm, (row, column) or None. The pairs of radiographs named singly, whose folder is "." there, are known by
-    the output's own name. needed: columns without which the caller cannot go on, beside status and reason. Raises
-    BadData."""
+    spacing_mm, (row, column) or None. needed: columns without which the caller cannot go on, beside status and reason.
+    Raises BadData."""
     if not table.is_file():
         raise BadData(f"there is no {table}, to say where the radiographs are; name it with --masks.")
     rows = tables.read(table, [*journal.KEY, "status", "reason", *needed])
@@ -116,6 +144,5 @@ def segmented(table: Path, needed: Sequence[str] = ()) -> dict[tuple[str, str], 
     for row in rows.to_dict("records"):
         steps = [row.get(name, np.nan) for name in SPACING]
         row["spacing_mm"] = tuple(steps) if np.isfinite(steps).all() and min(steps) > 0 else None
-        folder = Path(os.path.abspath(table)).parent.name if row["folder"] == "." else row["folder"]
-        found[folder, row["case"]] = dict.fromkeys(("file", "status", "reason", "view"), "") | row
+        found[row["folder"], row["case"]] = dict.fromkeys(("file", "status", "reason", "view"), "") | row
     return found

@@ -25,10 +25,10 @@ def gather(settings, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], pd.D
     """The pairs of dir_pairs as survey() gives them, with `flagged` in masks.csv; the classes; what is left out."""
     source = Path(settings.dir_pairs)
     (found,), names, index = finder.find_classes([source], settings.classes)
-    for note in found.notes:
-        print(f"Note: {note}.")
     cases = found.cases
-    masks = known.radiographs(source, settings) or {}
+    masks, told = known.masks(cases, [source], settings)
+    for note in found.notes + told:
+        print(f"Note: {note}.")
     failed = [c for c in cases if masks.get((c.folder, c.case), {}).get("status") == "failed"]
     told = [f"{masks[c.folder, c.case]['reason']} The pair is older than that." for c in failed]
     stale = [(c.case, c.folder, "failed", why) for c, why in zip(failed, told, strict=True)]

@@ -31,8 +31,9 @@ def measure(subject: Subject) -> Part:
     if subject.model is None:
         return Part("copies", TITLE, MEANS, [], "No network to show copies to.", None, probe.NO_NETWORK)
     try:
-        told, places = subject.settings.file_masks, sorted({case.place for case in subject.cases})
-        files, grey = shifted.radiographs(Path(told) if told else known.one_masks_table(places, subject.settings))
+        settings, places = subject.settings, sorted({case.place for case in subject.cases})
+        table = Path(settings.file_masks) if settings.file_masks else known.one_masks_table(places, settings)
+        files, grey = shifted.radiographs(subject.cases, table, settings)
     except ValueError as error:
         return Part("copies", TITLE, MEANS, [], "The radiographs are not at hand.", None, str(error))
     predict.ready(subject.model, subject.device)

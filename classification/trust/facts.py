@@ -14,7 +14,7 @@ NUMBERS = ("age", "width", "height", "bytes")  # numbers, NaN where unknown
 
 
 def read(
-    cases: Sequence[Case], people: Sequence, inputs: Sequence | None, masks: Path | str | None, settings
+    cases: Sequence[Case], people: Sequence, inputs: Sequence, masks: Path | str | None, settings
 ) -> tuple[pd.DataFrame, list[str]]:
     """COLUMNS of each case in order, and notes for the user.
 
@@ -23,7 +23,7 @@ def read(
     """
     keys, notes = [(case.folder, case.case) for case in cases], []
     try:
-        radiographs = known.segmented(Path(masks or known.one_masks_table(inputs, settings)))
+        radiographs = known.radiographs(cases, Path(masks or known.one_masks_table(inputs, settings)), settings)
     except ValueError as error:
         radiographs = {}
         notes.append(f"the original radiographs are unknown: {str(error).rstrip('.')}")
@@ -39,7 +39,7 @@ def read(
     about[[*NUMBERS]] = about[[*NUMBERS]].apply(pd.to_numeric, errors="coerce").astype(float)
     about = about[[*COLUMNS]]
     gone = int((about.file == "").sum())
-    if radiographs and gone:
+    if gone and not notes:
         notes.append(f"{gone} of {len(cases)} radiographs are not where masks.csv says")
     return about, notes
 

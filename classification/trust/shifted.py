@@ -18,13 +18,13 @@ from cxr.shifts import measured, suite
 from cxr.stats import proportion
 
 
-def radiographs(table: Path) -> tuple[dict[tuple[str, str], Path], dict]:
-    """The radiograph of each (folder, case) in a masks.csv, and the preprocessing settings in the report.json beside
-    it. Raises ValueError with the remedy."""
-    rows = known.segmented(table, ["file"])
+def radiographs(cases, table: Path, settings) -> tuple[dict[tuple[str, str], Path], dict]:
+    """The radiograph of each (folder, case) that a masks.csv knows, and the preprocessing settings in the report.json
+    beside it. Raises ValueError with the remedy."""
+    rows = known.radiographs(cases, table, settings, ["file"])
     try:
-        settings = tables.json(table.parent / "report.json")["settings"]
-        grey = {name: settings[name] for name in ("gamma", "crop_border", "pixel_limit", "equalise")}
+        told = tables.json(table.parent / "report.json")["settings"]
+        grey = {name: told[name] for name in ("gamma", "crop_border", "pixel_limit", "equalise")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{table.parent / 'report.json'} does not say how the pairs were preprocessed ({error}); "

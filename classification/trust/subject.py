@@ -53,7 +53,8 @@ def gather(
     out. The network is the one that made the predictions, by the report.json beside them, unless file_weights is typed;
     those that hold folds are of several, of which none can be asked. Raises ValueError with the remedy.
     """
-    found = finder.find(inputs or [finder.test_part(settings)])
+    inputs = inputs or [finder.test_part(settings)]
+    found = finder.find(inputs)
     rows, names = read_predictions(table) if table else (None, None)
     cases, notes = found.cases, list(found.notes)
     made = (predictions.beside(table, "report.json").get("weights") or {}) if table else None
@@ -79,7 +80,7 @@ def gather(
     if left := len(found.cases) - len(cases):
         notes.append(f"{left} of {len(found.cases)} cases are left out: they have no label or no prediction")
     cases = [case._replace(label=int(c)) for case, c in zip(cases, label, strict=True)]
-    people, more = known.people(cases, inputs or [finder.test_part(settings)], settings)
+    people, more = known.people(cases, inputs, settings)
     about, told = facts.read(cases, people, inputs, masks, settings)
     patient = np.array([who for who, _ in people], object)
     subject = Subject(settings, cases, names, label, patient, about, rows, model, device, settings.seed)

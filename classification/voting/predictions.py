@@ -28,11 +28,11 @@ def patients(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tu
 def flagged(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tuple[str, str], str], list[str]]:
     """Why masks.csv flags the mask of a (folder, case), of those that are flagged, and notes for the user."""
     try:
-        masks = known.masks(cases, inputs, settings)
+        masks, notes = known.masks(cases, inputs, settings)
     except ValueError as error:  # what may be unknown stops no prediction
         return {}, [f"which masks are flagged is not known: {str(error).rstrip('.')}"]
-    found = {key: reason for key, (status, reason, _) in masks.items() if status != "ok"}
-    return found, [f"{len(found)} of {len(cases)} cases have a flagged mask"] if found else []
+    found = {key: row["reason"] for key, row in masks.items() if row["status"] != "ok"}
+    return found, notes + ([f"{len(found)} of {len(cases)} cases have a flagged mask"] if found else [])
 
 
 def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, mask: str = "") -> dict:

@@ -15,6 +15,7 @@ from killed_runs import KILLER
 from PIL import Image
 
 from classification import header
+from classification.cases import finder
 from classification.splitting import known
 from cxr import pairs
 from cxr.settings import config
@@ -226,7 +227,9 @@ def test_views_stand_in_the_table_and_laterals_fail_with_the_reason(whole, radio
     assert {case for case in rows.index if rows.status[case] == "failed"} == {"b", "e"}
     assert rows.reason["b"].endswith("b.dcm: its view is lateral by its header; give frontal radiographs only.")
     assert pairs.find(tmp_path / "out" / "in") == ["a", "c", "d"]
-    assert known.radiographs(tmp_path / "out", config.load(header, [])[0])["in", "a"]["status"] in ("ok", "flagged")
+    found = finder.find([tmp_path / "out"]).cases
+    masks, _ = known.masks(found, [tmp_path / "out"], config.load(header, [])[0])
+    assert masks["in", "a"]["status"] in ("ok", "flagged")
 
 
 def test_output_among_the_input_is_not_segmented_again(whole, radiographs, tmp_path, call):

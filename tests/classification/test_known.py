@@ -1,0 +1,32 @@
+"""What masks.csv tells of a pair: found by where the pair lies, whatever folder was given; of a split in its pairs."""
+
+import pandas as pd
+from drawn_pairs import write
+
+from classification import header
+from classification.cases import finder
+from classification.splitting import known
+from cxr.settings import config
+
+
+def told(given, *words):
+    """{case: reason} by the masks.csv of the pairs in a folder, and notes."""
+    rows, notes = known.masks(finder.find([given]).cases, [given], config.load(header, [*words])[0])
+    return {case: row["reason"] for (_, case), row in rows.items()}, notes
+
+
+def test_a_row_is_found_from_any_folder_and_is_never_a_namesake_s(tmp_path):
+    out = tmp_path / "out"
+    rows = [("004", "siteA/normal", "of A"), ("004", "normal", "another"), ("005", "normal", "gone")]
+    for case, folder, _ in rows[:2]:
+        write(out / folder, case)
+    write(out / "siteB" / "normal", "005")
+    pd.DataFrame(rows, columns=["case", "folder", "reason"]).assign(status="flagged").to_csv(out / "masks.csv")
+    for given in ("siteA", "siteA/normal"):
+        assert told(out / given) == ({"004": "of A"}, [])
+    found, (note,) = told(out / "siteB")
+    assert not found and note.startswith(f"{out / 'masks.csv'} knows none of the cases in {out / 'siteB'}")
+    write(tmp_path / "split" / "test" / "siteA" / "normal", "004")
+    words = [f"dir_split={tmp_path / 'split'}", f"dir_pairs={out}"]
+    for given in ("test", "test/siteA"):
+        assert told(tmp_path / "split" / given, *words) == ({"004": "of A"}, [])
