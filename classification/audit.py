@@ -57,7 +57,9 @@ def main() -> None:
     parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
     parser.add_argument("-p", "--predictions", metavar="FILE", help="default: predictions.csv in dir_save/test_name")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: audit in dir_save/test_name")
-    parser.add_argument("-m", "--masks", metavar="FILE", help="masks.csv (default: beside the pairs, or in dir_pairs)")
+    parser.add_argument(
+        "-m", "--masks", metavar="FILE", help="masks.csv (default: that of the pairs, or of a split's pairs)"
+    )
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS, metavar="PART", help="default: all")
     told = "of patients with a class, for predictive values (0.02 0.1 0.3)"

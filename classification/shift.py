@@ -35,7 +35,9 @@ KIND = batch.Kind("shift.csv", (), "shift", (*effect.DECISIVE, "shifts"), ("shif
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
-    parser.add_argument("-m", "--masks", metavar="FILE", help="masks.csv (default: beside the pairs, or in dir_pairs)")
+    parser.add_argument(
+        "-m", "--masks", metavar="FILE", help="masks.csv (default: that of the pairs, or of a split's pairs)"
+    )
     parser.add_argument("-o", "--output", metavar="FOLDER", help="default: shift in dir_save/test_name")
     parser.add_argument("-d", "--device", help="auto, cpu, cuda or mps (default: device)")
     parser.add_argument("--shift", nargs="+", default=[], metavar="NAME", help="shifts by name, its beginning, or kind")

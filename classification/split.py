@@ -20,7 +20,7 @@ import pandas as pd
 from classification import header
 from classification.cases import finder
 from classification.splitting import check, parts, plan, survey
-from cxr import cohort
+from cxr import cohort, writing
 from cxr.errors import BadData
 from cxr.run import lock, opening
 from cxr.settings import config
@@ -103,7 +103,10 @@ def split(root: Path, kind: str, settings, table: pd.DataFrame, overwrite: bool 
             "them away before overwriting it."
         )
     fresh = bool(changed) or kind == "absent"
-    copied = parts.write(root, splits, made_with, left_out) if fresh else 0
+    about = made_with | {"dir_pairs": config.as_dict(settings)["dir_pairs"]}
+    copied = parts.write(root, splits, about, left_out) if fresh else 0
+    if not fresh:
+        writing.json(root / parts.SETTINGS, about)  # the same pairs may lie elsewhere now
 
     for name, one in splits.items():
         print("\n".join(filter(None, [name, check.count_table(one, names)])))

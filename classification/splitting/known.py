@@ -81,15 +81,17 @@ def masks(cases, roots, settings) -> tuple[dict[tuple[str, str], dict], list[str
 def radiographs(cases, table: Path, settings, needed: Sequence[str] = ()) -> dict[tuple[str, str], dict]:
     """The rows of a masks.csv of the cases that it knows: {(folder, case): row of segmented()}. Raises BadData.
 
-    A case is known by its place below the table, of a split by that of the pair in dir_pairs; one that lies elsewhere,
-    of a table that the user named, by its folder."""
+    A case is known by its place below the table, of a split by that of its pair there; one that lies elsewhere, of a
+    table that the user named, by its folder."""
     rows, home = segmented(table, needed), Path(os.path.abspath(table)).parent
-    found = {}
+    found, sources = {}, {}
     for case in cases:
         place = _place(case)
         part = _part(place, settings)
         if part and not home.is_relative_to(part):
-            place = Path(settings.dir_pairs) / place.relative_to(part)
+            if part not in sources:
+                sources[part] = parts.pairs_of(part, settings)
+            place = sources[part] / place.relative_to(part)
         folder = str(place.relative_to(home)) if place.is_relative_to(home) else case.folder
         if row := rows.get((folder, case.case)):
             found[case.folder, case.case] = row
@@ -97,11 +99,11 @@ def radiographs(cases, table: Path, settings, needed: Sequence[str] = ()) -> dic
 
 
 def masks_table(root, settings) -> Path | None:
-    """The masks.csv of the pairs in a folder: there, or up to two folders above; of a split likewise in dir_pairs."""
+    """The masks.csv of the pairs in a folder: there, or up to two folders above; of a split likewise in its pairs."""
     root = Path(os.path.abspath(root))
     near, part = [root, *root.parents[:2]], _part(root, settings)
     if part:
-        source = Path(settings.dir_pairs)
+        source = parts.pairs_of(part, settings)
         near = [place for place in near if place.is_relative_to(part)] + [source, *source.parents[:2]]
     return next((place / MASKS for place in near if (place / MASKS).is_file()), None)
 

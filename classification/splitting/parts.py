@@ -9,6 +9,7 @@ import pandas as pd
 
 from classification.cases.finder import roots
 from cxr import pairs, tables, writing
+from cxr.settings.headerfile import ROOT
 
 RECORD, SETTINGS, LEFT_OUT = "split.csv", "split.json", "left_out.csv"
 COLUMNS = ["case", "folder", "patient", "source", "part", "group"]
@@ -28,6 +29,14 @@ def state(root: Path) -> str:
 def read(root: Path) -> pd.DataFrame:
     """split.csv of one folder of parts, all columns text. Raises BadData."""
     return tables.read(Path(root) / RECORD, COLUMNS)[COLUMNS]
+
+
+def pairs_of(part: Path, settings) -> Path:
+    """The folder of pairs that a split was made of, by its split.json; dir_pairs where that is typed or it does not
+    tell. part: its train, val or test. Raises BadData."""
+    files = [root / SETTINGS for root in part.parents[:2] if (root / SETTINGS).is_file()]  # folds have one above them
+    told = tables.json(files[0]).get("dir_pairs") if files and "dir_pairs" not in settings._typed else None
+    return Path(ROOT, told) if told else Path(settings.dir_pairs)
 
 
 def write(root: Path, splits: Mapping[str, pd.DataFrame], made_with: dict, left_out: pd.DataFrame) -> int:

@@ -30,3 +30,19 @@ def test_a_row_is_found_from_any_folder_and_is_never_a_namesake_s(tmp_path):
     words = [f"dir_split={tmp_path / 'split'}", f"dir_pairs={out}"]
     for given in ("test", "test/siteA"):
         assert told(tmp_path / "split" / given, *words) == ({"004": "of A"}, [])
+
+
+def test_a_split_remembers_its_pairs(tmp_path, call):
+    """So that no later command need name them; one that does is heard."""
+    cases = [(str(i), folder) for folder in ("normal", "virus") for i in range(3)]
+    for i, (case, folder) in enumerate(cases):
+        write(tmp_path / "pairs" / folder, case, seed=i)
+    rows = pd.DataFrame(cases, columns=["case", "folder"]).assign(status="flagged", reason="mine")
+    rows.to_csv(tmp_path / "pairs" / "masks.csv", index=False)
+    words = [f"dir_pairs={tmp_path / 'pairs'}", f"file_metadata={tmp_path / 'who.csv'}", "classes=[]", "folds=3"]
+    (tmp_path / "who.csv").write_text("case\nx\n")
+    done = call("classification/split.py", f"dir_split={tmp_path / 'split'}", *words)
+    assert done.code == 0, done.err
+    found, notes = told(tmp_path / "split" / "fold2" / "test")
+    assert set(found.values()) == {"mine"} and not notes
+    assert told(tmp_path / "split" / "fold2" / "test", f"dir_pairs={tmp_path / 'other'}") == ({}, [])
