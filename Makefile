@@ -23,11 +23,11 @@ demo: .venv/.installed
 	.venv/bin/python classification/biomarkers.py -i output/demo file_metadata=data/phantom/metadata.xls --overwrite
 	.venv/bin/python classification/audit.py -i output/demo dir_pairs=output/demo test_name=demo -o output/demo-audit \
 		--parts outside file_metadata=data/phantom/metadata.xls
-	.venv/bin/python classification/audit.py dir_pairs=output/demo dir_split=output/demo-split test_name=demo \
+	.venv/bin/python classification/audit.py dir_split=output/demo-split test_name=demo \
 		-p output/demo-predictions/predictions.csv -o output/demo-predictions/audit \
 		--parts patients file_metadata=data/phantom/metadata.xls
-	.venv/bin/python classification/report.py dir_pairs=output/demo -i output/demo-predictions \
-		--maps output/demo-maps -o output/demo-report.html
+	.venv/bin/python classification/report.py -i output/demo-predictions --maps output/demo-maps \
+		-o output/demo-report.html
 	@echo
 	@echo "Synthetic radiographs and short trainings: this shows how it works, not how good it is. Look at"
 	@echo "  output/demo                               pairs and overlays in a folder for each class; masks.csv, report.json"

@@ -30,7 +30,7 @@ def main() -> None:
     told = "folders of pairs (default: those in metrics.json, else dir_split/test, else dir_pairs)"
     parser.add_argument("--pairs", nargs="+", metavar="FOLDER", help=told)
     parser.add_argument("--maps", metavar="FOLDER", help="of visualize_cnn.py (default: cams in the predictions)")
-    told = "biomarkers.csv (default: in the folder biomarkers of the pairs, of the folder above, or of dir_pairs)"
+    told = "biomarkers.csv (default: in the folder biomarkers of the pairs, of the folder above, or of a split's pairs)"
     parser.add_argument("--biomarkers", metavar="FILE", help=told)
     store.add_flag(parser)
     settings, options = config.load(header, parser=parser)

@@ -13,7 +13,7 @@ from classification.cases.finder import Case
 from classification.measuring import measures
 from classification.saliency import maps
 from classification.voting import predict, predictions
-from cxr import pairs
+from cxr import digest, pairs
 from cxr.settings import config
 from cxr.stats import scores
 
@@ -61,6 +61,7 @@ def add_rows(tables, case, tally, i, target, root, settings, classes):
     found = measures.measure(image, mask, labels, settings, np.random.default_rng(i))
     found |= measures.square_millimetres(found, (0.5, 0.5) if i else None)
     tables["biomarkers"].append(about | {"label": "", "patient": "", "source": ""} | found)
+    tables["biomarkers"][-1]["digest"] = digest.of_pair(case.place, case.case)
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
     spot = np.exp(-((rows - 40) ** 2 + (columns - 90) ** 2) / 200)
     won = tally["predicted"]

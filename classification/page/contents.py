@@ -26,14 +26,15 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
     """
     rows, names = findings.read_predictions(folder)
     made, metrics = (findings.read_json(folder / name) for name in ("report.json", "metrics.json"))
-    keys = list(zip(rows.folder, rows.case, strict=True))
+    noted = rows.digest if "digest" in rows else [""] * len(rows)
+    keys = dict(zip(zip(rows.folder, rows.case, strict=True), noted, strict=True))
     told = (made or {}).get("input") or (metrics or {}).get("input")
     places, roots = findings.find_pairs(keys, options.pairs, told, settings)
     masks, segmented = findings.qualities(places, roots, settings)
     markers, flags = {}, {}
     file = findings.find_biomarkers(options.biomarkers, roots, settings)
     if file:
-        markers, flags = findings.read_biomarkers(file)
+        markers, flags = findings.read_biomarkers(file, places)
     cams = Path(options.maps or folder / "cams").absolute()
     has_maps = bool(options.maps) or (cams / maps.TABLE).is_file()
     maps_of = findings.read_maps(cams) if has_maps else {}
@@ -45,7 +46,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         f"there {what}"
         for missing, what in (
             (not has_maps, "are no maps; make them with classification/visualize_cnn.py"),
-            (not file, "is no biomarkers.csv; make it with classification/biomarkers.py"),
+            (not markers, "is no biomarkers.csv of these pairs; make it with classification/biomarkers.py"),
             (not masks and not flags, "is no masks.csv with these cases, so the quality of their masks is unknown"),
         )
         if missing
@@ -64,7 +65,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "audit": audit,
         "parts": {title: part for title, part in told.items() if part},
         "settings": (made or {}).get("settings") or {},
-        "drawings": drawings(folder, file, made),
+        "drawings": drawings(folder, file if markers else None, made),
         "notes": notes,
     }
     return content | measured(rows, names, metrics, notes), places, maps_of

@@ -1,7 +1,7 @@
 """What is known of the cases of a run: predictions, pairs, quality of the masks, biomarkers, and where the maps lie."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,9 @@ from classification.cases import finder
 from classification.cases.finder import Case
 from classification.measuring import measures
 from classification.saliency import maps
-from classification.splitting import known
+from classification.splitting import known, parts
 from classification.voting import predictions
-from cxr import tables
+from cxr import digest, tables
 from cxr.errors import BadData
 from cxr.run import journal
 
@@ -42,14 +42,14 @@ def read_json(file: Path) -> dict | None:
         return None
 
 
-def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, settings) -> tuple[dict, list[Path]]:
+def find_pairs(keys: Mapping, given: Sequence | None, told: Sequence | None, settings) -> tuple[dict, list[Path]]:
     """Where the pairs of the cases lie: {(folder, case): Case}, and the folders they were found below.
 
-    keys: the (folder, case) wanted. The folders `given` are taken, else those that the predictions tell of, else the
-    test part of the split, else dir_pairs: the first that hold any of the cases. Without any: nothing, and no folder.
+    keys: the (folder, case) wanted, with the digest of the pair that was predicted, "" if not known. The folders
+    `given` are taken, else those that the predictions tell of, else the test part of the split, else dir_pairs, in
+    these two only pairs of that digest: the first that hold any of the cases. Without any: nothing, and no folder.
     Raises BadData for folders given that do not exist or hold no pairs.
     """
-    keys = set(keys)
     if given:
         choices = [given]
     else:
@@ -64,6 +64,9 @@ def find_pairs(keys: Iterable, given: Sequence | None, told: Sequence | None, se
             continue
         found = {(case.folder, case.case): case for case in (*about.cases, *about.halves)}
         found = {key: case for key, case in found.items() if key in keys}
+        if roots not in (given, told):
+            contents = zip(list(found), digest.of_pairs(found.values()), strict=True)
+            found = {key: found[key] for key, content in contents if keys[key] in ("", content)}
         if found or given:
             return found, [Path(root).absolute() for root in roots]
     return {}, []
@@ -79,22 +82,26 @@ def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, d
 
 
 def find_biomarkers(given: str | None, roots: Sequence[Path], settings) -> Path | None:
-    """The file given, else biomarkers/biomarkers.csv in the folders of pairs, above them, or in dir_pairs."""
+    """The file given, else biomarkers/biomarkers.csv in the folders of pairs or above them, of a split in its pairs."""
     if given:
         return Path(given)
-    places = [*roots, *(root.parent for root in roots), Path(settings.dir_pairs)]
+    split = [parts.pairs_of(part, settings) for root in roots if (part := known.part_of(root, settings))]
+    places = [*roots, *(root.parent for root in roots), *split]
     files = (place / "biomarkers" / "biomarkers.csv" for place in places)
     return next((file for file in files if file.is_file()), None)
 
 
-def read_biomarkers(file: Path) -> tuple[dict, dict]:
-    """Biomarkers of the cases, {(folder, case): {name: float or None}}, and the flags of their masks that the table
-    knows, as qualities() gives them. Raises BadData."""
-    rows = table(file, biomarkers.ABOUT, "classification/biomarkers.py")
+def read_biomarkers(file: Path, places: Mapping) -> tuple[dict, dict]:
+    """Biomarkers of the pairs in `places`, {(folder, case): {name: float or None}}, and the flags of their masks that
+    the table knows, as qualities() gives them. A row is of the pair whose digest it notes, whatever folder it was
+    measured in. Raises BadData."""
+    rows = table(file, [*biomarkers.ABOUT, "digest"], "classification/biomarkers.py")
     names = [name for name in measures.MARKERS if name in rows]
+    measured = {(row["case"], row["digest"]): row for row in rows.to_dict("records")}
     found, flags = {}, {}
-    for row in rows.to_dict("records"):
-        key = row["folder"], row["case"]
+    for (key, case), content in zip(places.items(), digest.of_pairs(places.values()), strict=True):
+        if not (row := measured.get((case.case, content))):
+            continue
         found[key] = {name: finite(row[name]) for name in names}
         if row["status"] == "flagged":
             flags[key] = "flagged", row["reason"], ""

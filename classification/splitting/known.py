@@ -87,7 +87,7 @@ def radiographs(cases, table: Path, settings, needed: Sequence[str] = ()) -> dic
     found, sources = {}, {}
     for case in cases:
         place = _place(case)
-        part = _part(place, settings)
+        part = part_of(place, settings)
         if part and not home.is_relative_to(part):
             if part not in sources:
                 sources[part] = parts.pairs_of(part, settings)
@@ -101,7 +101,7 @@ def radiographs(cases, table: Path, settings, needed: Sequence[str] = ()) -> dic
 def masks_table(root, settings) -> Path | None:
     """The masks.csv of the pairs in a folder: there, or up to two folders above; of a split likewise in its pairs."""
     root = Path(os.path.abspath(root))
-    near, part = [root, *root.parents[:2]], _part(root, settings)
+    near, part = [root, *root.parents[:2]], part_of(root, settings)
     if part:
         source = parts.pairs_of(part, settings)
         near = [place for place in near if place.is_relative_to(part)] + [source, *source.parents[:2]]
@@ -112,7 +112,7 @@ def _place(case) -> Path:
     return Path(os.path.abspath(case.place))
 
 
-def _part(place: Path, settings) -> Path | None:
+def part_of(place: Path, settings) -> Path | None:
     """The part of a split that a folder lies in, or is."""
     split = Path(settings.dir_split)
     for one in reversed([place, *place.parents]):

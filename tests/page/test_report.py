@@ -262,6 +262,26 @@ def test_figures_of_other_scripts_stand_in_the_page(copy, read):
         assert base64.b64decode(held[name].partition(",")[2]) == file.read_bytes()
 
 
+def test_what_is_known_of_another_cohort_of_these_names_is_not_shown(copy, read):
+    """Neither where it lies in dir_pairs, nor beside pairs that are others by now; nor are its radiographs."""
+    shutil.move(copy / "pairs" / "biomarkers", copy / "other" / "biomarkers")
+    rows = pd.read_csv(copy / "run" / "predictions.csv").assign(digest="0123456789abcdef")
+    rows.to_csv(copy / "run" / "predictions.csv", index=False)
+    Image.new("L", (8, 8)).save(copy / "other" / "biomarkers" / "biomarkers.png")
+    told = "there is no biomarkers.csv of these pairs"
+    words = "--pairs", copy / "pairs"
+    assert told in read(copy / "run", *words, f"dir_pairs={copy / 'other'}")[0].out
+    shutil.move(copy / "other" / "biomarkers", copy / "pairs" / "biomarkers")
+    for mask in (copy / "pairs").rglob("*.mask.npy"):
+        mask.write_bytes(mask.read_bytes()[:-1] + b"\1")
+    done, found = read(copy / "run", *words)
+    assert told in done.out and not any(one["markers"] for one in found.data("data")["cases"])
+    assert not [a for tag, a in found.elements if a.get("alt", "").startswith("Biomarkers by class")]
+    for name in ("report.json", "metrics.json"):
+        (copy / "run" / name).unlink()
+    assert "have no radiograph to show" in read(copy / "run", f"dir_pairs={copy / 'pairs'}")[0].out
+
+
 def test_masks_alone(copy, call):
     """The page of stage 1: every row of masks.csv with its outlines, flagged ones first, and no word of votes."""
     rows = pd.read_csv(copy / "pairs" / "masks.csv").assign(ctr=0.5, margin=0.9, area_heart=100)
