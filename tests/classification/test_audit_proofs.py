@@ -135,7 +135,7 @@ def test_the_worst_copy_is_named(clean, monkeypatch):
         return rows
 
     monkeypatch.setattr(known, "one_masks_table", lambda *_: "masks.csv")
-    monkeypatch.setattr(shifted, "radiographs", lambda _: ({}, {}))
+    monkeypatch.setattr(shifted, "radiographs", lambda *_: ({}, {}))
     monkeypatch.setattr(shifted, "measure", measure)
     clean = replace(clean, patient=np.arange(len(clean.cases)).astype(str))
     stays += [False] * 9 + [True] * 31
