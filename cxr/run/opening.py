@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from cxr.errors import BadData, BadInput, BadRun
 from cxr.run import lock
@@ -40,20 +41,26 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
             finally:
                 lock.release()  # here, since Ctrl-C may come while this waits for the disk
         except KeyboardInterrupt:
-            print(f"\n{name}: interrupted; the same command goes on from here.", file=sys.stderr)
-            sys.exit(INTERRUPTED)
+            _interrupted(name)
         except BrokenPipeError:  # whoever read the output, as `| head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at the end would fail again
             sys.exit(1)
         except (BadData, BadInput, BadRun) as error:
             sys.exit(f"{name}: {error}")
         except Exception as error:
+            if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+                _interrupted(name)  # while torch wrote a file, which then failed to be closed
             told = disk_fault(error)
             if told is None:
                 raise
             sys.exit(f"{name}: {told}, then run the same command again: what was written stays.")
 
     return opened
+
+
+def _interrupted(name: str) -> NoReturn:
+    print(f"\n{name}: interrupted; the same command goes on from here.", file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 def _prepare() -> None:
@@ -85,11 +92,17 @@ def _thread_fault(fault: threading.ExceptHookArgs) -> None:
 
 def disk_fault(error: BaseException | None) -> str | None:
     """What is wrong with the disk, if that is what an error came from; torch and others wrap it in errors of theirs."""
-    while error is not None:
-        if _SHORT.search(str(error)):
+    for cause in _causes(error):
+        if _SHORT.search(str(cause)):
             return _FULL[errno.ENOSPC]
-        if isinstance(error, OSError) and error.errno in _FULL:
-            place = f"{Path(os.fsdecode(error.filename)).parent}: " if error.filename else ""
-            return place + _FULL[error.errno]
-        error = error.__cause__ or error.__context__
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            place = f"{Path(os.fsdecode(cause.filename)).parent}: " if cause.filename else ""
+            return place + _FULL[cause.errno]
     return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it came from, the last one first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -57,6 +57,19 @@ def test_ctrl_c_and_bad_data_are_one_sentence(capsys):
     assert end.value.code == "tests/cxr/test_opening.py: masks.csv is empty."
 
 
+def test_ctrl_c_that_an_unclosed_file_hides_is_one_sentence(capsys):
+    @opening.script
+    def main():
+        try:
+            raise KeyboardInterrupt
+        finally:  # as torch does where it was writing
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 105905472 vs 105905360")
+
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130 and "interrupted; the same command goes on" in capsys.readouterr().err
+
+
 def test_home_is_understood_where_a_shell_leaves_it(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setattr(sys, "argv", ["x.py", "-o", "~/out", "--output=~/out", "a~b", "dir_save=~/out", "~"])
