@@ -245,7 +245,8 @@ def test_threads_read_side_by_side(tmp_path):
     gc.set_threshold(5)
     try:
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: pairs.load_labels(tmp_path, "case"), range(2000)))
+            read = list(pool.map(lambda _: pairs.load_labels(tmp_path, "case"), range(2000)))
     finally:
         gc.callbacks.remove(callback)
         gc.set_threshold(*threshold)
+    assert all((labels == example()[2]).all() for labels in read)
