@@ -88,7 +88,7 @@ def results(run: batch.Batch, cases: list[Case]):
             p, centres = predict.predict_image(model, *item, settings, case.case, fabric.device)
         judged |= run.refusal.compare(case)
         if not np.isfinite(p).all():
-            yield case, f"{case.folder}: {case.case}: the network returns NaN or Inf; try precision=32-true."
+            yield case, f"{case.folder}: {case.case}: {predict.INVALID}"
             continue
         if refusal.REFUSED in judged:
             yield case, judged

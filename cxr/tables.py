@@ -53,7 +53,7 @@ def numbers(path: Path, table: pd.DataFrame, text: Collection[str]) -> pd.DataFr
         if wrong.any():
             row = int(wrong.argmax())
             raise BadData(
-                f"{path}, row {row + 2}, column {column}: {table[column].iloc[row]!r} is no number; {REMEDY}."
+                f"{path}, row {row + 2}, column {column}: {table[column].iloc[row]!r} is not a number; {REMEDY}."
             )
         table[column] = values
     return table

@@ -37,7 +37,7 @@ def score(model, networks: dict, case: Case, item, settings, names, device, lesi
         row["lesion_fraction"] = float((lesion & (lung > 0)).sum() / (lung > 0).sum())
     maps, coverage, p = grad_cam.explain(model, image, lung, settings, case.case, device, everything, settings.method)
     if not (np.isfinite(p).all() and np.isfinite(maps).all()):
-        return row | {"reason": f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."}
+        return row | {"reason": f"{case.folder}: {case.case}: {predict.INVALID}"}
     if why := refusal.compare(case).get(REFUSED):
         return row | {"status": REFUSED, "reason": why}
     target = predict.tally(p, settings.vote)["predicted"]

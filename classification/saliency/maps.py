@@ -12,7 +12,7 @@ from classification.voting.refusal import REFUSED
 from cxr import pairs, writing
 
 TABLE = "cams.csv"
-TEXT = ("case", "folder", "status", "reason", "predicted", "target")  # its columns that hold no numbers
+TEXT = ("case", "folder", "status", "reason", "predicted", "target")  # its columns of text
 CAM, PICTURE, COVERAGE = ".cam.npy", ".cam.png", ".coverage.npy"
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -29,7 +29,7 @@ def explain(model, case: Case, item, settings, names, device):
     everything = list(range(len(names)))
     found = grad_cam.explain(model, *item, settings, case.case, device, everything, settings.method)
     if not all(np.isfinite(values).all() for values in found):
-        return f"{case.folder}: {case.case}: the network gives no number; try precision=32-true."
+        return f"{case.folder}: {case.case}: {predict.INVALID}"
     return found
 
 

@@ -33,7 +33,7 @@ class Kind(NamedTuple):
     """What a script writes."""
 
     table: str  # its file
-    text: Sequence[str]  # columns of it that hold no numbers
+    text: Sequence[str]  # its columns of text
     folder: str = ""  # below dir_save/test_name
     decisive: Sequence[str] = effect.DECISIVE  # settings and options that decide a row
     always: Sequence[str] = ()  # of these, what does so whatever the approach

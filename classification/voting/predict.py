@@ -12,6 +12,7 @@ from cxr.run import engine
 
 APPROACHES = ("local", "global", "dense")
 VOTES = ("majority", "mean")
+INVALID = "the network returns NaN or Inf; try precision=32-true."  # the reason of such a case
 LEAST = 32  # pixels a side, of which every network makes one feature at least
 
 

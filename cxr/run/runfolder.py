@@ -149,7 +149,7 @@ def begin(run: Path, epoch: int, settings: dict) -> SummaryWriter:
 
 
 def check_loss(loss: float, what: str, where: str, settings: config.Settings) -> None:
-    """Raise BadRun, with what to try, if a loss is no number: the training diverges."""
+    """Raise BadRun, with what to try, if a loss is NaN or Inf: the training diverges."""
     if not math.isfinite(loss):
         raise BadRun(
             f"the {what} is {loss} {where}; the last whole epoch is kept; try a learning_rate below "

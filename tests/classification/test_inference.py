@@ -355,7 +355,7 @@ def test_other_approaches(whole, tmp_path, call, approach, patches):
     assert (rows[VOTES].sum(axis=1) == rows.patches).all()
 
 
-def test_a_network_that_gives_no_number_is_a_row(whole, weights, tmp_path, call):
+def test_a_network_that_returns_nan_is_a_row(whole, weights, tmp_path, call):
     saved = engine.load(weights)
     saved["model"]["fc.bias"][:] = math.nan
     engine.save(saved, tmp_path / "broken.pt")

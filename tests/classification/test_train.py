@@ -187,7 +187,7 @@ def test_of_equal_scores_the_lower_loss_is_kept(classified, tmp_path, call, monk
 @pytest.mark.parametrize(
     "patches,told", [(2, "the loss is nan in epoch 1, batch 2;"), (1, "the validation loss is nan after epoch 1;")]
 )
-def test_a_loss_that_is_no_number_stops(classified, tmp_path, call, patches, told):
+def test_a_loss_of_nan_or_inf_stops(classified, tmp_path, call, patches, told):
     words = "net_label=squeezenet1_1 lambda_l1=0 num_train=6 seed=1".split()
     trainings.stops_without_a_number(TRAIN, call, tmp_path, told, *classified.words, *words, f"num_patches={patches}")
 

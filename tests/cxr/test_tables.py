@@ -37,7 +37,7 @@ def test_what_a_spreadsheet_saves_is_read(tmp_path, held):
         (b"folder,case,case\nin,a,b\n", "t.csv has the column 'case' twice"),
         (b'folder,case,p\nin,"a,1\nin,b,2\n', "t.csv, line 3 is damaged"),
         (b"folder,case,p\nin,a,1\nin,b\n", "t.csv, line 3 has 2 cells for 3 columns"),
-        (b"folder,case,p\nin,a,1\nin,b,often\n", "t.csv, row 3, column p: 'often' is no number"),
+        (b"folder,case,p\nin,a,1\nin,b,often\n", "t.csv, row 3, column p: 'often' is not a number"),
         (b"\0\1\2", "t.csv is not a table of text"),
     ],
 )

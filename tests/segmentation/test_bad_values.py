@@ -74,7 +74,7 @@ def test_a_name_too_long_for_its_outputs_stops_nothing_else(trained, radiographs
     )
 
 
-def test_a_network_that_gives_no_number_fails_the_case(radiographs, tmp_path):
+def test_a_network_that_returns_nan_fails_the_case(radiographs, tmp_path):
     settings = config.load(header, [])[0]
     radiograph = next((radiographs / "JSRT").iterdir())
     job = masks_csv.Job(radiograph, "a", "case", tmp_path / "a")

@@ -100,7 +100,7 @@ def test_restart_throws_the_old_run_away_and_nothing_else(trained, tmp_path, cal
 @pytest.mark.parametrize(
     "num_train,told", [(9, "the loss is nan in epoch 1, batch 2;"), (3, "the validation loss is nan after epoch 1;")]
 )
-def test_a_loss_that_is_no_number_stops(radiographs, tmp_path, call, num_train, told):
+def test_a_loss_of_nan_or_inf_stops(radiographs, tmp_path, call, num_train, told):
     words = [*TRAINING, f"dir_data_root={radiographs}", "average=0", f"num_train={num_train}"]
     trainings.stops_without_a_number(TRAIN, call, tmp_path, told, *words)
 
