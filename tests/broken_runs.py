@@ -43,10 +43,13 @@ def start(script, words, told=None):
     """Run a script in a process forked from this one, which spares it the imports. What it says goes to a file, `told`;
     with that it and what it starts are a group of their own."""
     sys.stdout.flush()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a real script is not met between halves of a fork
     if child := os.fork():
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         return child
     code = 1
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         if told:
             os.setpgid(0, 0)
             with open(told, "w") as file:

@@ -1,6 +1,6 @@
 """Every script a user runs, in order, on inputs of seconds: what the tests of faults that any script may meet share.
 
-Of weights/ these are the two that write a training's weights; the others make what ships."""
+Of weights/ card.py and make.py are missing: they write what ships."""
 
 import dicom_files
 from conftest import CLASSIFYING, TINY
@@ -61,5 +61,7 @@ def commands(phantom, cohort, pairs, out):
         "classification/curve.py": [*two, "test_name=n", *few],
         "classification/crossval.py": folds,
         "weights/make_classification.py": export,
+        "weights/make_phantom.py": [out / "taught", "--per-class", 4, "--val", 0, "--size", 128, "--workers", 1],
+        "weights/make_frontal.py": ["--pairs", pairs, "--pairs", out / "taught/split/train", "-o", out / "frontal.safetensors"],
         "classification/report.py": ["-i", out / "predicted", *two, "--pairs", out / "masks"],
     }

@@ -28,6 +28,7 @@ from classification.cases import finder
 from classification.voting import frontal
 from classification.voting.frontal import SIDE
 from cxr import pairs, preprocess, version
+from cxr.errors import BadData
 from cxr.reading import radiograph
 from cxr.run import checksum, opening
 
@@ -52,8 +53,10 @@ def main() -> None:
         cases = finder.find(options.pairs).cases
         files = radiograph.find(options.images)[0] if options.images else []
         names = [*(case.case for case in cases), *(file.stem for file in files)]
-        out = np.array([bool(options.without) and options.without in name for name in names])
+        out = np.array([bool(options.without) and options.without in name for name in names], bool)
         out[len(cases) :] |= options.half & np.array([zlib.crc32(patient(f.stem).encode()) % 2 for f in files], bool)
+        if (~out).sum() < COMPONENTS or not (~out[: len(cases)]).any():
+            raise BadData(f"{(~out).sum()} radiographs to fit to; give {COMPONENTS} or more, some of them --pairs.")
         read = [frontal.thumbnails(*pairs.load(case.place, case.case), 2 * SIDE) for case in cases]
         pictures = np.array([*(picture for picture, _ in read), *map(picture_of, files)])
         lungs = np.array([smaller(lung) for _, lung in read])

@@ -12,10 +12,12 @@ It exists so that the saliency maps of a network that has learnt can be held aga
 The file that ships was made so on 2026-11-23 from an earlier classifier, an EfficientNet-Lite0.
 
 Written under the folder: split/train/ and split/val/ with a folder of pairs a class, by the phantom's true lung masks;
-lesions/<class>/<case>.png; patients.csv, for file_metadata. No patient is in two parts.
+lesions/<class>/<case>.png; patients.csv, for file_metadata; phantom.json, the settings. No patient is in two parts.
+After a kill the same command writes it anew.
 """
 
 import argparse
+import json
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +28,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import cv2
 
-from cxr import pairs, preprocess, version
+from cxr import pairs, preprocess, version, writing
+from cxr.errors import BadData
 from cxr.reading import radiograph
 from cxr.run import opening
 from data.thorax import cases
@@ -37,7 +40,7 @@ GAMMA = 0.5  # as segmentation/header.py has it
 @opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="folder to write, new or empty")
+    parser.add_argument("folder", type=Path, help="folder to write: new, empty, or begun by the same command")
     parser.add_argument("--per-class", type=int, default=180, metavar="N", help="images of each class (%(default)s)")
     parser.add_argument("--val", type=int, default=20, metavar="N", help="of them to validate on, about (%(default)s)")
     parser.add_argument("--size", type=int, default=384, metavar="PIXELS", help="as data/make_phantom.py (%(default)s)")
@@ -45,12 +48,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
     version.add_flag(parser)
     options = parser.parse_args()
-    if options.folder.exists() and any(options.folder.iterdir()):
-        sys.exit(f"weights/make_phantom.py: {options.folder} holds something; name a new folder.")
-    counts = dict.fromkeys(cases.CLASSES, options.per_class)
-    radiographs = draw(
-        options.folder, counts, options.size, options.seed, {"val": options.val}, "train", options.workers
-    )
+    counts, first = dict.fromkeys(cases.CLASSES, options.per_class), {"val": options.val}
+    radiographs = draw(options.folder, counts, options.size, options.seed, first, "train", options.workers)
     print(
         f"Wrote {len(radiographs)} pairs to {options.folder / 'split'}. Next: python classification/train.py "
         f"dir_split={options.folder.absolute() / 'split'} and the other settings that --help tells."
@@ -62,7 +61,7 @@ def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[s
 
     first: {part: how many images of a class go there}, in this order and as whole patients; all others go to the part
     `rest`. Where a lesion is and how strong follows from (seed, case). Returns the images, as data.thorax.cases plans
-    them.
+    them. Raises BadData for a folder that holds anything but what these settings write.
     """
     radiographs = [xray for folder, count in counts.items() for xray in cases.plan_class(folder, count, size, seed)]
     parts = [
@@ -70,9 +69,13 @@ def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[s
         for folder in counts
         for part in divide([xray.patient for xray in radiographs if xray.folder == folder], first, rest)
     ]
-    root.mkdir(parents=True, exist_ok=True)
     rows = [f"{xray.name},{xray.folder},{xray.patient},{xray.hospital.name}" for xray in radiographs]
-    (root / "patients.csv").write_text("\n".join(["case,class,patient,source", *rows]) + "\n")
+    settings = {"counts": counts, "size": size, "seed": seed, "first": first, "rest": rest}
+    plan = root / "phantom.json"
+    if root.exists() and any(root.iterdir()) and not (plan.exists() and json.loads(plan.read_text()) == settings):
+        raise BadData(f"{root} holds something else; name a new folder.")
+    writing.json(plan, settings)
+    writing.text(root / "patients.csv", "\n".join(["case,class,patient,source", *rows]) + "\n")
     work = partial(write_pair, root=root, seed=seed)
     if workers == 1:
         list(map(work, radiographs, parts))
