@@ -32,6 +32,7 @@ def commands(phantom, cohort, pairs, out):
     two = [*CLASSIFYING, f"dir_split={out / 'split'}", f"dir_checkpoint={out / 'two'}", "test_name=run", "epoch_max=2"]
     two += [f"file_metadata={phantom / 'metadata.xls'}", f"dir_pairs={out / 'masks'}", f"dir_save={out / 'saved'}"]
     given = ["-i", out / "masks"]
+    taught, frontal = out / "taught", ["--pairs", pairs, "--pairs", out / "taught/split/train"]
     few = ["--n", 4, "--draws", 1, "epoch_max=1"]
     folds = [*two, "test_name=cv", "folds=2", "epoch_max=1", f"dir_split={out / 'folds'}", f"dir_pairs={pairs}"]
     export = ["export", out / "two/run/best.pt", "-o", out / "two.safetensors", "--overwrite"]
@@ -61,7 +62,7 @@ def commands(phantom, cohort, pairs, out):
         "classification/curve.py": [*two, "test_name=n", *few],
         "classification/crossval.py": folds,
         "weights/make_classification.py": export,
-        "weights/make_phantom.py": [out / "taught", "--per-class", 4, "--val", 0, "--size", 128, "--workers", 1],
-        "weights/make_frontal.py": ["--pairs", pairs, "--pairs", out / "taught/split/train", "-o", out / "frontal.safetensors"],
+        "weights/make_phantom.py": [taught, "--per-class", 4, "--val", 0, "--size", 128, "--workers", 1],
+        "weights/make_frontal.py": [*frontal, "-o", out / "frontal.safetensors"],
         "classification/report.py": ["-i", out / "predicted", *two, "--pairs", out / "masks"],
     }
