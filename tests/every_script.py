@@ -2,6 +2,8 @@
 
 Of weights/ card.py and make.py are missing: they write what ships."""
 
+import shutil
+
 import dicom_files
 from conftest import CLASSIFYING, TINY
 
@@ -9,16 +11,24 @@ from cxr.reading import radiograph
 from data.thorax import formats
 
 CANARY = "Canary^Zwölfhundert", "CANARY-4711"  # a patient's name and number, which no output may hold
+MARKUP = "<img src=x onerror=alert(1)>"
+HOSTILE = f"{MARKUP}'\"`touch a`$(touch b);\n..%s{{0}}\u202e=1+1"  # of a folder and of a file in it
 
 
 def inputs(phantom, folder):
-    """The folder of the phantom's cohort as DICOM files whose headers tell of a patient; beside it the facts of one."""
+    """The folder of the phantom's cohort as DICOM files whose headers tell of a patient, one more under a hostile name
+    behind links; beside it the facts of one."""
     for file in sorted((phantom / "cohort").rglob("*.png")):
         pixels = radiograph.read(file).pixels
         header = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": CANARY[0], "PatientID": CANARY[1]}
         place = folder / file.parent.name / f"{file.stem}.dcm"
         place.parent.mkdir(parents=True, exist_ok=True)
         dicom_files.save(place, dicom_files.dataset(pixels, 8 * pixels.itemsize, ViewPosition="PA", **header))
+    outside = folder.with_name("outside")
+    outside.mkdir()
+    shutil.copy(place, outside / f"{HOSTILE}.dcm")
+    (outside / "loop").symlink_to(folder)
+    (folder / "normal" / HOSTILE).symlink_to(outside)
     facts = {"source": "phantom", "filename": "a.png", "Class": "normal"}
     lines = [formats.COLUMNS, [facts.get(name, "") for name in formats.COLUMNS]]
     folder.with_suffix(".csv").write_text("".join(f"{','.join(line)}\n" for line in lines))
