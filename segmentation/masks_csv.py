@@ -98,7 +98,7 @@ def outdated(output: Path, jobs: list[Job], made: str) -> set[tuple[str, str]]:
     """The cases of the jobs whose radiograph is another than the one they were made from, or whose weights or settings
     are. Raises BadInput where that one is a radiograph of another place, whose pair would be lost."""
     rows = journals.known(output / MASKS, TEXT)
-    told = rows.reindex(columns=[*journals.KEY, "digest"]).fillna("")  # tables of before do not tell
+    told = rows.reindex(columns=[*journals.KEY, "digest"], fill_value="")  # tables of before do not tell
     telling = {(row.folder, row.case) for row in told.itertuples() if row.digest}
     files = {(row.folder, row.case): row.file for row in rows[rows.status != "failed"].itertuples()}
     again = [job for job in jobs if job.key in files]
