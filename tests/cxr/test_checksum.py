@@ -57,6 +57,21 @@ def test_a_flipped_byte_in_safetensors_never_changes_a_weight(tmp_path):
         checksum.check(tmp_path / "old.safetensors", resnet, {checksum.KEY: "0"})
 
 
+@pytest.mark.parametrize("name", ["best.pt", "w.safetensors"])
+def test_a_file_cut_at_every_tenth_is_refused_by_name(tmp_path, name):
+    path, state = tmp_path / name, {"layer3.1.conv2.weight": torch.randn(64, 64)}
+    if name == "best.pt":
+        engine.save({"model": state}, path)
+    else:
+        checksum.save(state, path, {"classes": '["a", "b"]'})
+    held = path.read_bytes()
+    for tenth in range(10):
+        path.write_bytes(held[: len(held) * tenth // 10])
+        for read in (engine.load,) if name == "best.pt" else (weightfile.read, weights.read):
+            with pytest.raises(ValueError, match=name):
+                read(path)
+
+
 GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
 
 
