@@ -54,7 +54,8 @@ def write_log(path: Path, rows: list[dict]) -> None:
 
 
 def open_state(folder: Path, settings: dict, unread: Sequence[str] = ()) -> dict | None:
-    """The state a run was left in, or None for a new one. Raises BadRun if the settings are other ones now.
+    """The state a run was left in, or None for a new one. Raises BadRun if the settings are other ones now, and for
+    files that cannot be read.
 
     unread: settings that this stage's training never reads, and which may be others.
     """
@@ -63,6 +64,7 @@ def open_state(folder: Path, settings: dict, unread: Sequence[str] = ()) -> dict
         return None
     try:
         state = engine.load(last)
+        engine.load(folder / "best.pt")  # which nothing can bring back, should no later epoch be better
     except ValueError as error:
         raise BadRun(f"{error} Give another test_name, or restart=True to throw the old run away.") from error
     changed = differences(state["settings"], settings, unread)

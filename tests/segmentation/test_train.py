@@ -158,11 +158,15 @@ def test_other_masks_are_another_training_even_of_a_finished_run(trained, radiog
     assert done.code == 1 and "or with other masks" in done.err
 
 
-def test_a_damaged_checkpoint_says_what_to_do(trained, tmp_path, call):
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "whole" / "last.pt").write_bytes((trained.run / "last.pt").read_bytes()[:-90_000])
-    done = call(TRAIN, *trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole")
-    assert done.code == 1 and "last.pt cannot be read as a checkpoint" in done.err and "restart=True" in done.err
+@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_damaged_checkpoint_says_what_to_do(trained, tmp_path, call, name, more):
+    """The best weights also where a later epoch might be better: if none is, nothing could bring them back."""
+    shutil.copytree(trained.run, tmp_path / "whole")
+    (tmp_path / "whole" / name).write_bytes((trained.run / name).read_bytes()[:-90_000])
+    words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole", f"epoch_max={EPOCHS + more}"]
+    done = call(TRAIN, *words)
+    assert done.code == 1 and f"{name} cannot be read as a checkpoint" in done.err and "restart=True" in done.err
 
 
 def test_weights_of_another_run_start_one(trained, tmp_path, call):
