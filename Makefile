@@ -40,16 +40,20 @@ demo: .venv/.installed
 # From a folder of radiographs to output/page/<its name>/report.html: make page FOLDER=path/to/radiographs
 # A page holds the files of one folder: it is refused where it was made of others, or of some that have gone since.
 # A script that met unreadable files exits with 1 and has finished all the same: then its report.json is new and has counts.
+# As it was typed, since a name may hold $$(...)
+override FOLDER := $(value FOLDER)
+export FOLDER
 page: .venv/.installed
-	@test -d "$$FOLDER" || { echo "name a folder of radiographs: make page FOLDER=path/to/radiographs"; exit 2; }
-	@set -e; place="$$(cd "$$FOLDER" && pwd)"; page="output/page/$$(basename "$$place")"; python=.venv/bin/python; \
+	@set -e; case "$$FOLDER" in "~/"*) FOLDER="$$HOME/$${FOLDER#??}";; esac; \
+	test -d "$$FOLDER" || { echo "name a folder of radiographs: make page FOLDER=path/to/radiographs"; exit 2; }; \
+	place="$$(cd -- "$$FOLDER" && pwd)"; page="output/page/$$(basename "$$place")"; python=.venv/bin/python; \
 	mkdir -p "$$page"; touch "$$page/.files"; \
 	find -L "$$place" -type f ! -name ".*" | LC_ALL=C sort >"$$page/.found"; \
 	gone="$$(LC_ALL=C comm -23 "$$page/.files" "$$page/.found" | head -n 1)"; \
-	test -z "$$gone" || { echo "$$page also shows $$gone, which is not in $$place: rename FOLDER, or delete $$page"; exit 2; }; \
+	test -z "$$gone" || { echo "$$page was made with $$gone, which is not in $$place: rename FOLDER, or delete $$page"; exit 2; }; \
 	mv "$$page/.found" "$$page/.files"; started="$$page/.started"; touch "$$started"; \
 	finished() { test "$$1/report.json" -nt "$$started" && ! grep -q '"counts": null' "$$1/report.json"; }; \
-	$$python segmentation/inference.py -i "$$FOLDER" -o "$$page/masks" || finished "$$page/masks"; \
+	$$python segmentation/inference.py -i "$$place" -o "$$page/masks" || finished "$$page/masks"; \
 	$$python classification/inference.py -i "$$page/masks" -o "$$page/predictions" || finished "$$page/predictions"; \
 	$$python classification/visualize_cnn.py -i "$$page/masks" -o "$$page/predictions/cams" || finished "$$page/predictions/cams"; \
 	$$python classification/biomarkers.py -i "$$page/masks" || test $$? = 1; \
