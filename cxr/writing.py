@@ -4,6 +4,7 @@ It is written under a temporary name beside its own, brought to the disk, and re
 disk or a power failure leaves the old file or the new one, and never half of either.
 """
 
+import codecs
 import json as plain_json
 import os
 from collections.abc import Iterator
@@ -20,16 +21,25 @@ if TYPE_CHECKING:
 TEMPORARY = ".part"  # comes last, so that no pattern such as *.npy takes a leftover for a file
 
 
+def _legible(fault: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that UTF-8 has not, as Python's for a byte of a path from an old archive."""
+    return "".join(f"%{ord(c) & 0xFF:02X}" for c in fault.object[fault.start : fault.end]), fault.end
+
+
+codecs.register_error("legible", _legible)
+
+
 @contextmanager
 def replacing(path: Path, mode: str = "wb") -> Iterator[IO]:
     """An open file that becomes `path` when the block ends, and that is removed where the block or the disk fails.
 
-    mode: "wb", or "w" for text in UTF-8 with \\n at the end of a line. The folder is made if missing.
+    mode: "wb", or "w" for text in UTF-8 with \\n at the end of a line, in which a byte of a name that is no UTF-8
+    becomes % and two hexadecimal digits. The folder is made if missing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + TEMPORARY)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    text = {} if "b" in mode else {"encoding": "utf-8", "errors": "legible", "newline": "\n"}
     try:
         with open(temporary, mode, **text) as file:
             yield file

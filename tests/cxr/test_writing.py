@@ -26,6 +26,13 @@ def test_each_kind_reads_back(tmp_path):
     assert len(list(place.iterdir())) == 5
 
 
+def test_a_name_that_is_no_utf8_is_written_legibly(tmp_path):
+    name = os.fsdecode(b"ward_\xfc")
+    writing.text(tmp_path / "a.html", name)
+    writing.csv(tmp_path / "a.csv", pd.DataFrame({"folder": [name]}))
+    assert (tmp_path / "a.html").read_text() == "ward_%FC" and (tmp_path / "a.csv").read_text() == "folder\nward_%FC\n"
+
+
 @pytest.mark.parametrize("fails", ["write", "fsync", "replace"])
 def test_a_failure_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, fails):
     file = tmp_path / "a.json"
