@@ -25,17 +25,14 @@ _held: dict[Path, tuple[int, list[Path]]] = {}  # by file: descriptor, and the f
 
 def take(file: Path) -> None:
     """Take the lock `file` until release(): `.lock` in the folder that it guards, or `name.lock` beside what it guards.
-    Raises BadRun with who holds it. Where the disk knows no locks, or the
-    folder cannot be written, nothing is locked."""
+    Raises BadRun with who holds it, and OSError where the folder cannot be written, before there is anything to write.
+    Where the disk knows no locks, nothing is locked."""
     file = Path(os.path.abspath(file))
     if fcntl is None or file in _held:
         return
     made = _make(file.parent)
     while True:
-        try:
-            held = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError:
-            return
+        held = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
@@ -73,8 +70,7 @@ def release() -> None:
 def _make(folder: Path) -> list[Path]:
     """Make a folder; those that were missing, innermost first."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return missing
 
 

@@ -1,10 +1,11 @@
-"""How every script opens and ends: what a console cannot show is escaped, and Ctrl-C, a full disk and bad data end it
-in one sentence and not in a traceback."""
+"""How every script opens and ends: what a console cannot show is escaped, and Ctrl-C, a full disk, a place that cannot
+be written and bad data end it in one sentence and not in a traceback."""
 
 import errno
 import functools
 import os
 import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,13 @@ _FULL = {
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "your share of the disk is used up; make room",
     errno.EROFS: "the disk is read-only; give a folder that can be written",
+}
+_WRONG = {
+    errno.EACCES: "you have no permission",
+    errno.EPERM: "you have no permission",
+    errno.EEXIST: "a file lies where a folder is needed",
+    errno.ENOTDIR: "a file lies where a folder is needed",
+    errno.EISDIR: "a folder lies where a file is needed",
 }
 
 
@@ -50,7 +58,7 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
         except Exception as error:
             if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
                 _interrupted(name)  # while torch wrote a file, which then failed to be closed
-            told = disk_fault(error)
+            told = disk_fault(error) or _file_fault(error)
             if told is None:
                 raise
             sys.exit(f"{name}: {told}, then run the same command again: what was written stays.")
@@ -69,7 +77,7 @@ def _prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
     # A shell leaves the ~ of a quoted path, or of one behind =, as it is.
     sys.argv[1:] = [_HOME.sub(lambda found: found[1] + str(Path(found[2]).expanduser()), word) for word in sys.argv[1:]]
-    threading.excepthook = _thread_fault
+    threading.excepthook, sys.unraisablehook = _thread_fault, _lost_fault
 
 
 @contextmanager
@@ -81,13 +89,22 @@ def asked() -> Iterator[None]:
     except (ValueError, OSError) as error:
         if isinstance(error, BrokenPipeError) or disk_fault(error):
             raise
-        raise BadData(str(error)) from error
+        raise BadData((_file_fault(error) if isinstance(error, OSError) else None) or str(error)) from error
 
 
 def _thread_fault(fault: threading.ExceptHookArgs) -> None:
     """A thread of TensorBoard's meets the full disk beside main(), which tells of it."""
     if disk_fault(fault.exc_value) is None:
         threading.__excepthook__(fault)
+
+
+def _lost_fault(fault: "sys.UnraisableHookArgs") -> None:
+    """Ctrl-C may come where nothing can be raised, as while a weak reference dies: it comes again just after."""
+    if not issubclass(fault.exc_type, KeyboardInterrupt):
+        return sys.__unraisablehook__(fault)
+    again = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
+    again.start()
 
 
 def disk_fault(error: BaseException | None) -> str | None:
@@ -98,6 +115,15 @@ def disk_fault(error: BaseException | None) -> str | None:
         if isinstance(cause, OSError) and cause.errno in _FULL:
             place = f"{Path(os.fsdecode(cause.filename)).parent}: " if cause.filename else ""
             return place + _FULL[cause.errno]
+    return None
+
+
+def _file_fault(error: BaseException) -> str | None:
+    """Which file or folder an error came from, if from one, and why."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.filename:
+            why = _WRONG.get(cause.errno, str(cause.strerror).lower())
+            return f"{os.fsdecode(cause.filename)}: {why}; mend that or name another place"
     return None
 
 

@@ -45,6 +45,27 @@ def test_a_full_disk_is_one_sentence():
         raising(OSError(errno.ENOENT, "No such file"))()
 
 
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(errno.EACCES, "no permission"), (errno.ENOTDIR, "a file lies where a folder"), (errno.ENAMETOOLONG, "name too")],
+)
+def test_a_place_that_cannot_be_written_is_one_sentence(number, told):
+    with pytest.raises(SystemExit, match=f"test_opening.py: out/a.npy: .*{told}.* then run the same command again"):
+        raising(OSError(number, os.strerror(number), "out/a.npy"))()
+
+
+def test_ctrl_c_while_a_weak_reference_dies_is_not_lost(tmp_path):
+    """Python prints and passes over what a callback of it raises."""
+    (tmp_path / "run.py").write_text(
+        "import sys, time, weakref\nsys.path[0] = sys.argv[1]\nfrom cxr.run import opening\n\n"
+        "class Thing:\n    pass\n\ndef dying(_):\n    raise KeyboardInterrupt\n\n"
+        "@opening.script\ndef main():\n    thing = Thing()\n    seen = weakref.ref(thing, dying)\n    del thing\n"
+        "    time.sleep(60)\n\nmain()\n"
+    )
+    done = subprocess.run([sys.executable, tmp_path / "run.py", ROOT], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 130 and "Traceback" not in done.stderr and "interrupted" in done.stderr
+
+
 def test_ctrl_c_and_bad_data_are_one_sentence(capsys):
     with pytest.raises(SystemExit) as end:
         raising(KeyboardInterrupt())()

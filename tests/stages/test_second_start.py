@@ -1,5 +1,7 @@
-"""The same command started twice on one output: the second ends with who holds it, whichever script it is."""
+"""The same command started twice on one output: the second ends with who holds it, whichever script it is. A file in
+the place of the output ends it as well."""
 
+import shutil
 import subprocess
 import sys
 
@@ -35,3 +37,9 @@ def test_a_second_start(radiographs, trained, classified, tmp_path, call):
             assert done.code == 1 and f"another run works in {out}" in done.err, f"{script}: {done.err}"
         assert sorted(out.iterdir()) == sorted([held[0], held[2]])
         first.kill()
+
+    shutil.rmtree(out)
+    out.touch()  # a place that cannot be written is told before there is anything to write
+    for script, words in commands.items():
+        done = call(script, *words)
+        assert done.code == 1 and str(out) in done.err and "cases:" not in done.err, f"{script}: {done.err}"
