@@ -31,6 +31,7 @@ from cxr import cohort, patients, version, writing  # noqa: E402
 from cxr.errors import BadTable  # noqa: E402
 from cxr.reading import radiograph  # noqa: E402
 from cxr.run import lock, opening  # noqa: E402
+from cxr.settings import config  # noqa: E402
 from data import downloads  # noqa: E402
 from segmentation import header  # noqa: E402
 
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument("--copy", action="store_true", help="copy the files instead of linking them")
     version.add_flag(parser)
     args = parser.parse_args()
+    for stage in (header, classification):
+        config.load(stage, [])  # a mistake in it is told before anything is linked
     try:
         lock.take(args.output / lock.NAME)
         table = arrange(args.metadata, args.input, args.output, args.copy)
