@@ -32,7 +32,8 @@ class BadPair(BadData):
 
 
 def check(case: str, image: np.ndarray, mask: np.ndarray, allow_empty: bool = False) -> None:
-    """Raise BadPair unless image and mask are 2-D, of one shape, finite, image in 0..255, mask >= 0 and not empty."""
+    """Raise BadPair unless image and mask are 2-D, of one shape, finite, image in 0..255, mask >= 0, not empty and not
+    of labels that binary() would take apart."""
     for name, array in (("image", image), ("mask", mask)):
         if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "buif":
             raise BadPair(
@@ -53,6 +54,20 @@ def check(case: str, image: np.ndarray, mask: np.ndarray, allow_empty: bool = Fa
         raise BadPair(f"{case}: the mask holds values below 0 or not finite; write the pair again.")
     if high == 0 and not allow_empty:
         raise BadPair(f"{case}: the mask is empty (no lung was found); look at the radiograph, or leave the case out.")
+    if _several(mask, high):
+        raise BadPair(
+            f"{case}: the mask holds several labels, which do not tell the lungs; save 1 in either lung, or 0 "
+            "background, 1 heart, 2 left and 3 right lung."
+        )
+
+
+def _several(mask: np.ndarray, top: float) -> bool:
+    """Whether flat areas well between 0 and the greatest value make a tenth of the mask: labels, and no soft edges."""
+    if (mask.dtype.kind != "f" and top == 1) or top == max(NAMES):  # of a label map both lungs lie above half
+        return False
+    here = mask[:-1, :-1]
+    flat = (here == mask[1:, :-1]) & (here == mask[:-1, 1:]) & (here > 0.1 * top) & (here < 0.9 * top)
+    return np.count_nonzero(flat) > 0.1 * np.count_nonzero(mask)
 
 
 def binary(mask: np.ndarray) -> np.ndarray:

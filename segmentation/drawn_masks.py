@@ -20,25 +20,28 @@ def truth(
     masks: dict[str, Path], shape: tuple[int, int] | None = None, orientation: int = turn.UPRIGHT
 ) -> dict[str, np.ndarray]:
     """The organs of a case as boolean (H, W) arrays: those of heart, left and right that are known, and lungs where
-    they are. Raises BadData, naming the file.
+    they are. Raises BadData, naming the file, also for organs that do not lie as they do in a chest.
 
     masks: the file of each organ (heart, left, right), or of lungs (both), or of labels (0..3). shape and orientation
     are those of its radiograph: where that was turned upright, masks drawn on the stored pixels are turned too.
     """
     stored = {name: _upright(*read(path), shape, orientation) for name, path in masks.items()}
     if "labels" in masks:
-        return _of_labels(stored["labels"], masks["labels"])
+        return _in_place(_of_labels(stored["labels"], masks["labels"]), masks)
     if len({mask.shape for mask in stored.values()}) > 1:
         sizes = ", ".join(f"{masks[organ]} {mask.shape}" for organ, mask in stored.items())
         raise BadData(f"the masks of one case differ in size: {sizes}; draw them on one image.")
     organs = {organ: _against_zero(mask, masks[organ]) for organ, mask in stored.items()}
-    return _with_lungs(organs)
+    return _in_place(organs, masks)
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
     """One mask file: (H, W) whole numbers as stored, and EXIF's number of how. Raises BadData with the file's name."""
     try:
         with path.open("rb") as opened, Image.open(opened) as file:
+            pages = getattr(file, "n_frames", 1)
+            if pages > 1:
+                raise BadData(f"{path} holds {pages} pictures; {_REMEDY}.")
             missing = raster.missing(path, file.format) if file.format == "PNG" else None
             if missing:
                 raise ValueError(missing)
@@ -47,7 +50,10 @@ def read(path: Path) -> tuple[np.ndarray, int]:
             plain = file.mode in ("1", "L", "P") and file.format != "GIF"
             deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or zero
             if plain or deep:
-                return np.asarray(file), orientation
+                # Pillow turns 1 and 8 bits whose zero is white, not deeper ones.
+                white_is_zero = deep and file.format == "TIFF" and file.tag_v2.get(262) == 0
+                stored = np.asarray(file)
+                return stored.max() - stored if white_is_zero else stored, orientation
             return _one_channel(np.asarray(file.convert("RGBA")), path), orientation
     except FileNotFoundError:
         raise BadData(f"{path} does not exist.") from None
@@ -89,7 +95,7 @@ def _of_labels(labels, path):
         raise BadData(f"{path} holds the labels {_listed(values)}, so a left or a right lung is missing; {_REMEDY}.")
     if not organs["heart"].any():  # not drawn, for every chest has one
         del organs["heart"]
-    return _with_lungs(organs)
+    return organs
 
 
 def _against_zero(mask, path):
@@ -106,7 +112,26 @@ def _listed(values):
     return few if len(values) <= 6 else f"{few} ... {values[-1]}"
 
 
-def _with_lungs(organs):
+def _in_place(organs, masks):
+    """The organs, with the lungs where both are known, if they lie as in a chest: an inverted mask, and labels in
+    another order, would pass for organs."""
     if "left" in organs and "right" in organs:
         organs["lungs"] = organs["left"] | organs["right"]
+    for organ, mask in organs.items():
+        frame = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+        if frame.mean() > 0.5:
+            raise BadData(f"{_file(masks, organ)} is inverted: it has {organ} all along the border; {_REMEDY}.")
+    if "lungs" in organs and not organs["lungs"].any():
+        raise BadData(f"{_file(masks, 'lungs')} holds no lung; {_REMEDY}.")
+    shown = [organ for organ in ("right", "heart", "left") if organ in organs and organs[organ].any()]
+    found = sorted(shown, key=lambda organ: np.nonzero(organs[organ])[1].mean())
+    if found != shown:
+        raise BadData(
+            f"{_file(masks, found[0])} gives, from left to right of the image, {', '.join(found)}, where a radiograph "
+            f"shows {', '.join(shown)}, as the patient's; {_REMEDY}."
+        )
     return organs
+
+
+def _file(masks, organ):
+    return masks.get(organ) or masks.get("labels") or masks["left"]

@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -66,6 +67,19 @@ def test_pairs_of_others_load(tmp_path, image_type, mask_type, top):
     np.testing.assert_array_equal(got_mask, mask)
 
 
+LUNGS = np.zeros((40, 30), np.uint8)
+LUNGS[8:32, 3:12], LUNGS[8:32, 18:27] = 3, 2
+SOFT = cv2.GaussianBlur((LUNGS > 0).astype(np.float32), (5, 5), 1)
+HEART = (np.arange(30) // 6 == 2).astype(np.uint8) * (LUNGS == 0)
+
+
+@pytest.mark.parametrize("mask", [LUNGS, LUNGS + HEART, SOFT, 0.998 * SOFT + 0.001, np.rint(255 * SOFT)])
+def test_lungs_of_label_maps_soft_edges_and_probabilities(tmp_path, mask):
+    np.save(tmp_path / "a.image.npy", example()[0])
+    np.save(tmp_path / "a.mask.npy", mask)
+    np.testing.assert_array_equal(pairs.load(tmp_path, "a")[1] > 0, LUNGS > 0 if mask.max() == 3 else SOFT > 0.5)
+
+
 def spoilt():
     image, mask, _ = example()
     nan, infinite, high, low = (image.copy() for _ in range(4))
@@ -80,6 +94,8 @@ def spoilt():
         "empty mask": (image, 0 * mask),
         "negative mask": (image, -mask.astype(int)),
         "NaN mask": (image, mask * np.float32(np.nan)),
+        "1 left, 2 right": (image, np.array([0, 0, 2, 1])[LUNGS]),
+        "127 left, 254 right": (image, np.array([0, 0, 254, 127], np.uint8)[LUNGS]),
         "no pixels": (image[:0], mask[:0]),
         "text": (image.astype(str), mask),
         "complex": (image + 1j, mask),

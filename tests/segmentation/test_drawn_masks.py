@@ -43,6 +43,12 @@ NOT_UNDERSTOOD = {
         np.where(labels() >= 2, labels() - 1, 0).astype(np.uint8),
         "holds the labels 0, 1, 2, so a left",
     ),
+    "left and right exchanged": (np.array([0, 1, 3, 2], np.uint8)[labels()], "from left .* left, heart, right, where"),
+    "1 left, 2 right, 3 heart": (np.array([0, 3, 1, 2], np.uint8)[labels()], "left, right, heart, where"),
+    "1 right, 2 heart, 3 left": (np.array([0, 2, 3, 1], np.uint8)[labels()], "heart, left, right, where"),
+    "inverted": (255 - LUNGS.astype(np.uint8) * 255, "is inverted: it has lungs all along the border"),
+    "inverted labels": (3 - labels(), "is inverted: it has right"),
+    "empty": (labels() * 0, "holds no lung"),
 }
 
 
@@ -53,6 +59,28 @@ def test_what_is_not_understood_is_refused_by_name_with_the_remedy(tmp_path, kin
     with pytest.raises(BadData, match=words) as caught:
         one(path)
     assert str(caught.value).startswith(f"{path} ") and REMEDY in str(caught.value) and str(caught.value)[-1] == "."
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF"])
+def test_an_organ_a_page_is_not_taken_for_the_lungs(tmp_path, kind):
+    pages = [Image.fromarray((labels() == organ).astype(np.uint8) * 255) for organ in (2, 3, 1)]
+    pages[0].save(tmp_path / "mask", kind, save_all=True, append_images=pages[1:])
+    with pytest.raises(BadData, match="mask holds 3 pictures; save labels as"):
+        one(tmp_path / "mask")
+
+
+def test_lungs_in_the_folders_of_each_other(tmp_path):
+    for organ, label in (("left", 3), ("right", 2)):
+        Image.fromarray(labels() == label).save(tmp_path / f"{organ}.png")
+    with pytest.raises(BadData, match="gives, from left to right of the image, left, right, where"):
+        drawn_masks.truth({organ: tmp_path / f"{organ}.png" for organ in ("left", "right")})
+
+
+def test_white_is_zero(tmp_path):
+    path = save(tmp_path, 65535 - LUNGS.astype(np.uint16), format="TIFF", tiffinfo={262: 0})
+    with Image.open(path) as file:
+        assert file.mode == "I;16" and file.tag_v2[262] == 0
+    assert np.array_equal(one(path)["lungs"], LUNGS)
 
 
 UNDERSTOOD = {
@@ -91,24 +119,23 @@ def test_an_organ_alone_is_known_alone(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_masks_on_the_stored_pixels_are_turned_with_their_radiograph(tmp_path, orientation):
-    upright = turn.upright(labels(), orientation)
     for scale in (1, 2):  # a mask may be smaller than its radiograph
-        found = drawn_masks.truth({"labels": save(tmp_path, labels()[::scale, ::scale])}, upright.shape, orientation)
-        assert np.array_equal(found["left"], (turn.upright(labels()[::scale, ::scale], orientation) == 2))
+        small = labels()[::scale, ::scale]
+        path = save(tmp_path, turn.upright(small, {6: 8, 8: 6}.get(orientation, orientation)))
+        assert np.array_equal(drawn_masks.truth({"labels": path}, (96, 80), orientation)["left"], small == 2)
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_a_mask_that_fits_the_upright_radiograph_alone_stays(tmp_path, orientation):
-    upright = turn.upright(labels(), orientation)
-    found = drawn_masks.truth({"labels": save(tmp_path, upright)}, upright.shape, orientation)
-    assert np.array_equal(found["left"], upright == 2)
+    found = drawn_masks.truth({"labels": save(tmp_path, labels())}, labels().shape, orientation)
+    assert np.array_equal(found["left"], labels() == 2)
 
 
 def test_a_mask_with_exif_of_its_own_is_turned_by_that(tmp_path):
     exif = Image.Exif()
     exif[274] = 6
-    found = drawn_masks.truth({"labels": save(tmp_path, labels(), exif=exif)}, (80, 96), 3)
-    assert np.array_equal(found["left"], turn.upright(labels(), 6) == 2)
+    path = save(tmp_path, turn.upright(labels(), 8), exif=exif)
+    assert np.array_equal(drawn_masks.truth({"labels": path}, (96, 80), 3)["left"], labels() == 2)
 
 
 def test_a_damaged_png_is_no_mask(tmp_path):

@@ -180,10 +180,11 @@ def test_any_images_with_any_masks(radiographs, weights, tmp_path, call, kind):
 
 
 def test_a_faulty_case_is_told_and_the_others_are_measured(radiographs, weights, tmp_path, call):
-    images, masks = label_folder(radiographs, tmp_path, lambda xray: np.full((128, 128), 3, np.uint8))
+    lungs = np.pad(np.full((64, 64), 255, np.uint8), 32)
+    images, masks = label_folder(radiographs, tmp_path, lambda xray: lungs)
     (images / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     (images / "lone.png").write_bytes(next(images.glob("JPC*")).read_bytes())
-    cv2.imwrite(str(masks / "bad.png"), np.full((128, 128), 3, np.uint8))
+    cv2.imwrite(str(masks / "bad.png"), lungs)
     done = call(EVALUATE, "-i", images, "-m", masks, "-o", tmp_path / "out", *weights)
     assert done.code == 1 and len(pd.read_csv(tmp_path / "out" / "metrics.csv")) == 2
     failed = [line for line in done.out.splitlines() if line.startswith("failed: ")]
