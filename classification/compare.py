@@ -5,8 +5,8 @@
     python classification/compare.py FOLDER                  a table of all runs below a folder
 
 Pairs the runs case by case. Writes the difference of every metric (B - A) with its 95 % interval over patients to
-compare.csv and compare.png, and McNemar's exact test over cases and patients to compare.json. Of several seeds the mean
-of their metrics counts.
+compare.csv and compare.png, and McNemar's exact test over cases and patients to compare.json. Where a network was
+trained on some of the cases, the others are measured apart as well. Of several seeds the mean of their metrics counts.
 """
 
 import argparse
@@ -15,11 +15,13 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import pandas as pd
+
 from classification.runs import comparing, overview
 from cxr import version, writing
 from cxr.errors import BadData
 from cxr.figures import forest
-from cxr.run import opening
+from cxr.run import caselist, opening
 from cxr.stats import bootstrap
 
 
@@ -39,31 +41,42 @@ def main() -> None:
     a, b, notes = comparing.pair(*map(comparing.read, options.runs), options.common)
     for note in notes:
         print(f"Note: {note}.")
-    table, tests = comparing.differences(a, b, seed=options.seed), comparing.tests(a, b)
     output = Path(options.output) if options.output else b.place / "compare"
-    counts = {"cases": len(a.rows) // len(a.seeds), "patients": a.rows.patient.nunique()}
-    writing.csv(output / "compare.csv", table.drop(columns="label"))
     about = {
-        "a": {"run": a.name, "accuracy_by_seed": comparing.by_seed(a)},
-        "b": {"run": b.name, "accuracy_by_seed": comparing.by_seed(b)},
-        **counts,
+        "a": {"run": a.name, "accuracy_by_seed": comparing.by_seed(a), caselist.NAME: len(a.seen)},
+        "b": {"run": b.name, "accuracy_by_seed": comparing.by_seed(b), caselist.NAME: len(b.seen)},
         "resamples": bootstrap.RESAMPLES,
         "seed": options.seed,
-        "mcnemar": tests,
         "project": version.about(),
     }
-    writing.json(output / "compare.json", about)
-    title = f"{forest.named(a.name, b.name)}\n{counts['cases']} cases of {counts['patients']} patients"
+    print(f"A: {a.name}\nB: {b.name}")
+    rest, beside = comparing.unseen(a, b), output / "compare_not_trained_on.csv"
+    beside.unlink(missing_ok=True)  # of an earlier comparison
+    table, found = measure(a, b, options.seed)
+    title = f"{forest.named(a.name, b.name)}\n{found['cases']} cases of {found['patients']} patients"
+    writing.csv(output / "compare.csv", table.drop(columns="label"))
     forest.differences([("Difference, B - A, with 95 % interval over patients", table)], output / "compare.png", title)
-    print(f"A: {a.name}\nB: {b.name}\n{counts['cases']} cases of {counts['patients']} patients")
+    if rest:
+        print(f"\n{caselist.REST}:")
+        table, found[caselist.REST] = measure(*rest, options.seed)
+        writing.csv(beside, table.drop(columns="label"))
+    writing.json(output / "compare.json", about | found)
+    if len(a.seeds) == len(b.seeds) == 1:
+        print("How much another training with another seed would change is in none of these intervals.")
+    print(f"Wrote {output}: compare.csv, {f'{beside.name}, ' if rest else ''}compare.json, compare.png.")
+
+
+def measure(a: comparing.Run, b: comparing.Run, seed: int) -> tuple[pd.DataFrame, dict]:
+    """The differences of two runs, and what compare.json tells of these cases; prints both."""
+    table, tests = comparing.differences(a, b, seed=seed), comparing.tests(a, b)
+    found = {"cases": len(a.rows) // len(a.seeds), "patients": a.rows.patient.nunique(), "mcnemar": tests}
+    print(f"{found['cases']} cases of {found['patients']} patients")
     print(table.drop(columns=["metric", "class"]).round(3).to_string(index=False))
     for unit, test in tests.items():
         better = f"A in {test['better_a']}, B in {test['better_b']}"
         print(f"More often right, of the {unit}: {better}; McNemar's exact p = {test['p']:.3g}")
     print(verdict(table, tests))
-    if len(a.seeds) == len(b.seeds) == 1:
-        print("How much another training with another seed would change is in none of these intervals.")
-    print(f"Wrote {output}: compare.csv, compare.json, compare.png.")
+    return table, found
 
 
 def tell_all(folder: Path, output: Path) -> None:

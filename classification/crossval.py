@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from classification import header, split
+from classification.page import findings
 from classification.runs import folds, pool
 from classification.splitting import parts
 from classification.voting import refusal
@@ -113,6 +114,8 @@ def finish(settings, done: list, runs: list) -> None:
         print(f"All runs are finished; {other}")
         sys.exit(0)
     counts = pool.write(done, settings, len(runs))
+    for told in findings.trained_on(findings.read_json(output / "metrics.json") or {}):
+        print(f"Note: {told}; start_weights knew them.")
     if len({run.seed for run in runs}) > 1:
         print("Means over the seeds; the intervals are over seeds and patients, those of each seed in metrics.json.")
     else:

@@ -53,16 +53,16 @@ def main() -> None:
     with run.journal() as write:
         for case, result in results(run, run.mine(done)):
             key = case.folder, case.case
-            write(predictions.row(case, patient_of[key], names, result, flagged.get(key, "")))
+            write(predictions.row(case, patient_of[key], names, result, flagged.get(key, ""), run.seen.get(key, "")))
     fabric.barrier()
     if not fabric.is_global_zero:
         return
-    rows, counts = run.close(predictions.merge(run.table, patient_of), ("ok", refusal.REFUSED, "failed"))
+    rows, counts = run.close(predictions.merge(run.table, patient_of, run.seen), ("ok", refusal.REFUSED, "failed"))
     before = f"({len(done & run.keys)} were finished before)"
     print(f"{counts['ok']} ok, {refusal.told(counts)}{counts['failed']} failed {before}.")
     measured = rows[rows.label != ""]
     if (measured.status == "ok").any():
-        measure(output, measured, names, [str(given) for given in run.inputs], run.seen, run.calibrated)
+        measure(output, measured, names, [str(given) for given in run.inputs], run.calibrated)
     written = [name for name in MEASURED if (output / name).exists()]
     run.report(counts)
     print(
@@ -104,13 +104,11 @@ def measure(
     rows,
     names: list[str],
     inputs: list[str],
-    seen: dict,
     calibrated: dict | None = None,
     more: dict | None = None,
 ) -> None:
     """Write metrics.json, with `more` in it, and the figures of labelled rows, and print the metrics, again of the
-    cases that the weights were not trained on where some were; seen: {(folder, case): train or val}. Calibration and
-    abstention are of the latter alone."""
+    cases that the weights were not trained on where some were. Calibration and abstention are of the latter alone."""
     # Here, since these bring sklearn, scipy.stats and matplotlib, 1 to 2 s that only this function needs
     from classification.voting import calibration, reliability
     from cxr.figures import diagrams, plots
@@ -121,7 +119,7 @@ def measure(
     found = scores.classification(**columns(good, names))
     found |= {"classes": names, "input": inputs}
     found |= {status: int((rows.status == status).sum()) for status in (refusal.REFUSED, "failed")}
-    parts = np.array([seen.get(key, "") for key in zip(good.folder, good.case, strict=True)])
+    parts = good[caselist.NAME].to_numpy()
     found[caselist.NAME] = {part: int((parts == part).sum()) for part in ("train", "val")}
     rest, of_rest = good[parts == ""], found
     if 0 < len(rest) < len(good):

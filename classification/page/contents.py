@@ -9,7 +9,6 @@ from classification.saliency import maps
 from classification.voting import calibration, effect, predictions
 from cxr import version
 from cxr.figures import diagrams, vectors
-from cxr.run import caselist
 
 _KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
 # Settings by which the maps explain the votes of the table; the weights count as well
@@ -144,7 +143,7 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
         )
     truth, _, p, patients = predictions.columns(rows, names)
     told = metrics or {}
-    notes += trained_on(told)
+    notes += findings.trained_on(told)
     drawn = diagrams.roc(truth, p, names, told.get("per_class"))
     roc = vectors.svg(drawn, "ROC curves; the areas stand below") if len(set(truth)) > 1 else ""
     before = calibration.undo(p, told[calibration.KEY]) if calibration.KEY in told else None
@@ -155,19 +154,6 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
         label = "Accuracy against the share of the cases kept, lowest entropy of the votes first"
         found["abstention"] = vectors.svg(diagrams.abstention(kept), label)
     return found
-
-
-def trained_on(metrics: dict) -> list[str]:
-    """A sentence if the network was trained on some of the cases that metrics.json measures."""
-    known = sum((metrics.get(caselist.NAME) or {}).values())
-    if not known:
-        return []
-    rest = metrics.get(caselist.REST)
-    told = f"{known} of {metrics['cases']} measured cases were trained on, so that results look better than they are"
-    if not rest:
-        return [told]
-    of = {name: rest["overall"][name]["value"] for name in ("accuracy", "f1")}
-    return [f"{told}; of the {rest['cases']} others the accuracy is {of['accuracy']:.3f} and the F1 {of['f1']:.3f}"]
 
 
 def disagreements(made: dict | None, mapped: dict | None) -> list[str]:

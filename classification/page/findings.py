@@ -16,7 +16,7 @@ from classification.splitting import known, parts
 from classification.voting import predictions
 from cxr import digest, tables
 from cxr.errors import BadData
-from cxr.run import journal
+from cxr.run import caselist, journal
 
 NUMBERS = ("vote_entropy", "standard_error", "coverage", "patches")
 UNKNOWN = "unknown"  # quality of a mask that no masks.csv knows
@@ -120,6 +120,19 @@ def read_maps(folder: Path) -> dict:
             (name, folder / row["folder"] / file) for name, file in zip(classes, files, strict=True)
         ]
     return found
+
+
+def trained_on(metrics: dict) -> list[str]:
+    """A sentence if the network was trained on some of the cases that metrics.json measures."""
+    known = sum((metrics.get(caselist.NAME) or {}).values())
+    if not known:
+        return []
+    rest = metrics.get(caselist.REST)
+    told = f"{known} of {metrics['cases']} measured cases were trained on, so that results look better than they are"
+    if not rest:
+        return [told]
+    of = {name: rest["overall"][name]["value"] for name in ("accuracy", "f1")}
+    return [f"{told}; of the {rest['cases']} others the accuracy is {of['accuracy']:.3f} and the F1 {of['f1']:.3f}"]
 
 
 def cases(rows: pd.DataFrame, names: Sequence[str], masks: Mapping, markers: Mapping) -> list[dict]:

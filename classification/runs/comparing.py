@@ -1,6 +1,6 @@
 """Two runs on the same cases: the difference of every metric with its interval over patients, and exact tests."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from classification.cases import finder
 from classification.voting import predictions
 from classification.voting.refusal import REFUSED
 from cxr.errors import BadData
+from cxr.run import caselist
 from cxr.stats import bootstrap, paired, resampled
 
 KEY = ["folder", "case"]
@@ -29,6 +30,16 @@ class Run(NamedTuple):
     @property
     def seeds(self) -> list[str]:
         return sorted(self.rows.seed.unique())
+
+    @property
+    def seen(self) -> set[tuple[str, str]]:
+        """The cases, by KEY, that any of its networks was trained on."""
+        return _keys(self.rows[self.rows[caselist.NAME] != ""]) if caselist.NAME in self.rows else set()
+
+    def only(self, keys: Container) -> "Run":
+        """The same run on these cases alone."""
+        kept = [key in keys for key in zip(self.rows.folder, self.rows.case, strict=True)]
+        return self._replace(rows=self.rows[kept])
 
 
 def read(given: str | Path) -> Run:
@@ -64,10 +75,7 @@ def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
             f"the runs are of different cases: {told}; leave them out with --common, or predict with refuse=0."
         )
     shared = set(paired.match(*keys, (a.name, b.name), common))
-    a, b = (
-        run._replace(rows=run.rows[[key in shared for key in zip(run.rows.folder, run.rows.case, strict=True)]])
-        for run in (a, b)
-    )
+    a, b = a.only(shared), b.only(shared)
     about = [run.rows.drop_duplicates(KEY).set_index(KEY).sort_index() for run in (a, b)]
     other = about[0].index[about[0].label.to_numpy() != about[1].label.to_numpy()]
     if len(other):
@@ -77,9 +85,21 @@ def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
     moved = int((about[0].patient.to_numpy() != about[1].patient.to_numpy()).sum())
     if moved:
         notes.append(f"{moved} cases have another patient in {b.name}; those of {a.name} count")
+    for run in (a, b):
+        if caselist.NAME not in run.rows:
+            notes.append(f"{run.name} is of an older version and does not tell which cases its network was trained on")
+        elif run.seen:
+            what = "results look better than they are"
+            notes.append(f"{len(run.seen)} of {len(shared)} cases were trained on by the network of {run.name}: {what}")
     patient = about[0].patient
     rows = b.rows.assign(patient=patient.loc[list(zip(b.rows.folder, b.rows.case, strict=True))].to_numpy())
     return a, b._replace(rows=rows, classes=a.classes), notes
+
+
+def unseen(a: Run, b: Run) -> tuple[Run, Run] | None:
+    """A pair on the cases that neither network was trained on; None where these are all, or none."""
+    rest = _keys(a.rows) - a.seen - b.seen
+    return (a.only(rest), b.only(rest)) if 0 < len(rest) < len(_keys(a.rows)) else None
 
 
 def _keys(rows: pd.DataFrame) -> set[tuple[str, str]]:

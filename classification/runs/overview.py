@@ -10,15 +10,17 @@ from classification.page import findings
 from classification.runs import comparing
 from classification.voting import effect, predictions
 from cxr.errors import BadData
+from cxr.run import caselist
 
 # What runs differ in without being other methods
 _NAMES = ("dir_", "test_name", "file_", "device", "num_workers", "cache_gb", "compile", "restart", "num_batch_test")
 
 
 def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """A row a run below a folder, the most accurate first: run, cases, patients, seeds, seconds (of inference.py), each
-    metric of metrics.json with low and high, and the settings that differ between the runs; and notes, also on each run
-    that is left out since it cannot be measured. Raises BadData where none is left."""
+    """A row a run below a folder, the most accurate first: run, cases, patients, seeds, seconds (of inference.py),
+    trained_on (how many of the cases its weights have seen), each metric of metrics.json with low and high, and the
+    settings that differ between the runs; and notes, also on each run that is left out since it cannot be measured.
+    Raises BadData where none is left."""
     files = sorted(folder.rglob(predictions.TABLE))
     places = [file.parent for file in files]
     places = [place for place in places if not set(place.parents) & set(places)]  # a cross-validation's own runs
@@ -38,6 +40,8 @@ def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
         cases.append(set(zip(run.rows.folder, run.rows.case, strict=True)))
         row = {"run": str(place.relative_to(folder)), "cases": len(cases[-1]), "patients": run.rows.patient.nunique()}
         row |= {"seeds": len(run.seeds), "seconds": made.get("seconds")}
+        row[caselist.NAME] = sum((metrics.get(caselist.NAME) or {}).values())
+        notes += [f"{row['run']}: {told}" for told in findings.trained_on(metrics)]
         for name in comparing.OVERALL:
             entry = metrics["overall"][name]
             row |= {name: entry["value"], f"{name}_low": entry["low"], f"{name}_high": entry["high"]}

@@ -11,7 +11,6 @@ import pandas as pd
 
 from classification import inference
 from classification.cases import finder
-from classification.page import findings
 from classification.runs import folds
 from classification.runs.folds import Run
 from classification.voting import predictions, refusal
@@ -33,6 +32,10 @@ def predicted(run: Run) -> tuple[pd.DataFrame, list[str]]:
             f"{run.output / predictions.TABLE} lacks {len(wanted) - len(rows)} of the {len(wanted)} cases of "
             f"{run.test}; predict them: {shlex.join(['python', *run.command('classification/inference.py')[1:]])}"
         )
+    if caselist.NAME not in rows:  # written by an older version
+        seen, _ = caselist.seen(run.weights, map(finder.about, found.cases))
+        known = [seen.get(key, "") for key in zip(rows.folder, rows.case, strict=True)]
+        rows = rows.assign(**{caselist.NAME: known})
     return rows.assign(fold=run.fold, seed=run.seed), names
 
 
@@ -51,12 +54,8 @@ def write(runs: Sequence[Run], settings, whole: int) -> dict[str, int]:
     counts = {status: int((rows.status == status).sum()) for status in ("ok", refusal.REFUSED, "failed")}
     labelled = rows[rows.label != ""]
     if (labelled.status == "ok").any():
-        more = {
-            "runs": {"pooled": len(runs), "of": whole},
-            "seeds": by_seed(labelled, names),
-            caselist.NAME: trained_on(runs),
-        }
-        inference.measure(output, labelled, names, [str(run.test) for run in runs], {}, more=more)
+        more = {"runs": {"pooled": len(runs), "of": whole}, "seeds": by_seed(labelled, names)}
+        inference.measure(output, labelled, names, [str(run.test) for run in runs], more=more)
     writing.json(output / "report.json", about(runs, settings, counts))
     return counts
 
@@ -65,12 +64,6 @@ def by_seed(rows: pd.DataFrame, names: list[str]) -> dict[str, dict]:
     """The metrics of each seed alone, with intervals over patients."""
     good = rows[rows.status == "ok"]
     return {str(seed): scores.classification(**inference.columns(own, names)) for seed, own in good.groupby("seed")}
-
-
-def trained_on(runs: Sequence[Run]) -> dict[str, int]:
-    """How many of the test cases the runs' weights have seen, in what their training started from for instance."""
-    told = [(findings.read_json(run.output / "metrics.json") or {}).get(caselist.NAME) or {} for run in runs]
-    return {part: sum(one.get(part, 0) for one in told) for part in ("train", "val")}
 
 
 def about(runs: Sequence[Run], settings, counts: dict) -> dict:

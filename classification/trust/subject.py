@@ -71,6 +71,8 @@ def gather(
         cases, rows = _aligned(cases, rows, names)
         label = np.array([names.index(name) for name in rows.label], int)
         rows["seen"] = [seen.get((case.folder, case.case), "" if listed else UNKNOWN) for case in cases]
+        if (rows.fold != "").all() and caselist.NAME in rows:  # every training of ours keeps a list
+            rows["seen"] = rows[caselist.NAME]
     else:
         names, index = class_map(settings.classes, [] if settings.classes else {finder.top(case) for case in cases})
         cases = [case for case in finder.labelled(cases, index) if case.label is not None]
@@ -128,15 +130,17 @@ def _weights(settings: Any, made: dict | None) -> tuple[Path | list[Path] | None
 
 
 def read_predictions(file: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The labelled predictions of a table, a row a case: folder, case, label, predicted, p_<class>, fold; and the names
-    of its classes. Cases with several seeds have their mean p, which predicts. Raises BadData."""
+    """The labelled predictions of a table, a row a case: folder, case, label, predicted, p_<class>, fold, trained_on if
+    the table has it; and the names of its classes. Cases with several seeds have their mean p, which predicts. Raises
+    BadData."""
     rows, names = predictions.read(file)
     columns = [f"p_{name}" for name in names]
     if not (rows.predicted != "").any():
         raise BadData(f"{file} holds no prediction: its cases were refused or failed.")
     rows = rows[(rows.predicted != "") & (rows.label != "")]
+    first = [name for name in ("label", "predicted", "fold", caselist.NAME) if name in rows]
     means = rows.groupby(journal.KEY, as_index=False).agg(
-        {"label": "first", "predicted": "first", "fold": "first", **dict.fromkeys(columns, "mean")}
+        {**dict.fromkeys(first, "first"), **dict.fromkeys(columns, "mean")}
     )
     if len(means) < len(rows):
         means["predicted"] = np.array(names, object)[means[columns].to_numpy().argmax(1)]
@@ -153,9 +157,9 @@ def _aligned(cases: list[Case], rows: pd.DataFrame, names: list[str]) -> tuple[l
 def origin(subject: Subject) -> str:
     """A sentence on whether the network had seen the cases that it predicted."""
     rows = subject.predictions
-    if (rows.fold != "").all():
-        return "The predictions are out of fold; start_weights that knew the cases would make them look better."
     if (rows.seen == UNKNOWN).all():
+        if (rows.fold != "").all():
+            return "The predictions are out of fold; start_weights that knew the cases would make them look better."
         return "Whether the network was trained on these cases is unknown."
     if known := int((rows.seen != "").sum()):
         return f"The network was trained on {known} of these {len(rows)} cases, so this looks better than it is."

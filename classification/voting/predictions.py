@@ -11,11 +11,11 @@ from classification.splitting import known
 from classification.voting.refusal import REFUSED, SCORES
 from cxr import tables
 from cxr.errors import BadData
-from cxr.run import journal
+from cxr.run import caselist, journal
 
 TABLE = "predictions.csv"
 ABOUT = ("case", "folder", "label", "patient", "status", "reason", "predicted")  # in every version
-TEXT = (*ABOUT, "set", "mask")
+TEXT = (*ABOUT, "set", "mask", caselist.NAME)
 STATUSES = {"ok", "failed", REFUSED}
 
 
@@ -35,23 +35,24 @@ def flagged(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tup
     return found, notes + ([f"{len(found)} of {len(cases)} cases have a flagged mask"] if found else [])
 
 
-def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, mask: str = "") -> dict:
+def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, mask: str = "", seen: str = "") -> dict:
     """A case's row: result is predict.tally()'s, with what Refusal says, coverage and patches added; what Refusal says
-    of a case that is refused; or why there is none, as text. mask: why its mask is flagged.
+    of a case that is refused; or why there is none, as text. mask: why its mask is flagged; seen: train or val where
+    the weights were trained on it.
 
     Numbers are rounded to six decimals, p to six digits, so that metrics computed from the table are those of the run.
     """
     cells = {"case": case.case, "folder": case.folder, "label": "" if case.label is None else names[case.label]}
     cells["patient"] = patient
+    about = {"mask": mask, caselist.NAME: seen}
     if isinstance(result, str):
-        return cells | {"status": "failed", "reason": result, "predicted": "", "set": "", "mask": mask}
+        return cells | {"status": "failed", "reason": result, "predicted": "", "set": ""} | about
     scores = {name: round(result[name], 4) for name in SCORES if name in result}
     if REFUSED in result:
-        reason = result[REFUSED]
-        return cells | {"status": REFUSED, "reason": reason, "predicted": "", "set": "", "mask": mask} | scores
+        return cells | {"status": REFUSED, "reason": result[REFUSED], "predicted": "", "set": ""} | about | scores
     cells |= {"status": "ok", "reason": "", "predicted": names[result["predicted"]]}
     inside = [name for name, held in zip(names, result["set"], strict=True) if held]
-    cells |= {"set": "|".join(inside), "mask": mask} | scores
+    cells |= {"set": "|".join(inside)} | about | scores
     cells |= probabilities(names, result["p"])
     cells |= {f"votes_{name}": int(votes) for name, votes in zip(names, result["votes"], strict=True)}
     cells |= {"vote_entropy": round(result["entropy"], 6), "standard_error": round(result["standard_error"], 6)}
@@ -63,17 +64,21 @@ def probabilities(names: Sequence[str], p: Sequence[float]) -> dict[str, float]:
     return {f"p_{name}": float(f"{value:.6g}") for name, value in zip(names, p, strict=True)}
 
 
-def merge(table: Path, patient_of: Mapping) -> pd.DataFrame:
+def merge(table: Path, patient_of: Mapping, seen: Mapping) -> pd.DataFrame:
     """Fold the journals into predictions.csv, and return it sorted by folder and case.
 
-    patient_of, by (folder, case), replaces what an earlier run knew of the patients.
+    patient_of, by (folder, case), replaces what an earlier run knew of the patients, and `seen`, of the same cases,
+    what a table of an older version did not tell: train or val where the weights were trained on one.
     """
     rows = journal.merge(table, TEXT)
-    keys = zip(rows.folder, rows.case, strict=True)
-    now = [patient_of.get(key, before) for key, before in zip(keys, rows.patient, strict=True)]
-    if now != rows.patient.tolist():
-        journal.save(table, rows.assign(patient=now))
-    return rows.assign(patient=now)
+    keys = list(zip(rows.folder, rows.case, strict=True))
+    known = {"patient": patient_of, caselist.NAME: {key: seen.get(key, "") for key in patient_of}}
+    now = rows if caselist.NAME in rows else rows.assign(**{caselist.NAME: ""})
+    for name, told in known.items():
+        now = now.assign(**{name: [told.get(key, before) for key, before in zip(keys, now[name], strict=True)]})
+    if not now.equals(rows):
+        journal.save(table, now)
+    return now
 
 
 def read(place: Path) -> tuple[pd.DataFrame, list[str]]:

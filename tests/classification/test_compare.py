@@ -143,6 +143,21 @@ def test_script(tmp_path, call):
     assert done.code == 1 and "lacks 1: f2/c119" in done.err
 
 
+def test_cases_trained_on_are_told_and_the_others_measured_apart(tmp_path, call):
+    save(table(0.6).assign(trained_on=["train"] * 20 + ["val"] * 10 + [""] * 90), tmp_path / "a")
+    save(table(0.9, noise=1).assign(trained_on=""), tmp_path / "b")
+    done = call("classification/compare.py", tmp_path / "a", tmp_path / "b")
+    assert f"Note: 30 of 120 cases were trained on by the network of {tmp_path / 'a'}: results" in done.out, done.err
+    told = json.loads((tmp_path / "b" / "compare" / "compare.json").read_text())
+    assert (told["a"]["trained_on"], told["b"]["trained_on"]) == (30, 0)
+    assert (told["cases"], told["not trained on"]["cases"]) == (120, 90)
+    rest = pd.read_csv(tmp_path / "b" / "compare" / "compare_not_trained_on.csv")
+    assert rest.a[0] == pytest.approx((table(0.6).predicted == table(0.6).label)[30:].mean())
+    save(table(0.6), tmp_path / "a")  # of an older version, which did not tell
+    done = call("classification/compare.py", tmp_path / "a", tmp_path / "b")
+    assert "does not tell which cases" in done.out and len(list((tmp_path / "b" / "compare").glob("*.csv"))) == 1
+
+
 def test_all_runs_of_a_folder(tmp_path, call):
     """Two runs, the better one a cross-validation whose own runs lie below it."""
     for name, skill, epochs in (("a", 0.6, 5), ("b", 0.9, 9), ("b/fold1-0", 0.9, 9)):
@@ -158,11 +173,16 @@ def test_all_runs_of_a_folder(tmp_path, call):
         (tmp_path / name / "report.json").write_text(json.dumps(report))
         (tmp_path / name / "metrics.json").write_text(json.dumps(scores.classification(*arguments(held), 20)))
     done = call("classification/compare.py", tmp_path)
-    assert done.code == 0 and "different cases" not in done.out
+    assert done.code == 0 and "different cases" not in done.out and "trained on" not in done.out
     rows = pd.read_csv(tmp_path / "runs.csv")
     assert rows.run.tolist() == ["b", "a"] and rows.seconds.tolist() == [12.5] * 2 and rows.seeds.tolist() == [1, 1]
     assert rows.columns[-2:].tolist() == ["img_size", "epoch_max"] and rows.epoch_max.tolist() == [9, 5]
     assert (rows.accuracy_low < rows.accuracy).all() and rows.cases.tolist() == [120] * 2
+    told = json.loads((tmp_path / "a" / "metrics.json").read_text()) | {"trained_on": {"train": 3, "val": 1}}
+    (tmp_path / "a" / "metrics.json").write_text(json.dumps(told))
+    assert "Note: a: 4 of 120 measured cases were trained on" in call("classification/compare.py", tmp_path).out
+    rows = pd.read_csv(tmp_path / "runs.csv")
+    assert rows.trained_on.tolist() == [0, 4]
     for odd, label in (("unlabelled", {"label": ""}), ("unmeasured", {})):
         (tmp_path / odd).mkdir()
         table(0.6).assign(**label).to_csv(tmp_path / odd / "predictions.csv", index=False)

@@ -169,6 +169,19 @@ def test_a_fold_is_finished_for_the_pairs_as_they_were(whole, tmp_path):
     assert not folds.finished(one)
 
 
+def test_cases_that_the_start_knew_are_told_and_the_others_measured_apart(whole, tmp_path):
+    out = shutil.copytree(whole.root.parent / "out", tmp_path / "out")
+    table = out / "cv" / "fold1-407" / "predictions.csv"
+    rows = pd.read_csv(table)
+    rows.assign(trained_on=["train"] * 3 + ["val"] + [""] * (len(rows) - 4)).to_csv(table, index=False)
+    done = start(crossval, [*whole.words, f"dir_save={out}"])
+    assert done.code == 0 and "Note: 4 of 18 measured cases were trained on" in done.out
+    assert "start_weights" not in whole.done.out
+    found = json.loads((out / "cv" / "metrics.json").read_text())
+    assert found["trained_on"] == {"train": 3, "val": 1} and found["not trained on"]["cases"] == 14
+    assert (pd.read_csv(out / "cv" / "predictions.csv").trained_on == "val").sum() == 1
+
+
 @pytest.mark.parametrize("typed", ["split_by=image", "split_seed=1", "split_parts=0.6,0.2,0.2", "dir_pairs", "folds=3"])
 def test_folds_of_another_split_are_not_trained_on(whole, tmp_path, typed):
     if typed == "dir_pairs":

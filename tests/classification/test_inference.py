@@ -54,7 +54,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def table(folder):
     """predictions.csv with numbers as numbers."""
     rows = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
-    for column in rows.columns[9:].difference(MARKS):
+    for column in rows.columns[10:].difference(MARKS):
         rows[column] = pd.to_numeric(rows[column])
     return rows
 
@@ -109,6 +109,11 @@ def test_cases_trained_on_are_told_and_the_others_measured_apart(split_pairs, we
     found = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert found["trained_on"] == {"train": 1, "val": 1}
     assert (found["cases"], found["not trained on"]["cases"]) == (6, 4)
+    rows = table(tmp_path / "out")
+    assert [*rows.set_index("case").trained_on[[case.case for case in known]]] == ["train", "val"]
+    rows.drop(columns="trained_on").to_csv(tmp_path / "out" / "predictions.csv", index=False)  # of an older version
+    done = call(INFER, "-i", split_pairs / "test" / "virus", split_pairs / "test" / "normal", *words)
+    assert "(6 were finished before)" in done.out and (table(tmp_path / "out").trained_on == rows.trained_on).all()
 
 
 @pytest.fixture(scope="module")
