@@ -75,7 +75,7 @@ def new_network(settings, fresh: bool) -> fcdensenet.FCDenseNet:
             name, weights, _ = weight_files.read(Path(settings.start_weights))
             if name != settings.net_label:
                 raise BadRun(f"{settings.start_weights} holds {name}, not net_label={settings.net_label}.")
-            model.load_state_dict(weights)
+            weight_files.fill(model, name, weights, settings.start_weights)
     except ValueError as error:
         raise BadRun(str(error)) from error
     return model

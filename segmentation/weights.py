@@ -10,7 +10,7 @@ from torch import nn
 from cxr import pairs
 from cxr.errors import BadRun
 from cxr.labels import HEART, LEFT, RIGHT
-from cxr.run import checksum, engine
+from cxr.run import caselist, checksum, engine, entries
 from cxr.settings import config
 from segmentation import class_factors, fcdensenet
 
@@ -65,25 +65,22 @@ def read(path: Path) -> tuple[str, dict, dict]:
                 state = {key: file.get_tensor(key) for key in file.keys()}
                 told = file.metadata() or {}
             checksum.check(path, state, told)
-            trained = json.loads(told.get("settings", "{}"))
-        except (OSError, SafetensorError, json.JSONDecodeError) as error:
+            saved = {"model": state, "settings": json.loads(told.get("settings", "{}"))}
+        except (OSError, SafetensorError, ValueError, RecursionError) as error:
             raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
     else:
         saved = engine.load(path)
-        if not isinstance(saved, dict):
-            raise ValueError(f"{path} holds no FC-DenseNet but a {type(saved).__name__}.")
-        trained = saved.get("settings", {}) | ({"decision": saved["decision"]} if "decision" in saved else {})
-        state = saved.get("averaged") or saved.get("model") or saved.get("model_state_dict") or saved
-    state = {key.removeprefix("module."): value for key, value in state.items()}  # DataParallel's prefix
+    state = entries.weights(saved, ("averaged", "model", "model_state_dict"), path, "FC-DenseNet")
     if "firstconv.weight" not in state:
         raise ValueError(f"{path} holds no FC-DenseNet: there is no firstconv.weight in it.")
-    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-    return _name(state, path), state, trained
+    entries.check(saved, {"settings": {str: object}, "start": caselist.START}, path)
+    trained = (saved.get("settings") or {}) | ({"decision": saved["decision"]} if "decision" in saved else {})
+    return _name(state, path), entries.single(state), trained
 
 
 def _name(state: dict, path: Path) -> str:
     """Which member of the family a state belongs to, by the layers of its blocks and its growth rate."""
-    growth = state["denseBlocksDown.0.layers.0.conv.weight"].shape[0]
+    growth = _made(state, "denseBlocksDown.0.layers.0.conv.weight")
     for name, (blocks, bottleneck, rate) in fcdensenet.VARIANTS.items():
         deepest = f"bottleneck.bottleneck.layers.{bottleneck - 1}.conv.weight"
         beyond = f"bottleneck.bottleneck.layers.{bottleneck}.conv.weight"
@@ -93,6 +90,19 @@ def _name(state: dict, path: Path) -> str:
     raise ValueError(f"{path} holds an FC-DenseNet of unknown size; known are {', '.join(fcdensenet.VARIANTS)}.")
 
 
+def _made(state: dict, name: str) -> int:
+    """How many features a convolution makes, by its weights; 0 where there are none."""
+    return state[name].shape[0] if name in state and state[name].ndim == 4 else 0
+
+
+def fill(model: nn.Module, name: str, state: dict, path: Path) -> None:
+    """Load a state into the network called `name`. Raises ValueError if it does not fit."""
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit {name}: {str(error).splitlines()[-1].strip()}.") from error
+
+
 def open_network(path: Path, settings):
     """The network of a weights file, in evaluation mode, the settings to use it with, and notes for the user.
 
@@ -100,15 +110,12 @@ def open_network(path: Path, settings):
     tells it, whatever header.py says; what is typed on the command line still counts. Raises ValueError.
     """
     name, state, trained = read(path)
-    channels, classes = state["firstconv.weight"].shape[1], state["finalConv.weight"].shape[0]
+    classes = _made(state, "finalConv.weight")
     if classes != 4:
         raise ValueError(f"{path} knows {classes} classes, not four: background, heart, left and right lung.")
-    model = fcdensenet.build(name, channels, classes)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not fit {name}: {str(error).splitlines()[-1].strip()}.") from error
-    trained = {name: trained[name] for name in _OF_TRAINING if name in trained}
+    model = fcdensenet.build(name)
+    fill(model, name, state, path)
+    trained = entries.settings(trained, _OF_TRAINING, settings, path)
     used = config.unless_typed(settings, trained)
     check(used)
     notes = []

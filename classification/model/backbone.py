@@ -126,4 +126,4 @@ def fill(model: nn.Module, net_label: str, state: dict, source, keep_last: bool 
 def count_classes(net_label: str, state: dict) -> int:
     """How many classes the last layer of a state knows; 0 where it has none."""
     last = state.get(f"{_LAST[net_label]}.weight")
-    return 0 if last is None else len(last)
+    return 0 if last is None or not last.ndim else len(last)

@@ -7,6 +7,7 @@ from torch import nn
 from classification.cases.classes import class_entries, class_map
 from classification.model.backbone import build, count_classes, fill
 from classification.model.weightfile import read
+from cxr.run import entries
 from cxr.settings import config
 
 # What a network was trained with, which its use is to follow
@@ -22,7 +23,7 @@ def open_classifier(path: Path, settings) -> tuple[nn.Module, config.Settings, l
     the settings'. Raises ValueError.
     """
     name, state, saved = read(path)
-    trained = {key: saved["settings"][key] for key in _OF_TRAINING if key in saved["settings"]}
+    trained = entries.settings(saved["settings"], _OF_TRAINING, settings, path)
     trained |= {"net_label": name, "input_scaling": saved["input_scaling"]}
     trained.setdefault("resolution", 0)  # files from before there was such a setting
     if saved["classes"]:

@@ -9,13 +9,28 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from classification.cases import finder
-from classification.model import lite
-from cxr.run import checksum, engine, runfolder
+from classification.model import backbone, lite
+from cxr.run import caselist, checksum, engine, entries, runfolder
 from cxr.settings.headerfile import ROOT
 from cxr.settings.literals import absolute
 
 _TOLD = ("settings", "classes", "folders", "calibration", "input_scaling")  # what our files tell of their training
 DISTANCE = "distance."  # begins the names of tensors that are no weights, but what voting/distance.py found
+# The kinds of what is used of them, as entries.fits() has them
+_KINDS = {
+    "settings": {str: object},
+    "classes": [str],
+    "folders": {str: int},
+    "calibration": {
+        "approach": str,
+        "temperature": lambda value: entries.number(value) and value > 0,
+        "thresholds": {str: entries.number},
+        "repeat?": int,
+    },
+    "input_scaling": backbone.SCALINGS.__contains__,
+    "start": caselist.START,
+}
+_RUN = {"dir_split": str, "seed": int, "epoch_max": int, "patience": int}
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "classification.safetensors"
 # Entries by which a network is known, and one that only its larger relatives have
 _MARKS = {
@@ -55,6 +70,8 @@ def _members(folder: Path) -> list[Path]:
         if not (run / "last.pt").is_file():  # only what it found was kept
             continue
         state = engine.load(run / "last.pt")
+        if not entries.fits(state, {"settings": _RUN, "epoch": int, "best_epoch": int}):
+            raise ValueError(f"{run / 'last.pt'} is no checkpoint of a training of this project; move its folder away.")
         trained = SimpleNamespace(**state["settings"])
         unfinished |= set() if runfolder.finished(state, trained) else {run.name}
         split = Path(absolute(trained.dir_split, ROOT)).parent
@@ -79,23 +96,31 @@ def read(path: Path) -> tuple[str, dict, dict]:
     """
     path = Path(path)
     held = _safetensors(path) if path.suffix == ".safetensors" else engine.load(path)
-    if not isinstance(held, dict):
-        raise ValueError(f"{path} holds no classifier but a {type(held).__name__}.")
+    state = entries.weights(held, ("model", "model_state_dict"), path, "classifier")
     official = "model_state_dict" in held
-    state = held.get("model") or held.get("model_state_dict") or held
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds no classifier: there are other things than weights in it.")
-    apart = {key: value for key, value in state.items() if str(key).startswith(DISTANCE)}  # of a .safetensors
+    apart = {key: value for key, value in state.items() if key.startswith(DISTANCE)}  # of a .safetensors
     state = {key: value for key, value in state.items() if key not in apart}
     apart = {key.removeprefix(DISTANCE): value for key, value in apart.items()}
-    state = _renamed({str(key).removeprefix("module."): value for key, value in state.items()}, path)
+    state = _renamed(state, path)
     name = _name(state, path)
-    told = {} if state is held else held
+    told = {key: value for key, value in held.items() if value is not None}
+    entries.check(told, _KINDS, path)
     scaling = "raw" if official else "lite" if name in lite.VARIANTS else "imagenet"
     saved = {key: told.get(key) for key in ("classes", "folders", "calibration")}
     saved["distance"] = apart or told.get("distance")
+    entries.check(saved, {"distance": _is_distance}, path)
     saved |= {"settings": told.get("settings") or {}, "input_scaling": told.get("input_scaling", scaling)}
-    return name, {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, saved
+    return name, entries.single(state), saved
+
+
+def _is_distance(value: object) -> bool:
+    """Whether this is what voting/distance.py scores by: tensors mean (C,), components (K, C), variance (K + 1,)."""
+    if not entries.fits(value, {str: torch.Tensor}):
+        return False
+    sizes = {name: tuple(tensor.shape) for name, tensor in value.items()}
+    mean, variance = sizes.get("mean", ()), sizes.get("variance", ())
+    whole = len(mean) == len(variance) == 1 and sizes.get("components") == (variance[0] - 1, mean[0])
+    return whole and sizes.get("limit") == (1,) and value.get("patches", torch.zeros(1)).numel() == 1
 
 
 def rename_densenet(state: dict) -> dict:
@@ -108,7 +133,7 @@ def _safetensors(path: Path) -> dict:
     state, texts = parts(path)
     try:
         return {key: json.loads(texts[key]) for key in _TOLD if key in texts} | {"model": state}
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as safetensors: {error}.") from error
 
 

@@ -10,10 +10,11 @@ from safetensors import SafetensorError, safe_open
 
 from cxr import digest
 from cxr.errors import BadData
-from cxr.run import engine
+from cxr.run import engine, entries
 
 NAME = "trained_on"  # where a weights file keeps the list
 MASKS = "masks"  # where a checkpoint keeps a digest of the masks of these cases
+START = {"file": str, "sha256": str}  # what a checkpoint tells of the weights that its training started from
 REST = "not trained on"  # the group of cases that the training has not seen
 _BLOCK = 1 << 16
 
@@ -59,18 +60,27 @@ def unchanged(state: dict, now: dict) -> bool:
     return same(state.get(NAME, now[NAME]), now[NAME]) and state.get(MASKS, now[MASKS]) == now[MASKS]
 
 
+def _is_row(row: object) -> bool:
+    return entries.fits(row, [str]) and len(row) == 4
+
+
 def read(weights: Path) -> list[list[str]] | None:
     """The list in a weights file, with that of the weights that its training started from; None where it keeps none.
     Raises ValueError for a file that cannot be read."""
     if weights.suffix != ".safetensors":
         held = engine.load(weights)
         held = held if isinstance(held, dict) else {}
-        return ((held.get("start") or {}).get(NAME) or []) + (held.get(NAME) or []) or None
-    try:
-        with safe_open(weights, "pt") as file:
-            return json.loads((file.metadata() or {}).get(NAME, "null"))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise ValueError(f"{weights} cannot be read as safetensors: {error}.") from error
+        entries.check(held, {"start": {str: object}}, weights)
+    else:
+        try:
+            with safe_open(weights, "pt") as file:
+                held = {NAME: json.loads((file.metadata() or {}).get(NAME, "null"))}
+        except (OSError, SafetensorError, ValueError, RecursionError) as error:
+            raise ValueError(f"{weights} cannot be read as safetensors: {error}.") from error
+    lists = [held.get("start") or {}, held]
+    for told in lists:
+        entries.check(told, {NAME: [_is_row]}, weights)
+    return [row for told in lists for row in told.get(NAME) or []] or None
 
 
 def seen(

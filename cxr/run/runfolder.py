@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from cxr import version, writing
 from cxr.errors import BadRun
-from cxr.run import caselist, engine, runreport, schedule
+from cxr.run import caselist, engine, entries, runreport, schedule
 from cxr.settings import config
 
 # What decides no result: on what a run is computed, and what is written beside it.
@@ -64,6 +64,8 @@ def open_state(folder: Path, settings: dict, unread: Sequence[str] = ()) -> dict
         return None
     try:
         state = engine.load(last)
+        if not entries.fits(state, {"settings": {str: object}, "epoch": int, "best_epoch": int}):
+            raise ValueError(f"{last} is no checkpoint of a training of this project.")
         engine.load(folder / "best.pt")  # which nothing can bring back, should no later epoch be better
     except ValueError as error:
         raise BadRun(f"{error} Give another test_name, or restart=True to throw the old run away.") from error

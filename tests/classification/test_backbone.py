@@ -236,6 +236,59 @@ def test_what_is_no_classifier_is_told_in_a_sentence(networks, tmp_path):
     assert "random" not in origin.start(chosen(f"start_weights={bad}"), 2)[2]  # but a training starts from it
 
 
+def theirs(held, name, value):
+    """What a file holds with another value under a name, which may stand deeper: calibration.thresholds."""
+    first, _, rest = name.partition(".")
+    return held | {first: theirs(held[first], rest, value) if rest else value}
+
+
+ABOUT = {
+    "calibration": {"approach": "local", "temperature": 1.0, "thresholds": {"sound": 0.5, "ill": 0.5}},
+    "distance": {"mean": torch.zeros(4), "components": torch.zeros(2, 4), "variance": torch.ones(3)},
+}
+ABOUT["distance"]["limit"] = torch.ones(1)
+
+
+@pytest.mark.parametrize(
+    "name,value",
+    [
+        ("model", torch.zeros(3)),
+        ("classes", 3),
+        ("classes", ["sound", 3]),
+        ("folders", 3),
+        ("folders", {"well": "sound"}),
+        ("settings", 3),
+        ("settings", {"img_size": "large"}),
+        ("input_scaling", "minmax"),
+        ("input_scaling", 3),
+        ("start", 3),
+        ("calibration", 3),
+        ("calibration", [1.0]),
+        ("calibration", {"temperature": 1.0}),
+        ("calibration.temperature", 0),
+        ("calibration.thresholds", [0.5, 0.5]),
+        ("calibration.repeat", "many"),
+        ("distance", 3),
+        ("distance.limit", torch.tensor(1.0)),
+        ("distance.components", torch.zeros(2, 5)),
+    ],
+)
+def test_a_checkpoint_of_another_form_is_told_in_a_sentence(networks, tmp_path, name, value):
+    held = ours(networks["resnet18"]) | ABOUT
+    torch.save(held, tmp_path / "best.pt")
+    assert weights.read(tmp_path / "best.pt")[2]["calibration"] == ABOUT["calibration"]
+    torch.save(theirs(held, name, value), tmp_path / "theirs.pt")
+    with pytest.raises(ValueError, match="theirs.pt ") as fault:
+        classifier.open_classifier(tmp_path / "theirs.pt", chosen())
+    assert "\n" not in str(fault.value)
+
+
+def test_a_last_layer_without_sides_is_drawn_anew_or_refused(networks, tmp_path):
+    torch.save({"model": networks["resnet18"].state_dict() | {"fc.weight": torch.tensor(0.0)}}, tmp_path / "best.pt")
+    with pytest.raises(ValueError, match="best.pt holds resnet18 without its last layer"):
+        classifier.open_classifier(tmp_path / "best.pt", chosen("classes=['a','b']"))
+
+
 def test_training_starts_from_a_file_and_keeps_the_last_layer_where_classes_agree(networks, tmp_path):
     file = tmp_path / "best.pt"
     torch.save(ours(networks["resnet18"]), file)

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
+from cxr.errors import BadRun
+from cxr.run import caselist
 from cxr.settings import config
-from segmentation import fcdensenet, header, weights
+from segmentation import fcdensenet, header, train, weights
 
 BLOCKS = {"fcdensenet103": (4, 5, 7, 10, 12, 15), "fcdensenet67": (5,) * 6, "fcdensenet56": (4,) * 6}
 SETTINGS = config.load(header, [])[0]
@@ -193,6 +195,54 @@ def test_what_is_no_weights_file_gives_a_sentence(tmp_path, kind):
     with pytest.raises(ValueError) as fault:
         weights.open_network(path, SETTINGS)
     assert str(path) in str(fault.value) and "\n" not in str(fault.value)
+
+
+STATE = fcdensenet.build("fcdensenet56").state_dict()
+LINKNET = {"firstconv.weight": torch.zeros(64, 3, 7, 7), "encoder1.0.conv1.weight": torch.zeros(64, 64, 3, 3)}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        LINKNET,
+        {"model": "unet", "state_dict": STATE},
+        {"model": torch.zeros(3)},
+        {3: torch.zeros(3)},
+        STATE | {"epoch": 3},
+        STATE | {"finalConv.weight": torch.tensor(0.0)},
+        {key: value for key, value in STATE.items() if key != "finalConv.weight"},
+        STATE | {"firstconv.weight": torch.zeros(48, 3, 3, 3)},
+        {key: torch.zeros(value.shape[:1]) for key, value in STATE.items()},
+        *({"model": STATE, "settings": told} for told in ([3], {"gamma": "bright"}, {"decision": [None]}, {3: 3})),
+        {"model": STATE, "start": "jsrt.pt"},
+        *({"model": STATE, "trained_on": listed} for listed in (3, [3], [["case", "folder"]], [[1, 2, 3, 4]])),
+        {"model": STATE, "start": {"file": "a.pt", "sha256": "0", "trained_on": torch.zeros(3)}},
+    ],
+)
+def test_checkpoints_of_other_programs_give_a_sentence(tmp_path, held):
+    path = tmp_path / "theirs.pt"
+    torch.save(held, path)
+    with pytest.raises(ValueError, match="theirs.pt ") as fault:
+        weights.open_network(path, SETTINGS)
+        caselist.seen(path, [])
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("told", ["null", "[]", "3", '{"gamma": []}', "[" * 10_000])
+def test_settings_of_another_form_in_safetensors(tmp_path, told):
+    save_file(STATE, tmp_path / "theirs.safetensors", {"settings": told})
+    if told == "null":
+        assert weights.open_network(tmp_path / "theirs.safetensors", SETTINGS)[1] == SETTINGS
+    else:
+        with pytest.raises(ValueError, match="theirs.safetensors "):
+            weights.open_network(tmp_path / "theirs.safetensors", SETTINGS)
+
+
+def test_a_training_starts_from_no_network_of_other_classes(tmp_path):
+    torch.save(fcdensenet.build("fcdensenet56", classes=7).state_dict(), tmp_path / "seven.pt")
+    settings = config.load(header, ["net_label=fcdensenet56", f"start_weights={tmp_path / 'seven.pt'}"])[0]
+    with pytest.raises(BadRun, match="seven.pt does not fit fcdensenet56: size mismatch"):
+        train.new_network(settings, fresh=True)
 
 
 def test_mirror_averages_with_the_lungs_exchanged():
