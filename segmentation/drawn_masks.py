@@ -9,6 +9,7 @@ from cxr.errors import BadData
 from cxr.labels import ORGANS
 from cxr.reading import raster, turn
 
+TURNED = 0  # of a TIFF that says how it is stored: Pillow has turned it, and turn.upright() leaves it as it is
 SOFT = 0.1  # of a mask's drawn pixels may lie between 0 and its value: soft edges; more is several labels
 _REMEDY = (
     "save labels as a grey or palette PNG with 0 background, 1 heart, 2 left and 3 right lung, or one organ, or both "
@@ -36,7 +37,7 @@ def truth(
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
-    """One mask file: (H, W) whole numbers as stored, and EXIF's number of how. Raises BadData with the file's name."""
+    """A mask file: (H, W) whole numbers as stored, and EXIF's number of how, or TURNED. Raises BadData by its name."""
     try:
         with path.open("rb") as opened, Image.open(opened) as file:
             pages = getattr(file, "n_frames", 1)
@@ -45,7 +46,9 @@ def read(path: Path) -> tuple[np.ndarray, int]:
             missing = raster.missing(path, file.format) if file.format == "PNG" else None
             if missing:
                 raise ValueError(missing)
-            orientation = raster.stored_orientation(file) if file.format != "TIFF" else turn.UPRIGHT
+            orientation = raster.stored_orientation(file)
+            if file.format == "TIFF" and orientation != turn.UPRIGHT:
+                orientation = TURNED
             # A palette PNG holds labels as indices; a gif's palette is what makes 255 of its 1.
             plain = file.mode in ("1", "L", "P") and file.format != "GIF"
             deep = file.mode.startswith("I")  # 16 bits, of which convert() would make 255 or zero

@@ -131,11 +131,14 @@ def test_a_mask_that_fits_the_upright_radiograph_alone_stays(tmp_path, orientati
     assert np.array_equal(found["left"], labels() == 2)
 
 
-def test_a_mask_with_exif_of_its_own_is_turned_by_that(tmp_path):
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("own,of_radiograph", [*((n, n) for n in range(2, 9)), (6, 3)])
+def test_a_mask_that_says_how_it_is_stored_is_turned_by_that(tmp_path, own, of_radiograph, kind):
+    square = np.pad(labels(), ((0, 0), (8, 8)))
     exif = Image.Exif()
-    exif[274] = 6
-    path = save(tmp_path, turn.upright(labels(), 8), exif=exif)
-    assert np.array_equal(drawn_masks.truth({"labels": path}, (96, 80), 3)["left"], labels() == 2)
+    exif[274] = own
+    path = save(tmp_path, turn.upright(square, {6: 8, 8: 6}.get(own, own)), format=kind, exif=exif)
+    assert np.array_equal(drawn_masks.truth({"labels": path}, (96, 96), of_radiograph)["left"], square == 2)
 
 
 def test_a_damaged_png_is_no_mask(tmp_path):
