@@ -7,14 +7,20 @@ from pydicom.multival import MultiValue
 
 from cxr.reading import turn
 
-# By ViewPosition (PS3.3 C.8.1.1): lateral and oblique views, from either side.  A decubitus view (RLD, LLD) is frontal,
-# the patient lying on a side, and does not say from where.
-VIEWS = {"AP": "AP", "PA": "PA", "RLO": "oblique", "LLO": "oblique"}
-VIEWS |= dict.fromkeys(("LL", "RL", "LATERAL", "LAT", "LLAT", "RLAT"), "lateral")
-# By ViewCodeSequence (PS3.16 CID 4010), where ViewPosition says nothing
-VIEW_CODES = {"399348003": "AP", "272479007": "PA"}
-VIEW_CODES |= dict.fromkeys(("399067008", "399173006", "399198007"), "lateral")
-VIEW_CODES |= {"R-10206": "AP", "R-10214": "PA"} | dict.fromkeys(("R-102CD", "R-10232", "R-10236"), "lateral")
+# By the words of ViewPosition (PS3.3 C.8.1.1, and what writers put there).  A decubitus view (RLD, LLD) is frontal, the
+# patient lying on a side, and does not say from where, unless the first word does.
+OBLIQUE = "OBL[A-Z]*|[LR][APL]O|MLO|LMO"
+LATERAL = "[XLR]?LAT|[LR]?LATERAL|[LR]L|SAG|SAGITTAL"
+DECUBITUS = "DEC[A-Z]*|[LR]LD"
+# By ViewCodeSequence (PS3.16 CID 4010, SNOMED CT, then SNOMED RT with its prior codes), where ViewPosition says nothing
+VIEW_CODES = {"399348003": "AP", "272479007": "PA", "R-10206": "AP", "R-10214": "PA", "R-40888": "PA"}
+_LATERAL = """399067008 399173006 399198007 399260004 399352003 30730003
+    R-102CD R-10236 R-10232 R-10224 R-10228 G-A145 R-10222"""
+_OBLIQUE = """399182000 399184004 399236003 399135007 399356000 399006002 399038007 399160007 399312000 399059000
+    260427002 260426006 399368009 399099002 399004004 399132005 399325008 399288005 399225005
+    R-102C1 R-10238 R-10234 R-10220 R-40985 R-10218 R-10212 R-10210 R-10204 R-10208 R-10216
+    R-40783 R-40782 R-10226 R-10230 R-10246 R-10252 R-10254 R-10248 R-10250"""
+VIEW_CODES |= dict.fromkeys(_LATERAL.split(), "lateral") | dict.fromkeys(_OBLIQUE.split(), "oblique")
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
@@ -50,9 +56,24 @@ def _patient_orientation(dataset):
 
 def view(dataset: Dataset) -> str | None:
     """AP, PA, lateral or oblique, None where no header says so; free text in its place could name the patient."""
-    told = VIEWS.get(str(dataset.get("ViewPosition") or "").strip().upper())
+    told = dataset.get("ViewPosition") or ""
+    told = next(filter(None, map(_position, told if isinstance(told, MultiValue) else [told])), None)
     if told is None and dataset.get("ViewCodeSequence"):
         told = VIEW_CODES.get(str(dataset.ViewCodeSequence[0].get("CodeValue") or ""))
-    if told is None and re.fullmatch("[AP]/[HF]|[HF]/[AP]", _patient_orientation(dataset)):
-        return "lateral"  # front and back of the patient lie in the picture
+    if told is None:
+        ends = _patient_orientation(dataset).split("/")  # the first letter of each is where it runs to above all
+        across = [set(letters) for letters in ends if re.fullmatch("[LRAP][LRAPHF]{0,2}", letters)]
+        if len(ends) == 2 and len(across) == 1 and across[0] & set("AP"):  # front or back of the patient at the sides
+            return "oblique" if across[0] & set("LR") else "lateral"
     return told
+
+
+def _position(text):
+    """What one value of ViewPosition says."""
+    words = re.findall("[A-Z]+", str(text).upper())
+    if any(re.fullmatch(OBLIQUE, word) for word in words):
+        return "oblique"
+    lying = any(re.fullmatch(DECUBITUS, word) for word in words)
+    if not lying and any(re.fullmatch(LATERAL, word) for word in words):
+        return "lateral"
+    return words[0] if words and words[0] in ("AP", "PA") else None

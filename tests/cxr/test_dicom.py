@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.sr.codedict import codes
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -18,7 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from cxr.reading import decode, dicom, radiograph, turn
+from cxr.reading import decode, dicom, dicom_geometry, radiograph, turn
 from cxr.reading.radiograph import Unreadable
 from cxr.reading.unreadable import DEFLATED, library_reason
 
@@ -391,15 +392,21 @@ def code(value):
 VIEWS = {
     "AP": ({"ViewPosition": "AP"}, "AP"),
     "PA in small letters": ({"ViewPosition": "pa"}, "PA"),
-    **{name: ({"ViewPosition": name}, "lateral") for name in ("LL", "RL", "LATERAL", "LAT")},
-    **{name: ({"ViewPosition": name}, "oblique") for name in ("LLO", "RLO")},
-    **{name: ({"ViewPosition": name}, None) for name in ("LLD", "RLD", "CHEST", "")},  # decubitus is frontal
+    **{name: ({"ViewPosition": name}, "lateral") for name in ("LL", "RL", "LAT", "LEFT LATERAL", "L LAT", "SAGITTAL")},
+    **{str(name): ({"ViewPosition": name}, "lateral") for name in ("XTABLE LAT", ["LATERAL", "LL"], ["", "LL"])},
+    **{name: ({"ViewPosition": name}, "oblique") for name in ("LLO", "RLO", "LAO", "RPO", "OBL", "OBLIQUE", "AP OBL")},
+    **{str(name): ({"ViewPosition": name}, "AP") for name in ("AP SUPINE", "AP_HORIZONTAL", "AP RLD", ["AP", "CHEST"])},
+    **{name: ({"ViewPosition": name}, None) for name in ("LLD", "RLD", "LAT DECUB", "CHEST", "FLAP", "")},  # lying
     "code of PA": ({"ViewCodeSequence": code("272479007")}, "PA"),
     "code of a left lateral": ({"ViewCodeSequence": code("399173006")}, "lateral"),
     "old code of a lateral": ({"ViewCodeSequence": code("R-102CD")}, "lateral"),
     "position before code": ({"ViewPosition": "AP", "ViewCodeSequence": code("399173006")}, "AP"),
     "front to the right": ({"PatientOrientation": ["A", "F"]}, "lateral"),
     "front to the left": ({"PatientOrientation": ["P", "F"]}, "lateral"),
+    "front to the left, on its side": ({"PatientOrientation": ["F", "PH"]}, "lateral"),
+    "turned": ({"PatientOrientation": ["LP", "F"]}, "oblique"),
+    "turned and tilted": ({"PatientOrientation": ["LA", "FP"]}, "oblique"),
+    "tilted": ({"PatientOrientation": ["L", "FP"]}, None),
     "position before orientation": ({"PatientOrientation": ["P", "F"], "ViewPosition": "PA"}, "PA"),
     "nothing": ({}, None),
 }
@@ -418,6 +425,14 @@ def test_the_view_is_told_and_only_frontal_ones_are_taken(tmp_path, told):
         assert caught.value.view == view
     else:
         assert np.array_equal(radiograph.read_frontal(path).pixels, RAMP)
+
+
+def test_codes_of_views_that_are_not_frontal():
+    for view in (getattr(codes.cid4010, name) for name in codes.cid4010.dir()):
+        kinds = {"obliq": "oblique", "lateral": "lateral", "agitt": "lateral", "antero-p": "AP", "postero-a": "PA"}
+        kind = next((kind for word, kind in kinds.items() if word in view.meaning), None)
+        read = dicom_geometry.view(make.dataset(RAMP, ViewCodeSequence=code(view.value)))
+        assert read == kind, view
 
 
 def test_padding_turns_with_its_radiograph(tmp_path):
