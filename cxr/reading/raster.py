@@ -53,8 +53,7 @@ def read(path, pixel_limit):
     with open(path, "rb") as file:  # given by name, Pillow maps a plain TIFF into memory, one on its side wrongly
         name = kind(file.read(256))
         with _opened(file, name, pixel_limit) as image:
-            deep = _deep_colour(image)
-            white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0
+            deep = _deep_colour(image, path)
             wrong = missing(path, name)
             if wrong:
                 raise Unreadable(f"is a truncated or damaged {name} ({wrong}); get the whole file.")
@@ -63,7 +62,7 @@ def read(path, pixel_limit):
                 image.load()
             except (OSError, SyntaxError, EOFError, ValueError):
                 raise Unreadable(f"is a truncated or damaged {name}; get the whole file.") from None
-            pixels = _read_deep(path) if deep else _grey_picture(image, white_is_zero)
+            pixels = _read_deep(path) if deep else _grey_picture(image)
     if name != "TIFF":  # both libraries turn TIFF themselves
         pixels = turn.upright(pixels, orientation)
     return {"pixels": pixels, "orientation": orientation}
@@ -111,18 +110,25 @@ def _too_many(size, pixel_limit):
     return f"{what} more than the limit of {pixel_limit:,}."
 
 
-def _deep_colour(image):
-    """Whether the pixels are of more than one channel and 16 bits."""
+def _deep_colour(image, path):
+    """Whether the pixels are of more than one channel and more than 8 bits."""
     if image.format == "TIFF":
-        return image.mode not in ("F", "I") and not image.mode.startswith("I;") and max(image.tag_v2.get(258, (1,))) > 8
+        deep = image.mode not in ("F", "I") and not image.mode.startswith("I;") and max(image.tag_v2.get(258, (1,))) > 8
+        if deep and image.tag_v2.get(284) == 2:  # which OpenCV mixes up
+            raise Unreadable("is colour of 16 bits in separate planes, which cannot be read; save it as a grey PNG.")
+        return deep
     if image.format == "PNG":
         return image.tile and image.mode not in ("I", "I;16") and "16B" in str(image.tile[0].args)
+    if image.format == "JPEG2000":  # by the header of its pixels: each channel's bits less one, and its sampling
+        header = Path(path).read_bytes().partition(b"\xff\x4f\xff\x51")[2]
+        channels = int.from_bytes(header[36:38], "big")
+        return channels > 1 and any(bits & 127 > 7 for bits in header[38 : 38 + 3 * channels : 3])
     return False
 
 
 def _read_deep(path):
     array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None or array.dtype != np.uint16:
+    if array is None or array.dtype != np.uint16 or array.shape[2:] == (2,):
         raise Unreadable("is colour of a depth that cannot be read; save it as a grey PNG.")
     if array.ndim == 2:
         return array
@@ -130,13 +136,19 @@ def _read_deep(path):
     return grey(channels[2], channels[1], channels[0], channels[3] if len(channels) == 4 else None)
 
 
-def _grey_picture(image, white_is_zero):
+def _grey_picture(image):
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    bits, signed = tags.get(258), tags.get(339) == (2,)
     if image.mode.startswith("I") or image.mode == "F":
         array = np.asarray(image)
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        if image.mode == "I" and bits == (32,) and not signed:  # Pillow takes them as signed
+            array = array.view(np.uint32)
         # Pillow turns 1 and 8 bits whose zero is white, not deeper ones.
         array = levels(array)
-        return array.max() - array if white_is_zero else array
+        return array.max() - array if tags.get(262) == 0 else array
+    if image.mode == "L" and signed:  # Pillow takes them as unsigned
+        return levels(np.asarray(image).view(np.int8))
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))
     if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:

@@ -10,6 +10,7 @@ import cv2
 import dicom_files as make
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, PngImagePlugin
@@ -43,6 +44,11 @@ def png(bits, colour_type, rows):
     header = struct.pack(">IIBBBBB", len(rows[0]) * 8 // bits // channels, len(rows), bits, colour_type, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def tiff(array, **options):
+    tifffile.imwrite(buffer := io.BytesIO(), array, **options)
+    return buffer.getvalue()
 
 
 def jsrt(values):
@@ -92,10 +98,14 @@ EXACT = {
     "TIFF 16 white is zero": (pillow(65535 - GREY16, "TIFF").replace(BLACK_IS_ZERO, WHITE_IS_ZERO), GREY16),
     "TIFF float": (pillow(GREY16.astype(np.float32), "TIFF"), GREY16),
     "TIFF 32 bits": (pillow(GREY16.astype(np.int32), "TIFF"), GREY16),
+    "TIFF 32 bits unsigned": (tiff(GREY16 * np.uint32(65537)), GREY16),
+    "TIFF 8 bits signed": (tiff((GREY8 - 128.0).astype(np.int8)), GREY8),
     "BMP": (pillow(GREY8, "BMP"), GREY8),
     "GIF": (pillow(GREY8, "GIF"), GREY8),
     "WEBP": (pillow(np.dstack([GREY8] * 3), "WEBP", lossless=True), GREY8),
     "JPEG2000": (pillow(GREY16, "JPEG2000"), GREY16),
+    "JPEG2000 16 RGB": (cv2.imencode(".jp2", np.dstack([GREY16] * 3))[1].tobytes(), GREY16),
+    "JPEG2000 16 RGBA": (cv2.imencode(".jp2", np.dstack([GREY16] * 3 + [GREY16 * 0 + 65535]))[1].tobytes(), GREY16),
     "JPEG2000 bare": (pillow(GREY8, "JPEG2000", no_jp2=True), GREY8),
 }
 
@@ -202,6 +212,7 @@ REFUSED = {
     "WEBP truncated": (EXACT["WEBP"][0][:-20], "damaged WEBP"),
     "JPEG2000 truncated": (EXACT["JPEG2000"][0][:90], "JPEG2000"),
     "DICOM truncated": (b"\0" * 128 + b"DICM" + b"\2\0", "DICOM"),
+    "TIFF planes": (tiff(np.stack([GREY16] * 3), photometric="rgb", planarconfig="separate"), "in separate planes"),
     "TIFF pages": (many("TIFF"), "holds 2 pictures"),
     "GIF frames": (many("GIF"), "holds 2 pictures"),
     "PNG frames": (many("PNG"), "holds 2 pictures"),
