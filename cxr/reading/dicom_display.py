@@ -15,8 +15,8 @@ SHADES = 0.01
 
 def display(dataset, values, counts):
     """Display grey, bone bright, of the stored `values` (n,), which `counts` (n,) pixels have. Returns (n,) float64."""
-    shades = modality(dataset, values.astype(np.float64))
-    seen = _voi_lut(dataset, shades, counts)
+    shades = modality(dataset, values.astype(np.float64), counts)
+    seen = _mapped(dataset.get("VOILUTSequence"), shades, counts)
     if seen is None:
         seen = _window(dataset, shades, counts)
     shades = shades if seen is None else seen
@@ -27,19 +27,21 @@ def display(dataset, values, counts):
     return shades
 
 
-def modality(dataset, values):
-    """The modality LUT or the rescale of `values` (n,) float64 (PS3.3 C.11.1); the same values where it is unusable."""
-    table = _table(dataset.get("ModalityLUTSequence"))
-    if table is not None:
-        return _look_up(table, values)
+def modality(dataset, values, counts):
+    """The modality LUT or the rescale of `values` (n,) float64, which `counts` (n,) pixels have (PS3.3 C.11.1); the
+    same values where it is unusable."""
+    seen = _mapped(dataset.get("ModalityLUTSequence"), values, counts)
+    if seen is not None:
+        return seen
     slope, intercept = _number(dataset.get("RescaleSlope")), _number(dataset.get("RescaleIntercept"))
     if not slope:  # absent, not a number, or 0, which would leave one grey level
         return values
     return values * slope + (intercept or 0)
 
 
-def _voi_lut(dataset, values, counts):
-    table = _table(dataset.get("VOILUTSequence"))
+def _mapped(sequence, values, counts):
+    """The values by a LUT sequence, None if there is none or it makes no sense."""
+    table = _table(sequence)
     if table is None:
         return None
     seen = _look_up(table, values)

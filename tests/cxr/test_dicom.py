@@ -191,6 +191,7 @@ NEARLY_FLAT = [5] * 4000 + list(range(6, 102))
         {"VOILUTSequence": make.lut(0, [5] * 4096)},
         {"VOILUTSequence": make.lut(0, NEARLY_FLAT)},
         {"VOILUTSequence": make.lut(0, NEARLY_FLAT[::-1])},
+        {"ModalityLUTSequence": make.lut(0, NEARLY_FLAT)},
         {"VOILUTSequence": make.lut(4000, range(4096))},
         {"VOILUTSequence": make.lut(0, [0] * 2000 + [65535] * 2096)},  # two levels
         {"WindowCenter": 60, "WindowWidth": 100},
