@@ -28,7 +28,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
     noted = rows.digest if "digest" in rows else [""] * len(rows)
     keys = dict(zip(zip(rows.folder, rows.case, strict=True), noted, strict=True))
     told = (made or {}).get("input") or (metrics or {}).get("input")
-    places, roots = findings.find_pairs(keys, options.pairs, told, settings)
+    places, roots, changed = findings.find_pairs(keys, options.pairs, told, settings)
     masks, segmented = findings.qualities(places, roots, settings)
     markers, flags = {}, {}
     file = findings.find_biomarkers(options.biomarkers, roots, settings)
@@ -36,7 +36,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         markers, flags = findings.read_biomarkers(file, places)
     cams = Path(options.maps or folder / "cams").absolute()
     has_maps = bool(options.maps) or (cams / maps.TABLE).is_file()
-    maps_of = findings.read_maps(cams) if has_maps else {}
+    maps_of, others = findings.read_maps(cams, keys) if has_maps else ({}, 0)
     mapped = findings.read_json(cams / "report.json") if has_maps else None
 
     most = math.log(len(names)) if names else 0
@@ -49,6 +49,14 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
             (not masks and not flags, "is no masks.csv with these cases, so the quality of their masks is unknown"),
         )
         if missing
+    ]
+    notes += [
+        f"{told}, and are not shown; make them again with classification/{script}"
+        for count, told, script in (
+            (changed, f"{len(changed)} of {len(keys)} cases have changed since they were predicted", "inference.py"),
+            (others, f"the maps of {others} cases are of other pairs than the votes", "visualize_cnn.py"),
+        )
+        if count
     ]
     notes += disagreements(made, mapped)
     audit = audited(folder, rows, notes)

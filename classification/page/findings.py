@@ -42,14 +42,16 @@ def read_json(file: Path) -> dict | None:
         return None
 
 
-def find_pairs(keys: Mapping, given: Sequence | None, told: Sequence | None, settings) -> tuple[dict, list[Path]]:
-    """Where the pairs of the cases lie: {(folder, case): Case}, and the folders they were found below.
+def find_pairs(keys: Mapping, given: Sequence | None, told: Sequence | None, settings) -> tuple[dict, list[Path], set]:
+    """Where the pairs of the cases lie: {(folder, case): Case}, the folders they were found below, and which cases have
+    another pair by now where they were predicted.
 
-    keys: the (folder, case) wanted, with the digest of the pair that was predicted, "" if not known. The folders
-    `given` are taken, else those that the predictions tell of, else the test part of the split, else dir_pairs, in
-    these two only pairs of that digest: the first that hold any of the cases. Without any: nothing, and no folder.
-    Raises BadData for folders given that do not exist or hold no pairs.
+    keys: the (folder, case) wanted, with the digest of the pair that was predicted, "" if not known; a pair of another
+    digest is none. The folders `given` are taken, else those that the predictions tell of, else the test part of the
+    split, else dir_pairs: the first that hold any of the cases. Without any: nothing, and no folder. Raises BadData for
+    folders given that do not exist or hold no pairs.
     """
+    changed = set()
     if given:
         choices = [given]
     else:
@@ -64,12 +66,13 @@ def find_pairs(keys: Mapping, given: Sequence | None, told: Sequence | None, set
             continue
         found = {(case.folder, case.case): case for case in (*about.cases, *about.halves)}
         found = {key: case for key, case in found.items() if key in keys}
-        if roots not in (given, told):
-            contents = zip(list(found), digest.of_pairs(found.values()), strict=True)
-            found = {key: found[key] for key, content in contents if keys[key] in ("", content)}
+        others = {k for k, now in zip(found, digest.of_pairs(found.values()), strict=True) if keys[k] not in ("", now)}
+        found = {key: case for key, case in found.items() if key not in others}
+        if roots is choices[0]:
+            changed = others
         if found or given:
-            return found, [Path(root).absolute() for root in roots]
-    return {}, []
+            return found, [Path(root).absolute() for root in roots], changed
+    return {}, [], changed
 
 
 def qualities(places: Mapping, roots: Sequence[Path], settings) -> tuple[dict, dict | None]:
@@ -108,18 +111,22 @@ def read_biomarkers(file: Path, places: Mapping) -> tuple[dict, dict]:
     return found, flags
 
 
-def read_maps(folder: Path) -> dict:
-    """The maps of the cases, {(folder, case): [(class, file), ...]}, from cams.csv. Raises BadData."""
+def read_maps(folder: Path, keys: Mapping) -> tuple[dict, int]:
+    """The maps of the cases, {(folder, case): [(class, file), ...]}, from cams.csv, and how many cases have maps of
+    another pair than the one that was predicted, whose digests `keys` holds as for find_pairs(). Raises BadData."""
     rows = table(folder / maps.TABLE, maps.TEXT, "classification/visualize_cnn.py")
     names = [column[2:] for column in rows.columns if column.startswith("p_")]
-    found = {}
+    found, others = {}, 0
     for row in rows[rows.status == "ok"].to_dict("records"):
+        key = row["folder"], row["case"]
+        noted = {keys.get(key, ""), row.get("digest", "")} - {""}
+        if len(noted) > 1:
+            others += 1
+            continue
         classes = names if row["target"] == "all" else [row["predicted" if row["target"] == "predicted" else "target"]]
         files = maps.files(Case(row["case"], row["folder"], folder, None), classes, row["target"])
-        found[row["folder"], row["case"]] = [
-            (name, folder / row["folder"] / file) for name, file in zip(classes, files, strict=True)
-        ]
-    return found
+        found[key] = [(name, folder / row["folder"] / file) for name, file in zip(classes, files, strict=True)]
+    return found, others
 
 
 def trained_on(metrics: dict) -> list[str]:

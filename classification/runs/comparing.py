@@ -91,6 +91,9 @@ def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
         elif run.seen:
             what = "results look better than they are"
             notes.append(f"{len(run.seen)} of {len(shared)} cases were trained on by the network of {run.name}: {what}")
+    noted = [one.get("digest", pd.Series("", one.index)) for one in about]
+    if other := int(((noted[0] != noted[1]) & (noted[0] != "") & (noted[1] != "")).sum()):
+        notes.append(f"{other} of {len(shared)} cases were predicted from other pairs of the same name in {b.name}")
     patient = about[0].patient
     rows = b.rows.assign(patient=patient.loc[list(zip(b.rows.folder, b.rows.case, strict=True))].to_numpy())
     return a, b._replace(rows=rows, classes=a.classes), notes

@@ -17,6 +17,7 @@ from classification.model.weightfile import SHIPPED, find_weights
 from classification.splitting import known
 from classification.trust import facts
 from classification.voting import predictions
+from cxr import digest
 from cxr.errors import BadData
 from cxr.run import caselist, journal, runreport
 
@@ -69,6 +70,10 @@ def gather(
     seen = caselist.seen(weights, map(finder.about, cases))[0] if listed else {}
     if rows is not None:
         cases, rows = _aligned(cases, rows, names)
+        now = digest.of_pairs(cases)
+        changed = sum(old not in ("", new) for old, new in zip(rows.get("digest", now), now, strict=True))
+        if changed:
+            notes.append(f"{changed} of {len(cases)} cases have changed since they were predicted; predict them again")
         label = np.array([names.index(name) for name in rows.label], int)
         rows["seen"] = [seen.get((case.folder, case.case), "" if listed else UNKNOWN) for case in cases]
         if (rows.fold != "").all() and caselist.NAME in rows:  # every training of ours keeps a list
@@ -130,15 +135,15 @@ def _weights(settings: Any, made: dict | None) -> tuple[Path | list[Path] | None
 
 
 def read_predictions(file: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The labelled predictions of a table, a row a case: folder, case, label, predicted, p_<class>, fold, trained_on if
-    the table has it; and the names of its classes. Cases with several seeds have their mean p, which predicts. Raises
-    BadData."""
+    """The labelled predictions of a table, a row a case: folder, case, label, predicted, p_<class>, fold, and
+    trained_on and digest where the table has them; and the names of its classes. Cases with several seeds have their
+    mean p, which predicts. Raises BadData."""
     rows, names = predictions.read(file)
     columns = [f"p_{name}" for name in names]
     if not (rows.predicted != "").any():
         raise BadData(f"{file} holds no prediction: its cases were refused or failed.")
     rows = rows[(rows.predicted != "") & (rows.label != "")]
-    first = [name for name in ("label", "predicted", "fold", caselist.NAME) if name in rows]
+    first = [name for name in ("label", "predicted", "fold", caselist.NAME, "digest") if name in rows]
     means = rows.groupby(journal.KEY, as_index=False).agg(
         {**dict.fromkeys(first, "first"), **dict.fromkeys(columns, "mean")}
     )

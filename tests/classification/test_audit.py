@@ -159,7 +159,7 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
     writing.csv(tmp_path / "mine.csv", pd.DataFrame(about))
     told = [
         {"case": r["case"], "folder": r["folder"], "label": r["folder"], "patient": "", "status": "ok", "reason": ""}
-        | {"predicted": NAMES[0], "seed": seed, "fold": "1"}
+        | {"predicted": NAMES[0], "seed": seed, "fold": "1", "digest": "of another pair", "trained_on": "val"}
         | {"p_normal": 0.3 + 0.1 * seed, "p_bacteria": 0.7 - 0.1 * seed}
         for r in rows[1:]
         for seed in (1, 2)
@@ -173,6 +173,8 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
         "1 of 16 cases are left out: they have no label or no prediction" in done.out
         and "classification/report.py" in done.out
     )
+    assert "Note: 15 of 15 cases have changed since they were predicted" in done.out
+    assert "was trained on 15 of these 15 cases" in done.out
     held = json.loads((tmp_path / "run" / "audit" / "audit.json").read_text())
     assert held["cases"] == 15 and held["parts"]["within"]["accused"] is None
     assert "column source" in held["parts"]["within"]["missing"]

@@ -158,6 +158,14 @@ def test_cases_trained_on_are_told_and_the_others_measured_apart(tmp_path, call)
     assert "does not tell which cases" in done.out and len(list((tmp_path / "b" / "compare").glob("*.csv"))) == 1
 
 
+def test_cases_predicted_from_other_pairs_are_told(tmp_path):
+    a = save(table(0.6).assign(digest="x"), tmp_path / "a")
+    b = save(table(0.9).assign(digest=["y", "y", ""] + ["x"] * 117), tmp_path / "b")
+    assert "2 of 120 cases were predicted from other pairs" in comparing.pair(a, b, False)[2][-1]
+    b = save(table(0.9), tmp_path / "b")
+    assert not any("other pairs" in note for note in comparing.pair(a, b, False)[2])
+
+
 def test_all_runs_of_a_folder(tmp_path, call):
     """Two runs, the better one a cross-validation whose own runs lie below it."""
     for name, skill, epochs in (("a", 0.6, 5), ("b", 0.9, 9), ("b/fold1-0", 0.9, 9)):

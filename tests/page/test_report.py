@@ -19,7 +19,7 @@ from report_runs import CLASSES, FAILED, HOSTILE, SHA, write_run
 
 from classification.cases.finder import Case
 from classification.page import findings, pictures, render
-from cxr import pairs
+from cxr import digest, pairs
 
 REPORT = "classification/report.py"
 CAUTION = "Research use, not for clinical decisions"
@@ -280,6 +280,28 @@ def test_what_is_known_of_another_cohort_of_these_names_is_not_shown(copy, read)
     for name in ("report.json", "metrics.json"):
         (copy / "run" / name).unlink()
     assert "have no radiograph to show" in read(copy / "run", f"dir_pairs={copy / 'pairs'}")[0].out
+
+
+def test_votes_radiographs_and_maps_of_different_pairs_do_not_stand_together(copy, read):
+    tables = [copy / "run" / name for name in ("predictions.csv", "cams/cams.csv")]
+    for table in tables:
+        rows = pd.read_csv(table)
+        made = [digest.of_pair(copy / "pairs" / row.folder, row.case) for row in rows.itertuples()]
+        rows.assign(digest=made).to_csv(table, index=False)
+    words = copy / "run", "--pairs", copy / "pairs"
+    assert "Note" not in read(*words)[0].out
+    draw_pair(copy / "pairs" / "normal", "normal-0", "virus", 99)  # another radiograph under the same name
+    done, found = read(*words)
+    number = next(i for i, one in enumerate(found.data("data")["cases"]) if one["case"] == "normal-0")
+    assert "Note: 1 of 22 cases have changed since they were predicted" in done.out
+    assert "radiograph" not in found.data(f"picture-{number}")
+    rows = pd.read_csv(tables[0]).set_index("case", drop=False)
+    rows.loc["normal-0", "digest"] = digest.of_pair(copy / "pairs" / "normal", "normal-0")  # predicted again
+    rows.to_csv(tables[0], index=False)
+    done, found = read(*words)
+    assert "Note: the maps of 1 cases are of other pairs" in done.out and "since they were" not in done.out
+    held = found.data(f"picture-{number}")
+    assert "radiograph" in held and held["maps"] == [] and found.data(f"picture-{number + 1}")["maps"]
 
 
 def test_masks_alone(copy, call):
