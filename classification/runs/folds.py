@@ -104,8 +104,10 @@ def all_runs(root: Path, settings) -> list[Run]:
 
 def finished(run: Run) -> bool:
     """Whether a run is trained, and its test part predicted with its weights and these settings, all on the pairs as
-    they are. Raises BadRun where it was trained with other settings."""
+    they are. Raises BadRun where it was trained with other settings, or from other weights."""
     state = runfolder.open_state(run.folder, config.as_dict(run.settings), train.UNREAD)
+    if state:
+        runfolder.start_of(run.settings, state)
     if not state or not runfolder.finished(state, run.settings):
         return False
     if not training_cases.unchanged(state, training_cases.find(run.settings)):

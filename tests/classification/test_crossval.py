@@ -156,6 +156,13 @@ def test_a_failed_fold_is_named_and_the_rest_can_be_pooled(whole, tmp_path, monk
     assert done.code == 1 and "trained with other settings (learning_rate: 0.0003 -> 0.001)" in done.out
 
 
+def test_folds_that_started_from_other_weights_are_not_pooled(whole, tmp_path):
+    out = shutil.copytree(whole.root.parent / "out", tmp_path / "out")
+    done = start(crossval, [*whole.words, f"dir_save={out}", f"start_weights={runs_of(whole)[0].weights}"])
+    assert done.code == 1 and "fold1-407: this run started from no weights file, not from" in done.out
+    assert "finished before" not in done.out and "0 of 2 runs are finished" in done.out
+
+
 def test_a_fold_is_finished_for_the_pairs_as_they_were(whole, tmp_path):
     splits, out = (shutil.copytree(whole.root.parent / name, tmp_path / name) for name in ("folds", "out"))
     one, other = runs_of(SimpleNamespace(root=splits, words=whole.words), f"dir_save={out}")
