@@ -29,7 +29,7 @@ from classification import header
 from classification.trust import controls, copies, leakage, patients, probes, sources, subject, travel, within
 from classification.trust.part import Part
 from classification.voting import predictions
-from cxr import version, writing
+from cxr import digest, version, writing
 from cxr.figures import forest, plots
 from cxr.run import engine, lock, opening, runreport
 from cxr.settings import config
@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", nargs="+", metavar="FOLDER", help="folders of pairs (default: dir_split/test)")
     parser.add_argument("-p", "--predictions", metavar="FILE", help="default: predictions.csv in dir_save/test_name")
-    parser.add_argument("-o", "--output", metavar="FOLDER", help="default: audit in dir_save/test_name")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="default: audit beside the predictions")
     parser.add_argument(
         "-m", "--masks", metavar="FILE", help="masks.csv (default: that of the pairs, or of a split's pairs)"
     )
@@ -66,8 +66,8 @@ def main() -> None:
     parser.add_argument("--prevalence", nargs="+", type=float, default=[*patients.PREVALENCES], help=told)
     settings, options = config.load(header, parser=parser)
     folder = Path(settings.dir_save) / settings.test_name
-    output = Path(options.output or folder / "audit").absolute()
     table = Path(options.predictions or folder / predictions.TABLE).absolute()
+    output = Path(options.output or table.parent / "audit").absolute()
     table = table if options.predictions or table.is_file() else None
     fabric = engine.launch(options.device or settings.device, settings.precision)
     with opening.asked():
@@ -89,6 +89,7 @@ def main() -> None:
             found.append(measure(examined))
             print(f"\n{text(found[-1])}", flush=True)
     about = {"project": version.about(), "predictions": table and str(table), "classes": examined.names} | counts
+    about |= {"digest": digest.of_file(table)} if table else {}
     written = write(output, about, found)
     places = options.input or sorted({str(one.place) for one in examined.cases})
     made = examined.settings, fabric, weights, PACKAGES, counts, time.perf_counter() - start, places

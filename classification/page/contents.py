@@ -7,7 +7,7 @@ from pathlib import Path
 from classification.page import findings, pictures
 from classification.saliency import maps
 from classification.voting import calibration, effect, predictions
-from cxr import version
+from cxr import digest, version
 from cxr.figures import diagrams, vectors
 
 _KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
@@ -72,7 +72,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "audit": audit,
         "parts": {title: part for title, part in told.items() if part},
         "settings": (made or {}).get("settings") or {},
-        "drawings": drawings(folder, file if markers else None, made),
+        "drawings": drawings(folder, file if markers else None, made, notes),
         "notes": notes,
     }
     return content | measured(rows, names, metrics, notes), places, maps_of
@@ -82,6 +82,9 @@ def audited(folder: Path, rows, notes: list[str]) -> dict | None:
     """audit.json beside the predictions, if there is one with parts; adds to the notes."""
     audit = findings.read_json(folder / "audit" / "audit.json")
     if not audit or not {"cases", "patients", "parts"} <= audit.keys():
+        return None
+    if audit.get("digest", "") not in ("", digest.of_file(folder / predictions.TABLE)):
+        notes.append("the audit is of other predictions and is left out; make it again with classification/audit.py")
         return None
     labelled = rows[(rows.label != "") & (rows.status == "ok")].drop_duplicates(["folder", "case"])
     if audit["cases"] != len(labelled):
@@ -106,15 +109,23 @@ def bare(run: str) -> dict:
     }
 
 
-def drawings(folder: Path, biomarkers: Path | None, made: dict | None) -> list[dict]:
-    """The figures that other scripts have drawn of this run, as far as they are there: title, what they tell, address.
+def drawings(folder: Path, biomarkers: Path | None, made: dict | None, notes: list[str]) -> list[dict]:
+    """The figures that other scripts have drawn of this run, as far as they are there: title, what they tell, address;
+    adds to the notes.
 
     folder holds predictions.csv, biomarkers is the file of biomarkers.py, made the predictions' report.json."""
-    weights = Path(((made or {}).get("weights") or {}).get("file") or folder / "none")
+    weights = (made or {}).get("weights") or {}
+    trained, told = (None, []) if weights.get("members") else findings.training(weights)
+    notes += told
+    scores = folder / "scorecard"
+    scored = (findings.read_json(scores / "report.json") or {}).get("weights") or weights
+    if scored.get("sha256") != weights.get("sha256"):
+        notes.append("the scores of the maps are of other weights: make them again with classification/scorecard.py")
+        scores = folder / "none"
     files = (
-        ("Training", "loss and validation scores over the epochs", weights.with_name("curves.png")),
+        ("Training", "loss and validation scores over the epochs", (trained or folder / "none") / "curves.png"),
         ("Biomarkers by class", "a point is a patient", (biomarkers or folder).with_name("biomarkers.png")),
-        ("Maps", "their scores against maps that ignore the class", folder / "scorecard" / "scorecard.png"),
+        ("Maps", "their scores against maps that ignore the class", scores / "scorecard.png"),
     )
     return [
         {"title": title, "told": told, "address": pictures.embed(file.name, file.read_bytes())}

@@ -16,7 +16,7 @@ from classification.splitting import known, parts
 from classification.voting import predictions
 from cxr import digest, tables
 from cxr.errors import BadData
-from cxr.run import caselist, journal
+from cxr.run import caselist, journal, runreport
 
 NUMBERS = ("vote_entropy", "standard_error", "coverage", "patches")
 UNKNOWN = "unknown"  # quality of a mask that no masks.csv knows
@@ -127,6 +127,17 @@ def read_maps(folder: Path, keys: Mapping) -> tuple[dict, int]:
         files = maps.files(Case(row["case"], row["folder"], folder, None), classes, row["target"])
         found[key] = [(name, folder / row["folder"] / file) for name, file in zip(classes, files, strict=True)]
     return found, others
+
+
+def training(weights: dict) -> tuple[Path | None, list[str]]:
+    """The folder of the training of weights that report.json tells of, None where it is gone or has trained others
+    since; and a note of the latter."""
+    file = Path(weights.get("file") or "none/none")
+    if file.is_file() and runreport.digest(file) == weights.get("sha256"):
+        return file.parent, []
+    if not (file.parent / "header.json").is_file():
+        return None, []
+    return None, [f"{file.parent} has trained other weights since: nothing is told of the training of these"]
 
 
 def trained_on(metrics: dict) -> list[str]:

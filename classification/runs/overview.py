@@ -33,7 +33,9 @@ def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
             metrics = findings.read_json(place / "metrics.json") or {}
             if "overall" not in metrics:
                 raise BadData(f"{place} has no metrics.json; run classification/inference.py again to measure it.")
-            settings.append(set_to(made))
+            used, told = set_to(made)
+            settings.append(used)
+            notes += [f"{place.relative_to(folder)}: {one}" for one in told]
         except BadData as fault:
             notes.append(f"{place.relative_to(folder)} is left out: {str(fault).rstrip('.')}")
             continue
@@ -56,18 +58,18 @@ def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     return found.sort_values("accuracy", ascending=False, ignore_index=True), notes
 
 
-def set_to(made: dict) -> dict[str, str]:
+def set_to(made: dict) -> tuple[dict[str, str], list[str]]:
     """The settings that a run has read, as text: its training, by header.json beside its weights, and its predictions,
-    by report.json. The seed is the training's where that is known."""
+    by report.json; and notes. The seed is the training's where that is known."""
     weights = made.get("weights") or {}
-    file = (weights.get("members") or [weights])[0].get("file")
-    trained = (findings.read_json(Path(file).parent / "header.json") if file else None) or {}
+    place, notes = findings.training((weights.get("members") or [weights])[0])
+    trained = (findings.read_json(place / "header.json") if place else None) or {}
     predicted = made.get("settings") or {}
     idle = effect.IDLE.get(predicted.get("approach"), ())
     found = {name: predicted[name] for name in predicted if name in effect.DECISIVE and name not in idle}
     other = {*train.UNREAD, *effect.DECISIVE, *idle} - {"seed"}
     found |= {name: trained[name] for name in trained if name not in other}
-    return {name: json.dumps(value) for name, value in found.items() if not name.startswith(_NAMES)}
+    return {name: json.dumps(value) for name, value in found.items() if not name.startswith(_NAMES)}, notes
 
 
 def _differs(name: str, settings: list[dict]) -> bool:

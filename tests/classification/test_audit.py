@@ -12,7 +12,7 @@ from PIL import Image
 
 from classification import header
 from classification.trust import numbers, patients, probes, subject, within
-from cxr import tables, writing
+from cxr import digest, tables, writing
 from cxr.settings import config
 from cxr.stats import proportion
 
@@ -165,7 +165,7 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
         for seed in (1, 2)
     ]
     writing.csv(tmp_path / "run" / "predictions.csv", pd.DataFrame(told))
-    words = ["-i", tmp_path / "pairs", "-p", tmp_path / "run" / "predictions.csv", "-o", tmp_path / "run" / "audit"]
+    words = ["-i", tmp_path / "pairs", "-p", tmp_path / "run" / "predictions.csv"]
     words += ["--parts", "outside", "within", "patients"]
     done = call("classification/audit.py", *words, f"file_metadata={tmp_path / 'mine.csv'}", "device=cpu")
     assert done.code == 0, done.err
@@ -176,6 +176,7 @@ def test_one_command_writes_the_audit_and_says_what_it_cannot_test(tmp_path, cal
     assert "Note: 15 of 15 cases have changed since they were predicted" in done.out
     assert "was trained on 15 of these 15 cases" in done.out
     held = json.loads((tmp_path / "run" / "audit" / "audit.json").read_text())
+    assert held["digest"] == digest.of_file(tmp_path / "run" / "predictions.csv")
     assert held["cases"] == 15 and held["parts"]["within"]["accused"] is None
     assert "column source" in held["parts"]["within"]["missing"]
     assert all(set(one) >= {"value", "low", "high", "patients"} for one in held["parts"]["outside"]["figures"])

@@ -9,6 +9,7 @@ import pytest
 
 from classification.runs import comparing
 from cxr.errors import BadData
+from cxr.run import runreport
 from cxr.stats import scores
 
 NAMES = ["normal", "bacterial", "viral"]
@@ -174,7 +175,8 @@ def test_all_runs_of_a_folder(tmp_path, call):
         checkpoint.mkdir(parents=True)
         trained = {"epoch_max": epochs, "test_name": name, "seed": 4, "folds": epochs, "repeat_val": epochs}
         (checkpoint / "header.json").write_text(json.dumps(trained))
-        weights = {"file": str(checkpoint / "best.pt")}
+        (checkpoint / "best.pt").write_text(name)
+        weights = runreport.about(checkpoint / "best.pt")
         settings = {"img_size": 10 * epochs, "epoch_max": 100, "test_name": name, "approach": "dense"}
         settings |= {"repeat": epochs, "num_patches": epochs, "seed": epochs}  # neither script has read these
         report = {"seconds": 12.5, "settings": settings, "weights": {"members": [weights]} if name == "b" else weights}
@@ -191,6 +193,12 @@ def test_all_runs_of_a_folder(tmp_path, call):
     assert "Note: a: 4 of 120 measured cases were trained on" in call("classification/compare.py", tmp_path).out
     rows = pd.read_csv(tmp_path / "runs.csv")
     assert rows.trained_on.tolist() == [0, 4]
+    (tmp_path / "checkpoint" / "a" / "best.pt").write_text("trained anew")
+    assert (
+        "Note: a: " in (done := call("classification/compare.py", tmp_path)).out and "other weights since" in done.out
+    )
+    assert pd.read_csv(tmp_path / "runs.csv").epoch_max.isna().tolist() == [False, True]
+    (tmp_path / "checkpoint" / "a" / "best.pt").write_text("a")
     for odd, label in (("unlabelled", {"label": ""}), ("unmeasured", {})):
         (tmp_path / odd).mkdir()
         table(0.6).assign(**label).to_csv(tmp_path / odd / "predictions.csv", index=False)

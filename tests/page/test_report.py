@@ -121,6 +121,10 @@ def test_the_audit_of_the_predictions_is_shown(copy, read):
     assert [word for word in ("not accused", "not tested", "Lungs or hospital?") if word not in found.shown] == []
     (copy / "run" / "audit" / "audit.json").write_text(json.dumps({"cases": 3, "patients": 3, "parts": parts}))
     assert "the audit is of 3 cases" in read(copy / "run")[0].out
+    made = {"cases": 19, "patients": 10, "parts": parts, "digest": "of others"}
+    (copy / "run" / "audit" / "audit.json").write_text(json.dumps(made))
+    done, found = read(copy / "run")
+    assert "Note: the audit is of other predictions" in done.out and "It is" not in found.shown
 
 
 def test_the_page_is_titled_by_the_network_and_tells_what_it_has_seen(copy, read):
@@ -253,13 +257,24 @@ def test_figures_of_other_scripts_stand_in_the_page(copy, read):
         file.parent.mkdir(exist_ok=True)
         Image.new("L", (8, 8), 50 * number).save(file)
     made = json.loads((copy / "run" / "report.json").read_text())
-    made["weights"]["file"] = str(copy / "checkpoint" / "best.pt")
+    best = copy / "checkpoint" / "best.pt"
+    best.write_bytes(b"weights")  # of which SHA is
+    (copy / "checkpoint" / "header.json").write_text("{}")
+    made["weights"]["file"] = str(best)
     (copy / "run" / "report.json").write_text(json.dumps(made))
     done, found = read(copy / "run", "--pairs", copy / "pairs")
     held = {a["alt"].split(":")[0]: a["src"] for tag, a in found.elements if tag == "img" and ":" in a.get("alt", "")}
     assert done.code == 0 and list(held) == ["Training", "Biomarkers by class", "Maps"]
     for file, name in zip(files, ("Maps", "Biomarkers by class", "Training"), strict=True):
         assert base64.b64decode(held[name].partition(",")[2]) == file.read_bytes()
+    best.write_bytes(b"others")  # trained anew since
+    told = {"weights": {"file": str(best), "sha256": "of others"}}
+    (copy / "run" / "scorecard" / "report.json").write_text(json.dumps(told))
+    done, found = read(copy / "run", "--pairs", copy / "pairs")
+    assert "checkpoint has trained other weights since" in done.out
+    assert "the scores of the maps are of other weights" in done.out
+    held = [a["alt"].split(":")[0] for tag, a in found.elements if tag == "img" and ":" in a.get("alt", "")]
+    assert held == ["Biomarkers by class"]
 
 
 def test_what_is_known_of_another_cohort_of_these_names_is_not_shown(copy, read):
