@@ -15,15 +15,15 @@ WORSE = "results will look better than they are"
 
 def warnings(settings) -> list[str]:
     """What speaks against parts made by hand: sentences without their full stop, to print. None for a split that
-    split.py made, which has looked itself.
+    split.py made, which has looked itself, while it holds no pair but those of its split.csv in their parts.
 
     Names and patients are compared without reading a pair; for near-duplicates every pair is read once, unless
     duplicate_distance is -1. The parts are asked no more than a training asks: test may be missing.
     """
     root = Path(settings.dir_split)
-    if any((root / name).is_file() for name in (parts.SETTINGS, parts.RECORD)):
-        return []
     rows, unknown = _rows(root), ""
+    if _as_split(rows, root):
+        return []
     found = [_sentence(rows.assign(image=rows.folder + "/" + rows.case), "image", root, settings)]
     try:
         table = cohort.read(settings.file_metadata)
@@ -43,6 +43,16 @@ def _rows(root: Path) -> pd.DataFrame:
         except BadData:  # no test part, or an empty one: a training does not need it
             continue
     return check.parts_table(found)
+
+
+def _as_split(rows: pd.DataFrame, root: Path) -> bool:
+    """Whether split.py put every pair where it lies."""
+    try:
+        listed = parts.read(root)
+    except BadData:
+        return False
+    keys = [set(zip(table.part, table.folder, table.case, strict=True)) for table in (rows, listed)]
+    return keys[0] <= keys[1]
 
 
 def _shared_patients(rows: pd.DataFrame, table: pd.DataFrame, root: Path, settings) -> list[str]:

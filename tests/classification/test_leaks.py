@@ -6,7 +6,7 @@ import pytest
 from drawn_pairs import write
 
 from classification import header
-from classification.splitting import leaks, training_cases
+from classification.splitting import leaks, parts, training_cases
 from cxr.settings import config
 
 
@@ -62,10 +62,13 @@ def test_parts_made_by_hand_without_crossings_or_by_split_py_say_nothing(by_hand
     assert warned(by_hand) == []
     write(by_hand / "split/val/ill", "ill-train")
     assert len(warned(by_hand)) == 2  # the image's name and its patient, while the pixels are others
-    (by_hand / "split" / "split.json").write_text("{}")
+    rows = leaks._rows(by_hand / "split").reindex(columns=parts.COLUMNS)
+    rows.to_csv(by_hand / "split" / "split.csv", index=False)  # as split.py would have put them
     assert warned(by_hand) == []
-    (by_hand / "split" / "split.json").rename(by_hand / "split" / "split.csv")  # a fold has that alone
-    assert warned(by_hand) == []
+    write(by_hand / "split/train/well", "well-test")  # by hand, into what split.py made
+    assert [sentence for sentence in warned(by_hand) if "2 images stand in two parts" in sentence]
+    (by_hand / "split" / "split.csv").write_text("{}")
+    assert len(warned(by_hand)) == 3
 
 
 def test_patients_that_no_table_tells_are_said_to_be_unknown(by_hand):
