@@ -43,8 +43,7 @@ def main() -> None:
         print(f"Note: {note}.")
     output = Path(options.output) if options.output else b.place / "compare"
     about = {
-        "a": {"run": a.name, "accuracy_by_seed": comparing.by_seed(a), caselist.NAME: len(a.seen)},
-        "b": {"run": b.name, "accuracy_by_seed": comparing.by_seed(b), caselist.NAME: len(b.seen)},
+        **{name: comparing.about(run) for name, run in (("a", a), ("b", b))},
         "resamples": bootstrap.RESAMPLES,
         "seed": options.seed,
         "project": version.about(),

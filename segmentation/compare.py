@@ -4,8 +4,9 @@
     python segmentation/compare.py EVAL_A EVAL_B --common    only the cases that both hold
 
 Writes the mean difference of every metric (B - A) with its 95 % interval over patients and the p of Wilcoxon's
-signed-rank test to compare.csv, and draws it in compare.png. A case is a patient unless metrics.csv has a column
-patient.
+signed-rank test to compare.csv, draws it in compare.png, and notes the weights in compare.json. Where weights were
+trained on some of the cases, the others are measured apart as well. A case is a patient unless metrics.csv has a
+column patient.
 """
 
 import argparse
@@ -43,15 +44,32 @@ def main() -> None:
     table = differences(a, b)
     file = Path(options.b)
     output = Path(options.output) if options.output else (file if file.is_dir() else file.parent) / "compare"
+    rest, beside = cases, output / "compare_not_trained_on.csv"
+    beside.unlink(missing_ok=True)  # of an earlier comparison
+    about = {"cases": len(cases), "project": version.about()}
     writing.csv(output / "compare.csv", table)
     forest.differences(panels(table), output / "compare.png", f"{forest.named(*names)}\n{len(cases)} cases")
     print(f"A: {options.a}\nB: {options.b}\n{len(cases)} cases")
-    for name, rows in zip(names, (a, b), strict=True):
-        seen = int((rows[caselist.NAME] != "").sum()) if caselist.NAME in rows else 0
-        if seen:
-            print(f"Note: the weights of {name} were trained on or chosen by {seen} of these cases.")
+    for key, name, rows in zip("ab", names, (a, b), strict=True):
+        seen = rows.index[rows[caselist.NAME] != ""] if caselist.NAME in rows else []
+        rest = [case for case in rest if case not in seen]
+        about[key] = {"evaluation": name, "weights": made(name), caselist.NAME: len(seen)}
+        if len(seen):
+            print(f"Note: the weights of {name} were trained on or chosen by {len(seen)} of these cases.")
     print(table.round(4).to_string(index=False))
-    print(f"Wrote {output}: compare.csv, compare.png. Each p is of one metric: of twenty, one is below 0.05 by chance.")
+    if 0 < len(rest) < len(cases):
+        table = differences(a.loc[rest], b.loc[rest])
+        writing.csv(beside, table)
+        print(f"\n{caselist.REST}: {len(rest)} cases\n{table.round(4).to_string(index=False)}")
+    writing.json(output / "compare.json", about)
+    written = ["compare.csv", *([beside.name] if beside.exists() else []), "compare.json", "compare.png"]
+    print(f"Wrote {output}: {', '.join(written)}. Each p is of one metric: of twenty, one is below 0.05 by chance.")
+
+
+def made(given: str) -> dict | None:
+    """The weights of an evaluation, by the report.json beside its metrics.csv. Raises BadData."""
+    file = Path(given) / "report.json" if Path(given).is_dir() else Path(given).with_name("report.json")
+    return tables.json(file).get("weights") if file.is_file() else None
 
 
 def read(given: str) -> pd.DataFrame:

@@ -166,6 +166,12 @@ def tests(a: Run, b: Run) -> dict[str, dict]:
     }
 
 
+def about(run: Run) -> dict:
+    """What compare.json tells of a run: its weights by the report.json beside its predictions. Raises BadData."""
+    told = {"run": run.name, "weights": predictions.beside(Path(run.name), "report.json").get("weights")}
+    return told | {"accuracy_by_seed": by_seed(run), caselist.NAME: len(run.seen)}
+
+
 def by_seed(run: Run) -> dict[str, float]:
     """The accuracy of each seed's training."""
     return (run.rows.predicted == run.rows.label).groupby(run.rows.seed).mean().round(6).to_dict()

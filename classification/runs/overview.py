@@ -18,9 +18,9 @@ _NAMES = ("dir_", "test_name", "file_", "device", "num_workers", "cache_gb", "co
 
 def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     """A row a run below a folder, the most accurate first: run, cases, patients, seeds, seconds (of inference.py),
-    trained_on (how many of the cases its weights have seen), each metric of metrics.json with low and high, and the
-    settings that differ between the runs; and notes, also on each run that is left out since it cannot be measured.
-    Raises BadData where none is left."""
+    weights_sha256, trained_on (how many of the cases its weights have seen), each metric of metrics.json with low and
+    high, and the settings that differ between the runs; and notes, also on each run that is left out since it cannot be
+    measured. Raises BadData where none is left."""
     files = sorted(folder.rglob(predictions.TABLE))
     places = [file.parent for file in files]
     places = [place for place in places if not set(place.parents) & set(places)]  # a cross-validation's own runs
@@ -42,6 +42,7 @@ def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
         cases.append(set(zip(run.rows.folder, run.rows.case, strict=True)))
         row = {"run": str(place.relative_to(folder)), "cases": len(cases[-1]), "patients": run.rows.patient.nunique()}
         row |= {"seeds": len(run.seeds), "seconds": made.get("seconds")}
+        row["weights_sha256"] = (made.get("weights") or {}).get("sha256", "")
         row[caselist.NAME] = sum((metrics.get(caselist.NAME) or {}).values())
         notes += [f"{row['run']}: {told}" for told in findings.trained_on(metrics)]
         for name in comparing.OVERALL:

@@ -131,12 +131,14 @@ def test_other_cases_classes_and_labels_are_refused_by_name(tmp_path):
 def test_script(tmp_path, call):
     save(table(0.6), tmp_path / "a")
     save(table(0.62, noise=3), tmp_path / "b")
+    (tmp_path / "b" / "report.json").write_text(json.dumps({"weights": {"file": "best.pt", "sha256": "12"}}))
     done = call("classification/compare.py", tmp_path / "a", tmp_path / "b" / "predictions.csv")
     assert done.code == 0 and "do not show which run is more accurate" in done.out
     output = tmp_path / "b" / "compare"
     rows = pd.read_csv(output / "compare.csv")
     assert rows.columns.tolist() == ["metric", "class", "a", "b", "difference", "low", "high"]
     told = json.loads((output / "compare.json").read_text())
+    assert (told["a"]["weights"], told["b"]["weights"]["sha256"]) == (None, "12")
     assert told["cases"] == 120 and told["patients"] == 60 and 0.05 < told["mcnemar"]["patients"]["p"] <= 1
     assert cv2.imread(str(output / "compare.png")).std() > 10
     save(table(0.6)[:-1], tmp_path / "b")

@@ -1,5 +1,7 @@
 """compare.py of stage 1: paired differences of masks, their test, and what is refused."""
 
+import json
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ def save(rows, folder):
 
 def test_script(tmp_path, call):
     a, b = save(table(), tmp_path / "a"), save(table(0.01, 1).sample(frac=1, random_state=0), tmp_path / "b")
+    (b / "report.json").write_text(json.dumps({"weights": {"file": "lungs.pt", "sha256": "12"}}))
     done = call("segmentation/compare.py", a, b / "metrics.csv")
     assert done.code == 0 and done.out.count("trained on or chosen by 1 of these") == 2
     rows = pd.read_csv(b / "compare" / "compare.csv").set_index("metric")
@@ -36,6 +39,10 @@ def test_script(tmp_path, call):
     assert 0 < row.low < 0.01 < row.high and row.p < 0.001 and row.b - row.a == pytest.approx(row.difference)
     assert rows.loc["hausdorff_heart"].high < 0 and rows.loc["flagged"].p == 1
     assert cv2.imread(str(b / "compare" / "compare.png")).std() > 10
+    told = json.loads((b / "compare" / "compare.json").read_text())
+    assert (told["cases"], told["b"]["weights"]["sha256"], told["a"]["weights"]) == (30, "12", None)
+    rest = pd.read_csv(b / "compare" / "compare_not_trained_on.csv")  # all but the last, by which they were chosen
+    assert told["a"]["trained_on"] == 1 and rest.difference[1] == pytest.approx(gap[:-1].mean())
     save(table()[2:], tmp_path / "b")
     refused = call("segmentation/compare.py", a, b)
     assert refused.code == 1 and "lacks 2: c00, c01" in refused.err
