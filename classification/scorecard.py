@@ -23,6 +23,7 @@ the mean differences to the null maps with 95 % bootstrap intervals over patient
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -63,6 +64,7 @@ def main() -> None:
         own = {name: getattr(options, name) for name in ("method", "steps", "draws")}
         run.decide(**own, scores=sorted(options.scores), lesions=str(lesions or ""))
     fabric, settings, names = run.fabric, run.settings, run.names
+    run.beside = partial(casescore.lesion_file, lesions)  # a lesion drawn anew is scored anew
     run.begin(unknown)
     done = run.finished()
     mine = run.mine(done)

@@ -11,7 +11,10 @@ from classification.saliency import grad_cam
 from classification.voting import predict
 from classification.voting.refusal import REFUSED
 from cxr import pairs
+from cxr.errors import BadData
+from cxr.reading import turn
 from cxr.run import engine
+from segmentation import drawn_masks
 
 SCORES = ("lesion", "lung", "deletion", "agreement", "layers")
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of the patches, at which the maps of two seeds are compared
@@ -69,18 +72,23 @@ def score(model, networks: dict, case: Case, item, settings, names, device, lesi
     return row
 
 
+def lesion_file(lesions: Path | None, case: Case) -> Path | None:
+    """The mask of a case's lesion in a folder of them, if there is one."""
+    files = [lesions / case.folder / f"{case.case}{end}" for end in (".png", ".npy")] if lesions else []
+    return next((file for file in files if file.is_file()), None)
+
+
 def read_lesion(lesions: Path, case: Case, side: int) -> np.ndarray | None:
-    """The lesion (side, side) uint8 0/1 of a case on the classifier's grid, None where the folder has none for it.
+    """The lesion (side, side) uint8 0/1 of a case on the classifier's grid, turned as its EXIF says; None where the
+    folder has none for it.
 
     Raises ValueError for a file that is no mask, or of another shape than the pair's.
     """
-    plain, array = (lesions / case.folder / f"{case.case}{end}" for end in (".png", ".npy"))
-    file = plain if plain.is_file() else array
-    if not file.is_file():
+    if not (file := lesion_file(lesions, case)):
         return None
     try:
-        mask = pairs.array(file) if file == array else cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    except pairs.BROKEN:
+        mask = pairs.array(file) if file.suffix == ".npy" else turn.upright(*drawn_masks.read(file))
+    except (BadData, *pairs.BROKEN):
         mask = None
     shape = pairs.load(case.place, case.case)[1].shape
     if mask is None or mask.shape != shape:

@@ -75,6 +75,7 @@ class Batch:
     root: Path | None = None  # where -o puts what is in dir_save/test_name else; None without -o
     earlier: Sequence[str] = ()  # the inputs of runs before, whose rows the output keeps
     start: float = 0.0  # time.perf_counter() at its start
+    beside: Callable[[Case], Path | None] | None = None  # the file that a row is made from as well as its pair
 
     @property
     def table(self) -> Path:
@@ -131,23 +132,34 @@ class Batch:
         rows = journal.known(self.table, self.kind.text)
         noted = set(zip(rows.folder, rows.case, strict=True))
         cases = [case for case in self.cases if (case.folder, case.case) in noted]
-        contents = digest.of_pairs(cases)
+        contents = map(self._content, cases, digest.of_pairs(cases))
         now = {(c.folder, c.case): (content, self.made) for c, content in zip(cases, contents, strict=True)}
         found = journal.outdated(rows, now)
         if found:
-            print(f"Note: {len(found)} cases are done again: their pairs have changed since.")
+            print(f"Note: {len(found)} cases are done again: what they were made from has changed since.")
         return found
+
+    def _written(self, case: Case) -> float:
+        """When the files of a case were last written, seconds since 1970."""
+        file = self.beside and self.beside(case)
+        return max(pairs.changed(case.place, case.case), file.stat().st_mtime if file else 0.0)
+
+    def _content(self, case: Case, pair: str) -> str:
+        """What a row notes of its input: the digest of its pair, and of the file beside it where there is one."""
+        more = digest.of_file(file) if pair and (file := self.beside and self.beside(case)) else ""
+        return digest.of_text(pair + more) if more else pair
 
     @contextmanager
     def journal(self) -> Iterator[Callable[[dict], None]]:
         """A context with the function that adds a row to this process's journal, and what the row was made from."""
-        places = {(case.folder, case.case): case.place for case in self.cases}
+        known = {(case.folder, case.case): case for case in self.cases}
         began = time.time()
         with journal.writer(self.table, self.fabric.global_rank) as write:
 
             def add(row: dict) -> None:
-                place, case = places[row["folder"], row["case"]], row["case"]
-                content = digest.of_pair(place, case) if pairs.changed(place, case) < began else ""
+                case = known[row["folder"], row["case"]]
+                content = digest.of_pair(case.place, case.case) if self._written(case) < began else ""
+                content = self._content(case, content)
                 write(row | {"digest": content, "made": self.made})
 
             yield add

@@ -228,7 +228,7 @@ def test_a_pair_segmented_anew_is_predicted_anew(whole, tmp_path, call):
     draw_pair(test / "virus", "NA", "normal", 8)
     before = table(out)
     done = call(INFER, "-i", test, "-o", out, *whole.words)
-    assert "Note: 1 cases are done again: their pairs have changed since." in done.out
+    assert "Note: 1 cases are done again: what they were made from has changed since." in done.out
     assert "14 ok, 3 failed (13 were finished before)" in done.out
     changed = before.case[(table(out) != before)[["digest", "p_normal"]].all(axis=1)]
     assert changed.tolist() == ["NA"] and before.made.nunique() == 1

@@ -1,6 +1,7 @@
 """scorecard.py: its table, summary and figure on drawn pairs."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -8,8 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from conftest import checkpoint, draw_pair
+from PIL import Image
 
 from classification import header
+from classification.cases.finder import Case
 from classification.map_scores import casescore, criteria, summary
 from classification.model import backbone, classifier
 from cxr.run import engine
@@ -98,6 +101,18 @@ def test_without_lesions_and_with_faulty_ones(call, weights, radiographs, tmp_pa
     assert "pointing_saliency" not in rows and "deletion_saliency" not in rows and "mass_lung_saliency" in rows
     found = json.loads((tmp_path / "a" / "scorecard.json").read_text())
     assert found["focal"] == [] and set(found["groups"]) == {"all", "class bacterial"}
+    lesions = shutil.copytree(radiographs / "lesions", tmp_path / "drawn")
+    asked = words(weights, radiographs, tmp_path / "d", "--scores", "lesion", "--lesions", lesions)
+    assert call(SCRIPT, *asked).code == 0
+    cv2.imwrite(str(lesions / "bacteria" / "b1.png"), np.tri(100, 120, dtype=np.uint8))  # drawn anew
+    done = call(SCRIPT, *asked)
+    assert "Note: 1 cases are done again" in done.out and "(3 were finished before)" in done.out
+    case, about = Case("b2", "bacteria", radiographs / "pairs" / "bacteria", None), Image.Exif()
+    about[274] = 3
+    upright = casescore.read_lesion(lesions, case, 96)
+    file = lesions / "bacteria" / "b2.png"
+    Image.open(file).rotate(180).save(file, exif=about)
+    assert np.array_equal(casescore.read_lesion(lesions, case, 96), upright)
     other = tmp_path / "lesions" / "bacteria"
     other.mkdir(parents=True)
     cv2.imwrite(str(other / "b1.png"), np.zeros((10, 10), np.uint8))
