@@ -24,7 +24,7 @@ from classification.splitting import known, parts
 from classification.voting import effect
 from cxr import digest, tables
 from cxr.errors import BadData
-from cxr.run import curve, engine, opening, trainings
+from cxr.run import caselist, curve, engine, opening, trainings
 from cxr.settings import config
 
 FIGURES = ("accuracy", "f1", "auroc")
@@ -65,9 +65,10 @@ def run_one(settings, pool, names, tested: Path, test_cases: list, n: int, draw:
     contents = cases[[*parts.COLUMNS, "digest"]].values.tolist(), test_cases
     made_from = trainings.made_from(settings, contents, {*train.UNREAD} - {*effect.DECISIVE})
     trainings.run(run, made_from, prepare, [learn, predict])
-    overall = tables.json(run / "test" / "metrics.json")["overall"]
+    told = tables.json(run / "test" / "metrics.json")
     known_of = {"n": n, "draw": draw, "run": run.name, "labelled": cases.group.nunique(), "images": len(cases)}
-    return known_of | {name: overall[name]["value"] for name in FIGURES}
+    known_of |= {name: told["overall"][name]["value"] for name in FIGURES}
+    return known_of | {caselist.NAME: sum((told.get(caselist.NAME) or {}).values())}
 
 
 def find(settings) -> tuple[pd.DataFrame, list[str], list[str]]:

@@ -21,7 +21,7 @@ import pandas as pd
 
 from cxr import digest, writing
 from cxr.errors import BadData
-from cxr.run import curve, engine, opening, trainings
+from cxr.run import caselist, curve, engine, opening, trainings
 from cxr.settings import config
 from segmentation import dataset, header, training_cases
 
@@ -62,7 +62,8 @@ def run_one(settings, which: str, pool, tested, held_out: Path, n: int, draw: in
     trainings.run(run, made_from, prepare, [train, evaluate])
     summary = pd.read_csv(measured / "summary.csv").query("group == 'test'").set_index("metric")["mean"]
     known = {"n": n, "draw": draw, "run": run.name, "labelled": n, **cases.part.value_counts()}
-    return known | dict(summary.reindex(FIGURES).dropna())
+    seen = pd.read_csv(measured / "metrics.csv")[caselist.NAME].notna().sum()
+    return known | dict(summary.reindex(FIGURES).dropna()) | {caselist.NAME: int(seen)}
 
 
 def divide(settings, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:

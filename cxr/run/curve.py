@@ -14,7 +14,7 @@ from scipy import stats
 from cxr import writing
 from cxr.errors import BadRun
 from cxr.figures import curves
-from cxr.run import trainings
+from cxr.run import caselist, trainings
 from cxr.settings import config
 from cxr.stats import powerlaw
 
@@ -83,6 +83,8 @@ def trace(
     figures = summarise(runs, [name for name in names if name in runs])
     writing.csv(output / "curve.csv", runs)
     writing.json(output / "curve.json", about | {"unit": unit, "unfinished": [*busy, *failed], "figures": figures})
+    if known := int(runs[caselist.NAME].max()):
+        print(f"Note: up to {known} test cases were trained on, by start_weights: results look better than they are.")
     curves.draw(runs, figures, output / "curve.png", unit)
     for name, told in figures.items():
         for point in told["points"]:

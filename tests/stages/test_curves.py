@@ -89,8 +89,13 @@ def test_classes(split_pairs, tmp_path, call, started, monkeypatch):
     rows = pd.read_csv(tmp_path / "a-curve" / "curve.csv")
     assert list(rows.labelled) == [12, 18] and rows.accuracy.between(0, 1).all()
     assert json.loads((tmp_path / "a-curve" / "curve.json").read_text())["tested"] == 12
+    assert list(rows.trained_on) == [0, 0] and "test cases were trained on" not in done.out
     started.clear()
-    assert call(script, *words).code == 0 and started == []
+    file = tmp_path / "a-n4-draw1" / "test" / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"trained_on": {"train": 2, "val": 1}}))
+    done = call(script, *words)
+    assert done.code == 0 and started == [] and "Note: up to 3 test cases were trained on" in done.out
+    assert list(pd.read_csv(tmp_path / "a-curve" / "curve.csv").trained_on) == [3, 0]
     edited = Path(header.__file__).read_text().replace("calibrate = True", "calibrate = False")
     (tmp_path / "header.py").write_text(edited.replace("folds = 0", "folds = 5"))
     monkeypatch.setattr(header, "__file__", str(tmp_path / "header.py"))
