@@ -54,7 +54,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def table(folder):
     """predictions.csv with numbers as numbers."""
     rows = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
-    for column in rows.columns[10:].difference(MARKS):
+    for column in rows.columns[9:].difference([*MARKS, caselist.NAME]):
         rows[column] = pd.to_numeric(rows[column])
     return rows
 
