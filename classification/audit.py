@@ -25,13 +25,15 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 from classification import header
 from classification.trust import controls, copies, leakage, patients, probes, sources, subject, travel, within
 from classification.trust.part import Part
 from classification.voting import predictions
 from cxr import digest, version, writing
 from cxr.figures import forest, plots
-from cxr.run import engine, lock, opening, runreport
+from cxr.run import engine, lock, runreport
 from cxr.settings import config
 
 PARTS = {

@@ -18,6 +18,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import pandas as pd
 from tqdm import tqdm
 
@@ -28,7 +30,7 @@ from classification.measuring import contrasts, measures
 from classification.splitting import known
 from cxr import digest, pairs, tables, writing
 from cxr.errors import BadData
-from cxr.run import engine, journal, lock, opening
+from cxr.run import engine, journal, lock
 from cxr.settings import config
 
 ABOUT = ["case", "folder", "label", "patient", "source", "status", "reason"]

@@ -15,12 +15,14 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 from classification import header
 from classification.cases import finder
 from classification.cases.classes import class_map
 from classification.model import classifier, weightfile
 from classification.voting import calibration, fitting, predictions
-from cxr.run import caselist, engine, lock, opening
+from cxr.run import caselist, engine, lock
 from cxr.settings import config
 
 NEXT = ("dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat")  # for inference.py

@@ -15,13 +15,15 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import pandas as pd
 
 from classification.runs import comparing, overview
 from cxr import version, writing
 from cxr.errors import BadData
 from cxr.figures import forest
-from cxr.run import caselist, opening
+from cxr.run import caselist
 from cxr.stats import bootstrap
 
 

@@ -22,13 +22,15 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 from classification import header, split
 from classification.page import findings
 from classification.runs import folds, pool
 from classification.splitting import parts
 from classification.voting import refusal
 from cxr.errors import BadRun
-from cxr.run import lock, opening, trainings
+from cxr.run import lock, trainings
 from cxr.settings import config
 
 

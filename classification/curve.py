@@ -16,6 +16,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import pandas as pd
 
 from classification import header, train
@@ -24,7 +26,7 @@ from classification.splitting import known, parts
 from classification.voting import effect
 from cxr import digest, tables
 from cxr.errors import BadData
-from cxr.run import caselist, curve, engine, opening, trainings
+from cxr.run import caselist, curve, engine, trainings
 from cxr.settings import config
 
 FIGURES = ("accuracy", "f1", "auroc")

@@ -16,6 +16,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import numpy as np
 
 from classification import header
@@ -25,7 +27,7 @@ from classification.model import ensemble
 from classification.patches import patch
 from classification.voting import batch, predict, predictions, refusal
 from cxr import pairs, writing
-from cxr.run import caselist, opening
+from cxr.run import caselist
 from cxr.settings import config
 
 KIND = batch.Kind(predictions.TABLE, predictions.TEXT)

@@ -16,9 +16,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 from classification import header
 from classification.page import contents, store
-from cxr.run import opening
 from cxr.settings import config
 
 

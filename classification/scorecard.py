@@ -28,12 +28,14 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 from classification import header
 from classification.cases import stream
 from classification.map_scores import casescore, criteria, summary
 from classification.saliency import grad_cam
 from classification.voting import batch, effect, predict, predictions, refusal
-from cxr.run import journal, opening
+from cxr.run import journal
 from cxr.settings import config
 
 TEXT = ("case", "folder", "patient", "label", "predicted", "status", "reason")

@@ -15,6 +15,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import numpy as np
 import pandas as pd
 
@@ -24,7 +26,6 @@ from classification.splitting import known
 from classification.trust import shifted
 from classification.voting import batch, effect, predict, predictions
 from cxr import digest
-from cxr.run import opening
 from cxr.settings import config
 from cxr.shifts import measured, suite
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import pandas as pd
 
 from classification import header
@@ -22,7 +24,7 @@ from classification.cases import finder
 from classification.splitting import check, parts, plan, survey
 from cxr import cohort, writing
 from cxr.errors import BadData
-from cxr.run import lock, opening
+from cxr.run import lock
 from cxr.settings import config
 
 # What decides a split, beside the pairs and their patients

@@ -17,6 +17,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
@@ -28,7 +30,7 @@ from classification.patches import epochs, patch
 from classification.splitting import leaks, training_cases
 from classification.voting import fitting, predict, training_features, validation
 from cxr.errors import BadRun
-from cxr.run import engine, lock, opening, runfolder, schedule
+from cxr.run import engine, lock, runfolder, schedule
 from cxr.settings import config
 
 # What a training never reads, so that it may go on with another value: settings of the split, and of what predicts

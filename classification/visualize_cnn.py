@@ -21,12 +21,14 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 from classification import header
 from classification.cases import stream
 from classification.cases.finder import Case
 from classification.saliency import grad_cam, maps
 from classification.voting import batch, effect, predict, refusal
-from cxr.run import journal, opening
+from cxr.run import journal
 from cxr.settings import config
 
 DECISIVE, PACKAGES = (*effect.DECISIVE, "target", "method"), (*batch.PACKAGES, "opencv-python-headless")

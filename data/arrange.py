@@ -21,19 +21,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import pandas as pd  # noqa: E402
+from cxr.run import opening  # isort: split
 
-from classification import header as classification  # noqa: E402
-from cxr import cohort, patients, version, writing  # noqa: E402
-from cxr.errors import BadTable  # noqa: E402
-from cxr.reading import radiograph  # noqa: E402
-from cxr.run import lock, opening  # noqa: E402
-from cxr.settings import config  # noqa: E402
-from data import downloads  # noqa: E402
-from segmentation import header  # noqa: E402
+import pandas as pd
+
+from classification import header as classification
+from cxr import cohort, patients, version, writing
+from cxr.errors import BadTable
+from cxr.reading import radiograph
+from cxr.run import lock
+from cxr.settings import config
+from cxr.version import ROOT
+from data import downloads
+from segmentation import header
 
 FAULTS = ("missing", "ambiguous", "conflict")
 

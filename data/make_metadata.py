@@ -14,12 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from cxr import cohort, version, writing  # noqa: E402
-from cxr.run import opening  # noqa: E402
-from data.thorax import formats  # noqa: E402
+from cxr.run import opening  # isort: split
+
+from cxr import cohort, version, writing
+from cxr.version import ROOT
+from data.thorax import formats
 
 NUMBERS = ("patientid", "offset", "age")
 

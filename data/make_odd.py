@@ -15,13 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository root, so that imports are absolute
 
+from cxr.run import opening  # isort: split
+
 import cv2
 import numpy as np
 import skimage.data
 
 from cxr import version, writing
 from cxr.reading import radiograph
-from cxr.run import opening
 
 PHOTOGRAPHS = """astronaut brick camera cat cell clock coffee coins colorwheel grass gravel horse hubble_deep_field
 immunohistochemistry microaneurysms moon page retina rocket text""".split()

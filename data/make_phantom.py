@@ -33,10 +33,11 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository root, so that imports are absolute
 
+from cxr.run import opening  # isort: split
+
 import cv2
 
 from cxr import version
-from cxr.run import opening
 from data.thorax import cases, formats
 
 MANIFEST = "phantom.json"

@@ -17,11 +17,13 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import pandas as pd
 
 from cxr import digest, writing
 from cxr.errors import BadData
-from cxr.run import caselist, curve, engine, opening, trainings
+from cxr.run import caselist, curve, engine, trainings
 from cxr.settings import config
 from segmentation import dataset, header, training_cases
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -23,7 +25,7 @@ from cxr import writing
 from cxr.errors import BadData
 from cxr.figures import boxes
 from cxr.reading import radiograph, turn
-from cxr.run import caselist, engine, lock, opening, runreport
+from cxr.run import caselist, engine, lock, runreport
 from cxr.settings import config
 from cxr.stats import metrics
 from segmentation import dataset, drawn_masks, fast_forward, header, segment, transforms

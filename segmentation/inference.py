@@ -19,6 +19,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import torch
 from tqdm import tqdm
 
@@ -26,7 +28,7 @@ from cxr import digest, pairs, writing
 from cxr.figures import contours
 from cxr.labels import LEFT
 from cxr.reading import radiograph
-from cxr.run import caselist, engine, lock, opening, runreport
+from cxr.run import caselist, engine, lock, runreport
 from cxr.settings import config
 from segmentation import fast_forward, header, masks, masks_csv, segment
 from segmentation import weights as weight_files

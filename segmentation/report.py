@@ -14,11 +14,12 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import pandas as pd
 
 from classification.cases.finder import Case
 from classification.page import contents, findings, store
-from cxr.run import opening
 from cxr.settings import config
 from segmentation import header, masks_csv
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -23,7 +25,7 @@ import pandas as pd
 from cxr import digest
 from cxr.errors import BadData
 from cxr.reading import radiograph
-from cxr.run import engine, lock, opening, runreport
+from cxr.run import engine, lock, runreport
 from cxr.settings import config
 from cxr.shifts import measured, suite
 from cxr.stats import bootstrap, metrics

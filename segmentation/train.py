@@ -15,13 +15,15 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, DistributedSampler
 from tqdm import tqdm
 
 from cxr.errors import BadRun
-from cxr.run import caselist, engine, lock, opening, runfolder, schedule
+from cxr.run import caselist, engine, lock, runfolder, schedule
 from cxr.settings import config
 from segmentation import fcdensenet, fitting, header, training_cases, validation
 from segmentation import weights as weight_files

@@ -19,11 +19,13 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 from safetensors import safe_open
 
 from classification.model import weightfile
 from cxr import version, writing
-from cxr.run import caselist, opening
+from cxr.run import caselist
 from weights import measured
 
 HERE = Path(__file__).resolve().parent

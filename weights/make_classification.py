@@ -27,6 +27,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 from safetensors import safe_open
 
 from classification import header
@@ -34,7 +36,7 @@ from classification.cases import finder
 from classification.model import classifier, weightfile
 from classification.voting import distance, training_features
 from cxr import version
-from cxr.run import caselist, checksum, engine, opening
+from cxr.run import caselist, checksum, engine
 from cxr.settings import config
 from weights import card
 from weights.distil import TAKEN, distil, metadata

@@ -16,6 +16,8 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import cv2
 import numpy as np
 import torch
@@ -30,7 +32,7 @@ from classification.voting.frontal import SIDE
 from cxr import pairs, preprocess, version
 from cxr.errors import BadData
 from cxr.reading import radiograph
-from cxr.run import checksum, opening
+from cxr.run import checksum
 
 GAMMA = 0.5  # as segmentation/header.py has it
 COMPONENTS = 40

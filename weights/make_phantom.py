@@ -26,12 +26,13 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import cv2
 
 from cxr import pairs, preprocess, version, writing
 from cxr.errors import BadData
 from cxr.reading import radiograph
-from cxr.run import opening
 from data.thorax import cases
 
 GAMMA = 0.5  # as segmentation/header.py has it

@@ -19,11 +19,13 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from cxr.run import opening  # isort: split
+
 import torch
 from safetensors import safe_open
 
 from cxr import version
-from cxr.run import caselist, checksum, engine, opening, runreport
+from cxr.run import caselist, checksum, engine, runreport
 from cxr.settings import config
 from segmentation import weights
 from weights import card

@@ -1,5 +1,6 @@
 """How every script opens and ends: what a console cannot show is escaped, and Ctrl-C, a full disk, a place that cannot
-be written and bad data end it in one sentence and not in a traceback."""
+be written and bad data end it in one sentence and not in a traceback. Scripts import it first, so that this holds for
+Ctrl-C while they import the rest, which takes seconds."""
 
 import errno
 import functools
@@ -64,6 +65,15 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
             sys.exit(f"{name}: {told}, then run the same command again: what was written stays.")
 
     return opened
+
+
+def _early(kind: type, fault: BaseException, trace: object) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return print("\ninterrupted before it began.", file=sys.stderr)
+    sys.__excepthook__(kind, fault, trace)
+
+
+sys.excepthook = _early
 
 
 def _interrupted(name: str) -> NoReturn:

@@ -66,6 +66,23 @@ def test_ctrl_c_while_a_weak_reference_dies_is_not_lost(tmp_path):
     assert done.returncode == 130 and "Traceback" not in done.stderr and "interrupted" in done.stderr
 
 
+SCRIPTS = sorted(path for path in ROOT.glob("*/*.py") if "\n@opening.script" in path.read_text())
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_ctrl_c_while_a_script_imports_is_one_sentence(script, tmp_path):
+    """sitecustomize stands for the person: it interrupts where the first import beyond Python's own would begin."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n\nclass Ctrl:\n    def find_spec(self, name, *_):\n"
+        "        if name in ('numpy', 'torch', 'pandas', 'cv2', 'classification', 'segmentation', 'data', 'weights'):\n"
+        "            raise KeyboardInterrupt\n\nsys.meta_path.insert(0, Ctrl())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr and "interrupted before it began" in done.stderr
+
+
 def test_ctrl_c_and_bad_data_are_one_sentence(capsys):
     with pytest.raises(SystemExit) as end:
         raising(KeyboardInterrupt())()
