@@ -33,6 +33,7 @@ _WRONG = {
     errno.ENOTDIR: "a file lies where a folder is needed",
     errno.EISDIR: "a folder lies where a file is needed",
 }
+_came: list[int] = []  # signals that end a script
 
 
 def script(main: Callable[[], None]) -> Callable[[], None]:
@@ -54,17 +55,23 @@ def script(main: Callable[[], None]) -> Callable[[], None]:
         except BrokenPipeError:  # whoever read the output, as `| head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at the end would fail again
             sys.exit(1)
-        except (BadData, BadInput, BadRun) as error:
-            sys.exit(f"{name}: {error}")
         except Exception as error:
-            if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
-                _interrupted(name)  # while torch wrote a file, which then failed to be closed
+            if _came:  # in the midst of torch or matplotlib, which make another error of it
+                _interrupted(name)
+            if isinstance(error, (BadData, BadInput, BadRun)):
+                sys.exit(f"{name}: {error}")
             told = disk_fault(error) or _file_fault(error)
             if told is None:
                 raise
             sys.exit(f"{name}: {told}, then run the same command again: what was written stays.")
 
     return opened
+
+
+def interrupt(number: int, frame: object) -> NoReturn:
+    """What a signal does that ends a script as Ctrl-C does."""
+    _came.append(number)
+    raise KeyboardInterrupt
 
 
 def _early(kind: type, fault: BaseException, trace: object) -> None:
@@ -82,6 +89,9 @@ def _interrupted(name: str) -> NoReturn:
 
 
 def _prepare() -> None:
+    _came.clear()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell has its background jobs ignore it
+        signal.signal(signal.SIGINT, interrupt)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a test's stream may be another
             stream.reconfigure(errors="backslashreplace")

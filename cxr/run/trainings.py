@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cxr import digest, tables, writing
 from cxr.errors import BadData, BadRun
-from cxr.run import lock, runfolder
+from cxr.run import lock, opening, runfolder
 from cxr.settings import config
 from cxr.settings.headerfile import ROOT
 
@@ -44,7 +44,7 @@ def through(runs: Sequence, folders: Callable[..., Sequence[Path]], make: Callab
     """What make(run) gives for every run that no other program is at; why runs failed, and who is at others, by the
     name of the first of the folders(run) that it works in. These are asked again at the end, so that whoever ends last
     has all."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs below is stopped as well
+    signal.signal(signal.SIGTERM, opening.interrupt)  # as Ctrl-C: what runs below is stopped as well
     made, failed, held = [], {}, {}
     for again in (False, True):
         for number, run in enumerate(runs, 1):
