@@ -67,10 +67,13 @@ def run_one(settings, pool, names, tested: Path, test_cases: list, n: int, draw:
     contents = cases[[*parts.COLUMNS, "digest"]].values.tolist(), test_cases
     made_from = trainings.made_from(settings, contents, {*train.UNREAD} - {*effect.DECISIVE})
     trainings.run(run, made_from, prepare, [learn, predict])
-    told = tables.json(run / "test" / "metrics.json")
+    file = run / "test" / "metrics.json"
+    with tables.used(file):
+        told = tables.json(file)
+        figures = {name: told["overall"][name]["value"] for name in FIGURES}
+        figures[caselist.NAME] = sum((told.get(caselist.NAME) or {}).values())
     known_of = {"n": n, "draw": draw, "run": run.name, "labelled": cases.group.nunique(), "images": len(cases)}
-    known_of |= {name: told["overall"][name]["value"] for name in FIGURES}
-    return known_of | {caselist.NAME: sum((told.get(caselist.NAME) or {}).values())}
+    return known_of | figures
 
 
 def find(settings) -> tuple[pd.DataFrame, list[str], list[str]]:

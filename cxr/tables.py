@@ -1,10 +1,12 @@
 """Tables and JSON that one script leaves for another, read strictly: what was saved by a spreadsheet is understood, and
 what is damaged is named with its line and the remedy."""
 
+import codecs
 import csv
 import io
 import json as plain_json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,9 @@ def lines(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]
 
 
 def decoded(held: bytes) -> str:
-    """Bytes of a text as UTF-8, or else as Windows' Latin-1."""
+    """Bytes of a text as UTF-16 if they begin so, as UTF-8, or else as Windows' Latin-1."""
+    if held.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return held.decode("utf-16", "replace")
     try:
         return held.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -101,3 +105,16 @@ def json(path: Path, kind: type = dict) -> Any:
     if not isinstance(held, kind):
         raise BadData(f"{path} holds a {type(held).__name__} and not a {kind.__name__}; {REMEDY}.")
     return held
+
+
+@contextmanager
+def used(path: Path | str) -> Iterator[None]:
+    """Around the use of what a file holds: an entry that is not there, or of another kind than its script writes, is
+    BadData with the file and the remedy."""
+    try:
+        yield
+    except BadData:
+        raise
+    except (ArithmeticError, AttributeError, FileNotFoundError, LookupError, TypeError, ValueError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise BadData(f"{path} does not hold what it should ({told}); {REMEDY}.") from error

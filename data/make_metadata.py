@@ -9,7 +9,7 @@ the same bytes. Needs xlwt, as the tests do. To read metadata.xls, use cxr/cohor
 """
 
 import argparse
-import csv
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from cxr.run import opening  # isort: split
 
-from cxr import cohort, version, writing
+from cxr import cohort, tables, version, writing
 from cxr.version import ROOT
 from data.thorax import formats
 
@@ -45,12 +45,12 @@ def main() -> None:
 
 def read_facts(path: Path) -> list[dict[str, Any]]:
     """The rows of the table as dicts by formats.COLUMNS, numbers as numbers, None where empty. Raises ValueError."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        table = csv.DictReader(file)
-        missing = [name for name in formats.COLUMNS if name not in (table.fieldnames or [])]
-        if missing:
-            raise ValueError(f"{path} has no column {', '.join(missing)}; see metadata.xls for how they are named.")
-        rows = [{name: _value(name, row[name] or "") for name in formats.COLUMNS} for row in table]
+    table = tables.read(path, formats.COLUMNS)
+    if table.empty:
+        raise ValueError(f"{path} holds no row below its column names; add one an image.")
+    if table.attrs["comma"]:
+        table[[*NUMBERS]] = table[[*NUMBERS]].replace(",", ".", regex=True)
+    rows = [{name: _value(name, row[name]) for name in formats.COLUMNS} for row in table.to_dict("records")]
     for number, row in enumerate(rows, 2):
         for name in ("source", "filename", "Class"):
             if row[name] is None:
@@ -67,6 +67,8 @@ def _value(name: str, text: str) -> Any:
         number = float(text)
     except ValueError:
         return text or None  # an age as "60s", an id with letters
+    if not math.isfinite(number):
+        return text
     return int(number) if number == int(number) else number
 
 

@@ -37,7 +37,7 @@ from cxr.run import opening  # isort: split
 
 import cv2
 
-from cxr import version
+from cxr import tables, version
 from data.thorax import cases, formats
 
 MANIFEST = "phantom.json"
@@ -113,11 +113,10 @@ def clear(out: Path) -> None:
         raise FileExistsError(f"{out} holds files that this script did not write; choose another folder with -o.")
     if manifest.is_file():
         try:
-            names = json.loads(manifest.read_text())["files"]
+            targets = [(out / name).resolve() for name in tables.json(manifest)["files"]]
         except (ValueError, KeyError, TypeError):
             raise FileExistsError(f"{manifest} lists no files of this script; choose another folder with -o.") from None
-        for name in names:
-            target = (out / name).resolve()
+        for target in targets:
             if target.is_relative_to(out.resolve()):
                 target.unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from cxr.run import opening  # isort: split
 
 import pandas as pd
 
-from cxr import digest, writing
+from cxr import digest, tables, writing
 from cxr.errors import BadData
 from cxr.run import caselist, curve, engine, trainings
 from cxr.settings import config
@@ -62,7 +62,9 @@ def run_one(settings, which: str, pool, tested, held_out: Path, n: int, draw: in
     made_from = trainings.made_from(settings, [cases.values.tolist(), tested.values.tolist()])
     prepare = partial(writing.csv, run / "cases.csv", cases[["case", "part"]])
     trainings.run(run, made_from, prepare, [train, evaluate])
-    summary = pd.read_csv(measured / "summary.csv").query("group == 'test'").set_index("metric")["mean"]
+    file, text = measured / "summary.csv", ("group", "metric")
+    summary = tables.numbers(file, tables.read(file, (*text, "mean")), text)
+    summary = summary.query("group == 'test'").drop_duplicates("metric").set_index("metric")["mean"]
     known = {"n": n, "draw": draw, "run": run.name, "labelled": n, **cases.part.value_counts()}
     seen = pd.read_csv(measured / "metrics.csv")[caselist.NAME].notna().sum()
     return known | dict(summary.reindex(FIGURES).dropna()) | {caselist.NAME: int(seen)}

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cxr import writing
+from cxr import tables, writing
 from cxr.errors import BadData
 from cxr.figures import boxes
 from cxr.reading import radiograph, turn
@@ -119,7 +119,8 @@ def choose(options, settings) -> tuple[list[dataset.Case], dict[str, list[str]]]
     if options.cases:
         if not Path(options.cases).is_file():
             raise ValueError(f"{options.cases} is not a file; --cases takes a text file of case names, one per line.")
-        wanted = [line.strip() for line in Path(options.cases).read_text().splitlines() if line.strip()]
+        listed = tables.decoded(Path(options.cases).read_bytes())
+        wanted = [line.strip() for line in listed.splitlines() if line.strip()]
         missing = sorted(set(wanted) - {case.name for case in cases})
         if missing:
             raise ValueError(f"{options.cases} names cases that are not in the set: {', '.join(missing[:5])}.")

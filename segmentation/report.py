@@ -20,6 +20,7 @@ import pandas as pd
 
 from classification.cases.finder import Case
 from classification.page import contents, findings, store
+from cxr import tables
 from cxr.settings import config
 from segmentation import header, masks_csv
 
@@ -62,7 +63,8 @@ def gather(folder: Path) -> tuple[dict, dict]:
         for case in cases
     }
     made = findings.read_json(folder / "report.json")
-    content = contents.bare(contents.title(made) or folder.name)
+    with tables.used(folder / "report.json"):
+        content = contents.bare(contents.title(made) or folder.name, folder)
     content |= {
         "cases": cases,
         "markers": findings.ranges(cases, MEASURES),

@@ -29,8 +29,10 @@ def sections(figures: Path | None, told: dict, sha256: str) -> dict[str, list[st
     if figures is not None:
         check(figures, sha256)
         masks(figures, told.get("settings", {}).get("train_sets", []), found)
-        votes(figures, found)
-        audit(figures, found)
+        with tables.used(figures / "inference" / "metrics.json"):
+            votes(figures, found)
+        with tables.used(figures / "audit" / "audit.json"):
+            audit(figures, found)
     if calibration := told.get("calibration"):
         rows = [(name, _plain(value)) for name, value in calibration.items()]
         found[EVALUATION].append(titled("Calibration, as kept in the file", ("", ""), rows))
@@ -42,7 +44,9 @@ def check(figures: Path, sha256: str) -> None:
     for folder in sorted(path for path in figures.iterdir() if path.is_dir()):
         report = folder / "report.json"
         held = tables.json(report) if report.is_file() else {}
-        if (held.get("weights") or {}).get("sha256") != sha256:
+        with tables.used(report):
+            known = (held.get("weights") or {}).get("sha256")
+        if known != sha256:
             raise ValueError(f"{report} does not tell of these weights: measure them again, or move {folder} away.")
 
 
@@ -52,13 +56,15 @@ def masks(figures: Path, train_sets: list[str], found: dict[str, list[str]]) -> 
     for key, name in SETS.items():
         if (file := figures / f"evaluate-{key}" / "summary.csv").is_file():
             known = " (80 % of it trained on)" if key == "montgomery" and key in train_sets else ""
-            for row in pd.read_csv(file).to_dict("records"):
+            for row in read(file, ("group", "metric"), "n", "mean", "low", "high"):
                 if row["metric"] in METRICS:
                     cells = METRICS[row["metric"]], row["n"], interval(row["mean"], row["low"], row["high"])
                     section = SUBGROUPS if row["group"] in PARTS_OF_SETS else EVALUATION
                     rows[section].append((f"{name}{known}, {row['group']}", *cells))
         if (file := figures / f"evaluate-{key}" / "worst.csv").is_file():
-            lowest = [(row.organ, row.case, f"{row.jaccard:.3f}") for row in pd.read_csv(file).itertuples()]
+            lowest = [
+                (row["organ"], row["case"], f"{row['jaccard']:.3f}") for row in read(file, ("organ", "case"), "jaccard")
+            ]
             found[FAILURES].append(titled(f"Lowest Jaccard index, {name}", ("organ", "case", "Jaccard"), lowest))
         title = f"Under the shift suite, {name}, {{}} cases: lungs, union"
         columns = {"worst 5 %": "{worst_5_percent:.3f}", "change": "{change:+.3f}", "flagged": "{flagged:.2f}"}
@@ -96,16 +102,23 @@ def shifts(folder: Path, title: str, figure: str, called: str, over: str, column
     a format of the row's cells."""
     if not (file := folder / "shift_summary.csv").is_file():
         return []
-    held = pd.read_csv(file).to_dict("records")
-    rows = [
-        (
-            row["shift"],
-            interval(row[figure], row["low"], row["high"]),
-            *(told.format(**row) for told in columns.values()),
-        )
-        for row in held
-    ]
-    return [titled(title.format(held[0]["n"]), ("shift", f"{called} (95 % interval{over})", *columns), rows)]
+    held = read(file, ("shift",), "n", figure, "low", "high")
+    with tables.used(file):
+        rows = [
+            (
+                row["shift"],
+                interval(row[figure], row["low"], row["high"]),
+                *(told.format(**row) for told in columns.values()),
+            )
+            for row in held
+        ]
+        return [titled(title.format(held[0]["n"]), ("shift", f"{called} (95 % interval{over})", *columns), rows)]
+
+
+def read(file: Path, text: tuple[str, ...], *figures: str) -> list[dict]:
+    """The rows of a table with some columns of text and some figures, by column; all others are figures, too. Raises
+    BadData."""
+    return tables.numbers(file, tables.read(file, [*text, *figures]), text).to_dict("records")
 
 
 def audit(figures: Path, found: dict[str, list[str]]) -> None:
@@ -151,4 +164,5 @@ def _plain(value: object) -> str:
 
 def _patches(folder: Path) -> str:
     """How many patches voted, as the report.json of a run says."""
-    return f"{tables.json(folder / 'report.json')['settings']['repeat']} patches"
+    with tables.used(folder / "report.json"):
+        return f"{tables.json(folder / 'report.json')['settings']['repeat']} patches"

@@ -7,8 +7,9 @@ from pathlib import Path
 from classification.page import findings, pictures
 from classification.saliency import maps
 from classification.voting import calibration, effect, predictions
-from cxr import digest, version
+from cxr import digest, tables, version
 from cxr.figures import diagrams, vectors
+from cxr.run import runreport
 
 _KEYS = {"cases", "patients", "overall", "per_class", "confusion"}  # what metrics.json must hold
 # Settings by which the maps explain the votes of the table; the weights count as well
@@ -27,7 +28,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
     made, metrics = (findings.read_json(folder / name) for name in ("report.json", "metrics.json"))
     noted = rows.digest if "digest" in rows else [""] * len(rows)
     keys = dict(zip(zip(rows.folder, rows.case, strict=True), noted, strict=True))
-    told = (made or {}).get("input") or (metrics or {}).get("input")
+    told = runreport.inputs(folder / "report.json") or runreport.inputs(folder / "metrics.json")
     places, roots, changed = findings.find_pairs(keys, options.pairs, told, settings)
     masks, segmented = findings.qualities(places, roots, settings)
     markers, flags = {}, {}
@@ -58,10 +59,13 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         )
         if count
     ]
-    notes += disagreements(made, mapped)
+    with tables.used(folder / "report.json"):
+        run, drawn = title(made) or folder.name, drawings(folder, file if markers else None, made, notes)
+    with tables.used(f"{cams / 'report.json'} or {folder / 'report.json'}"):
+        notes += disagreements(made, mapped)
     audit = audited(folder, rows, notes)
     told = {"Classification": made, "Maps": mapped, "Segmentation": segmented}
-    content = bare(title(made) or folder.name) | {
+    content = bare(run, folder) | {
         "voted": True,
         "names": names,
         "cases": cases,
@@ -72,10 +76,11 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "audit": audit,
         "parts": {title: part for title, part in told.items() if part},
         "settings": (made or {}).get("settings") or {},
-        "drawings": drawings(folder, file if markers else None, made, notes),
+        "drawings": drawn,
         "notes": notes,
     }
-    return content | measured(rows, names, metrics, notes), places, maps_of
+    with tables.used(folder / "metrics.json"):
+        return content | measured(rows, names, metrics, notes), places, maps_of
 
 
 def audited(folder: Path, rows, notes: list[str]) -> dict | None:
@@ -93,11 +98,12 @@ def audited(folder: Path, rows, notes: list[str]) -> dict | None:
     return audit
 
 
-def bare(run: str) -> dict:
-    """What the template takes besides cases, markers and parts, for a page without predictions."""
+def bare(run: str, source: Path) -> dict:
+    """What the template takes besides cases, markers and parts, for a page without predictions of the folder source."""
     return {
         "voted": False,
         "run": run,
+        "source": source,
         "project": version.text(),
         "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "gradient": pictures.gradient(),

@@ -17,7 +17,8 @@ SCRIPTS = ("table.js", "view.js")
 
 
 def write(file: Path, content: Mapping) -> None:
-    """Render the template report.html.jinja with `content` into a file, whole or not at all."""
+    """Render the template report.html.jinja with `content` into a file, whole or not at all. Raises LookupError for
+    what the template looks for in vain, as in metrics.json."""
     script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     # Nothing but these lines may run, whatever a file's name tries, and nothing may be fetched from anywhere else.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -36,8 +37,11 @@ def write(file: Path, content: Mapping) -> None:
         allowed=allowed,
     )
     stream.enable_buffering(64)
-    with writing.replacing(file, "w") as opened:
-        stream.dump(opened)
+    try:
+        with writing.replacing(file, "w") as opened:
+            stream.dump(opened)
+    except jinja2.UndefinedError as error:
+        raise LookupError(error.message) from error
 
 
 def data(held) -> Markup:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from tqdm import tqdm
 
 from classification.page import pictures, render
-from cxr import writing
+from cxr import tables, writing
 from cxr.errors import BadData
 from cxr.run import lock
 
@@ -34,7 +34,8 @@ def take(output: Path) -> None:
 
 
 def write(output: Path, content: Mapping, places: Mapping, maps_of: Mapping, embed: int, threads: int) -> None:
-    """Draw the pictures of the cases, write the page, and print what it says; what it takes is of contents.gather()."""
+    """Draw the pictures of the cases, write the page, and print what it says; what it takes is of contents.gather().
+    Raises BadData where the JSON of the run lacks something."""
     cases, notes = content["cases"], list(content["notes"])
     output.parent.mkdir(parents=True, exist_ok=True)
     beside = output.with_name(f"{output.stem}_files")
@@ -48,7 +49,8 @@ def write(output: Path, content: Mapping, places: Mapping, maps_of: Mapping, emb
         remedy = "name the folders of their pairs with --pairs" if content["voted"] else "segment them again"
         notes.append(f"{lost} cases have no radiograph to show; {remedy}")
     thumbs = [picture.pop("thumb", None) for picture in drawn]  # these are in the table, the others in the view
-    render.write(output, {**content, "notes": notes, "pictures": drawn, "thumbs": thumbs, "linked": linked})
+    with tables.used(f"One of report.json, metrics.json and audit.json of {content['source']}"):
+        render.write(output, {**content, "notes": notes, "pictures": drawn, "thumbs": thumbs, "linked": linked})
     for note in notes:
         print(f"Note: {note}.")
     where = f"their pictures in {beside}, which must stay beside it" if linked else "their pictures inside"

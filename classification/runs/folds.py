@@ -120,11 +120,10 @@ def finished(run: Run) -> bool:
 
 
 def report(run: Run) -> dict:
-    """report.json of a run's predictions; nothing where it has none."""
-    try:
-        return tables.json(run.output / "report.json")
-    except FileNotFoundError:
-        return {}
+    """report.json of a run's predictions; nothing where it has none. Raises BadData."""
+    told = predictions.beside(run.output, "report.json")
+    with tables.used(run.output / "report.json"):
+        return told | {name: {**told[name]} for name in ("weights", "settings") if told.get(name)}
 
 
 def predicted_by_these(run: Run, told: dict) -> bool:

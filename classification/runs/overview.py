@@ -9,6 +9,7 @@ from classification import train
 from classification.page import findings
 from classification.runs import comparing
 from classification.voting import effect, predictions
+from cxr import tables
 from cxr.errors import BadData
 from cxr.run import caselist
 
@@ -29,26 +30,15 @@ def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     rows, settings, cases, notes = [], [], [], []
     for place in places:
         try:
-            run, made = comparing.read(place), findings.read_json(place / "report.json") or {}
-            metrics = findings.read_json(place / "metrics.json") or {}
-            if "overall" not in metrics:
-                raise BadData(f"{place} has no metrics.json; run classification/inference.py again to measure it.")
-            used, told = set_to(made)
-            settings.append(used)
-            notes += [f"{place.relative_to(folder)}: {one}" for one in told]
+            with tables.used(place):
+                row, setting, keys, told = one(place)
         except BadData as fault:
             notes.append(f"{place.relative_to(folder)} is left out: {str(fault).rstrip('.')}")
             continue
-        cases.append(set(zip(run.rows.folder, run.rows.case, strict=True)))
-        row = {"run": str(place.relative_to(folder)), "cases": len(cases[-1]), "patients": run.rows.patient.nunique()}
-        row |= {"seeds": len(run.seeds), "seconds": made.get("seconds")}
-        row["weights_sha256"] = (made.get("weights") or {}).get("sha256", "")
-        row[caselist.NAME] = sum((metrics.get(caselist.NAME) or {}).values())
-        notes += [f"{row['run']}: {told}" for told in findings.trained_on(metrics)]
-        for name in comparing.OVERALL:
-            entry = metrics["overall"][name]
-            row |= {name: entry["value"], f"{name}_low": entry["low"], f"{name}_high": entry["high"]}
-        rows.append(row)
+        rows.append({"run": str(place.relative_to(folder)), **row})
+        settings.append(setting)
+        cases.append(keys)
+        notes += [f"{place.relative_to(folder)}: {note}" for note in told]
     if not rows:
         raise BadData(f"{folder} holds no run that can be measured: {'; '.join(notes)}.")
     if any(other != cases[0] for other in cases):
@@ -57,6 +47,25 @@ def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     chosen = pd.DataFrame([{name: held.get(name, "") for name in differ} for held in settings])
     found = pd.concat([pd.DataFrame(rows), chosen], axis=1)
     return found.sort_values("accuracy", ascending=False, ignore_index=True), notes
+
+
+def one(place: Path) -> tuple[dict, dict[str, str], set[tuple[str, str]], list[str]]:
+    """The row of a run but for its name, its settings as set_to() gives them, its cases, by folder and name, and notes.
+    Raises BadData, and what else comes of a report.json or metrics.json that lacks something."""
+    run, made = comparing.read(place), findings.read_json(place / "report.json") or {}
+    metrics = findings.read_json(place / "metrics.json") or {}
+    if "overall" not in metrics:
+        raise BadData(f"{place} has no metrics.json; run classification/inference.py again to measure it.")
+    keys = set(zip(run.rows.folder, run.rows.case, strict=True))
+    row = {"cases": len(keys), "patients": run.rows.patient.nunique()}
+    row |= {"seeds": len(run.seeds), "seconds": made.get("seconds")}
+    row["weights_sha256"] = (made.get("weights") or {}).get("sha256", "")
+    row[caselist.NAME] = sum((metrics.get(caselist.NAME) or {}).values())
+    for name in comparing.OVERALL:
+        entry = metrics["overall"][name]
+        row |= {name: entry["value"], f"{name}_low": entry["low"], f"{name}_high": entry["high"]}
+    used, notes = set_to(made)
+    return row, used, keys, notes + findings.trained_on(metrics)
 
 
 def set_to(made: dict) -> tuple[dict[str, str], list[str]]:

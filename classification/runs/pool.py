@@ -14,7 +14,7 @@ from classification.cases import finder
 from classification.runs import folds
 from classification.runs.folds import Run
 from classification.voting import predictions, refusal
-from cxr import version, writing
+from cxr import tables, version, writing
 from cxr.errors import BadData
 from cxr.run import caselist, journal
 from cxr.stats import scores
@@ -53,10 +53,12 @@ def write(runs: Sequence[Run], settings, whole: int) -> dict[str, int]:
     journal.save(output / predictions.TABLE, rows)
     counts = {status: int((rows.status == status).sum()) for status in ("ok", refusal.REFUSED, "failed")}
     labelled = rows[rows.label != ""]
+    with tables.used(f"report.json of a run of {output}"):
+        made = about(runs, settings, counts)
     if (labelled.status == "ok").any():
         more = {"runs": {"pooled": len(runs), "of": whole}, "seeds": by_seed(labelled, names)}
         inference.measure(output, labelled, names, [str(run.test) for run in runs], more=more)
-    writing.json(output / "report.json", about(runs, settings, counts))
+    writing.json(output / "report.json", made)
     return counts
 
 

@@ -36,7 +36,8 @@ def pairs_of(part: Path, settings) -> Path:
     tell. part: its train, val or test. Raises BadData."""
     files = [root / SETTINGS for root in part.parents[:2] if (root / SETTINGS).is_file()]  # folds have one above them
     told = tables.json(files[0]).get("dir_pairs") if files and "dir_pairs" not in settings._typed else None
-    return Path(ROOT, told) if told else Path(settings.dir_pairs)
+    with tables.used(files[0] if told else part):
+        return Path(ROOT, told) if told else Path(settings.dir_pairs)
 
 
 def write(root: Path, splits: Mapping[str, pd.DataFrame], made_with: dict, left_out: pd.DataFrame) -> int:

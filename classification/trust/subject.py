@@ -17,7 +17,7 @@ from classification.model.weightfile import SHIPPED, find_weights
 from classification.splitting import known
 from classification.trust import facts
 from classification.voting import predictions
-from cxr import digest
+from cxr import digest, tables
 from cxr.errors import BadData
 from cxr.run import caselist, journal, runreport
 
@@ -58,7 +58,8 @@ def gather(
     found = finder.find(inputs)
     rows, names = read_predictions(table) if table else (None, None)
     cases, notes = found.cases, list(found.notes)
-    made = (predictions.beside(table, "report.json").get("weights") or {}) if table else None
+    with tables.used(f"report.json beside {table}"):
+        made = {**(predictions.beside(table, "report.json").get("weights") or {})} if table else None
     model, weights, settings = _network(settings, made, rows, names, notes)
     own = bool(weights) and (made is None or runreport.digest(weights) == made.get("sha256"))
     if weights and not own:
@@ -125,7 +126,8 @@ def _weights(settings: Any, made: dict | None) -> tuple[Path | list[Path] | None
     choices = [find_weights(settings)]
     if made is None or "file_weights" in settings._typed:
         return choices[0]
-    theirs = [Path(one.get("file", "")) for one in made.get("members", [made])]
+    with tables.used("report.json beside the predictions"):
+        theirs = [Path(one.get("file", "")) for one in made.get("members", [made])]
     choices.append((theirs if len(theirs) > 1 else theirs[0], "named by report.json"))
     for weights, which in choices:
         files = [weights] if isinstance(weights, Path) else weights

@@ -9,6 +9,7 @@ from classification.cases import stream
 from classification.cases.finder import Case
 from classification.model import classifier
 from classification.voting import calibration, predict, predictions
+from cxr import tables
 from cxr.errors import BadData
 from cxr.run import caselist, engine
 
@@ -59,13 +60,15 @@ def of_table(file: Path, weights: Path, settings) -> dict:
     if "set" in rows and (rows["set"] != "").any():
         raise BadData(f"{file} holds probabilities that are calibrated already; predict again with calibrate=False.")
     rows = rows[(rows.predicted != "") & (rows.label != "")]
-    made = predictions.beside(file, "report.json").get("settings") or {}
-    measured = predictions.beside(file, "metrics.json")
+    with tables.used(f"report.json or metrics.json beside {file}"):
+        made = {**(predictions.beside(file, "report.json").get("settings") or {})}
+        measured = predictions.beside(file, "metrics.json")
+        seen = (measured.get(caselist.NAME) or {}).get("train")
     if not {"approach", "repeat"} <= {*made} or measured.get("cases") != len(rows):
         raise BadData(f"report.json and metrics.json beside {file} do not tell of its cases; predict them in one run.")
     if made["approach"] != settings.approach:
         raise BadData(f"{file} was made with approach={made['approach']}, and the weights take {settings.approach}.")
-    if seen := (measured.get(caselist.NAME) or {}).get("train"):
+    if seen:
         raise BadData(f"{file} was made by weights that were trained on {seen} of its cases; predict others.")
     truth, _, p, patients = predictions.columns(rows, names)
     return calibration.fit(p, truth, patients, names) | {name: made[name] for name in ("approach", "repeat")}

@@ -96,13 +96,20 @@ def read(place: Path) -> tuple[pd.DataFrame, list[str]]:
         raise BadData(f"{file} speaks of {', '.join(strange)}, but has no such column p_; {again}.")
     if odd := sorted({*rows.status} - STATUSES):
         raise BadData(f"{file} has the status {', '.join(odd)}; it is one of {', '.join(sorted(STATUSES))}; {again}.")
-    p = rows.loc[rows.status == "ok", [f"p_{name}" for name in names]].to_numpy(float)
-    if len(p) and (len(names) < 2 or not np.isfinite(p).all()):
-        gaps = rows[rows.status == "ok"][~np.isfinite(p).all(1)]
-        named = [f"{row.folder}/{row.case}" for row in gaps.itertuples()][:1]
-        what = f"lacks a probability of {named[0]}" if named else "knows fewer than two classes"
-        raise BadData(f"{file} {what}; {again}.")
+    ok = rows.status == "ok"
+    if ok.any() and len(names) < 2:
+        raise BadData(f"{file} knows fewer than two classes; {again}.")
     rows = rows.assign(fold=rows.get("fold", ""), seed=rows.get("seed", ""))
+    p, votes = (rows.filter(regex=f"^{start}_").astype(float) for start in ("p", "votes"))
+    faults = {
+        "lacks a probability": ok & ~((p >= 0) & (p <= 1)).all(axis=1),
+        "lacks a whole number of votes": ok & ~((votes % 1 == 0) & (votes >= 0)).all(axis=1),
+        "has another status than prediction": ok != (rows.predicted != ""),
+        "has a seed that is no number": ~rows.seed.str.fullmatch("[0-9]*"),
+    }
+    for what, where in faults.items():
+        for row in rows[where].itertuples():
+            raise BadData(f"{file} {what} of {row.folder}/{row.case}; {again}.")
     if rows.duplicated(["seed", *journal.KEY]).any() or not len(rows):
         raise BadData(f"{file} holds {'a case twice' if len(rows) else 'no row'}; {again}.")
     return rows, names

@@ -103,7 +103,7 @@ def _lines(file: Path) -> list[dict]:
     for line in file.read_bytes().splitlines():
         try:
             row = json.loads(line)
-        except ValueError:  # the line that a kill cut short: its case is done again
+        except (ValueError, RecursionError):  # the line that a kill cut short: its case is done again
             break
         if not isinstance(row, dict) or not {*KEY} <= row.keys():
             break

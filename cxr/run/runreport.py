@@ -45,9 +45,9 @@ def check(path: Path, settings: config.Settings, weights: Path | Sequence[Path],
 
 
 def inputs(path: Path) -> list[str]:
-    """The folders that the report of an earlier run names, none where there is no such report."""
+    """The folders that the report of an earlier run, or its metrics.json, names; none where there is no such file."""
     try:
-        return [str(given) for given in json.loads(path.read_text())["input"]]
+        return [str(given) for given in tables.json(path)["input"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

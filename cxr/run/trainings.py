@@ -95,7 +95,8 @@ def run(folder: Path, made_from: str, prepare: Callable[[], object], lines: Sequ
     """
     record = folder / RECORD
     held = tables.json(record) if record.exists() else {}
-    done = held.get("commands", []) if held.get("made_from") == made_from else []
+    done = held.get("commands") if held.get("made_from") == made_from else []
+    done = done if isinstance(done, list) else []
     if any(line not in done for line in lines):
         prepare()
     for i, line in enumerate(lines):

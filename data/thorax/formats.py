@@ -1,6 +1,7 @@
 """The formats radiographs come in, written: JSRT .IMG, PNG of 8 and 16 bits, JPEG, DICOM, SCR gif, metadata.xls."""
 
 import hashlib
+import io
 from pathlib import Path
 from typing import IO, Any
 
@@ -106,14 +107,24 @@ def write_dicom(path: Path, radiograph: np.ndarray, inverted: bool, facts: dict[
 
 def write_metadata(path: Path | IO[bytes], rows: list[dict]) -> None:
     """Write metadata.xls to a path or an open file: one sheet a source, one row an image; rows are dicts by COLUMNS,
-    None leaves a cell empty."""
+    None leaves a cell empty. Raises ValueError for what a workbook cannot hold, such as a sheet named a/b."""
     book = xlwt.Workbook()
-    for source in sorted({row["source"] for row in rows}):
-        sheet = book.add_sheet(source)
-        for column, name in enumerate(COLUMNS):
-            sheet.write(0, column, name)
-        for line, row in enumerate((row for row in rows if row["source"] == source), 1):
+    try:
+        for source in sorted({row["source"] for row in rows}):
+            sheet = book.add_sheet(source)
             for column, name in enumerate(COLUMNS):
-                if row[name] is not None:
-                    sheet.write(line, column, row[name])
-    book.save(path if hasattr(path, "write") else str(path))
+                sheet.write(0, column, name)
+            for line, row in enumerate((row for row in rows if row["source"] == source), 1):
+                for column, name in enumerate(COLUMNS):
+                    if row[name] is not None:
+                        sheet.write(line, column, row[name])
+        held = io.BytesIO()
+        book.save(held)
+    except Exception as error:  # xlwt has no kind of its own, and fails at whatever it stumbles over
+        raise ValueError(
+            f"a workbook cannot hold these rows ({error}); change the table, or use it as .csv."
+        ) from error
+    if hasattr(path, "write"):
+        path.write(held.getvalue())
+    else:
+        Path(path).write_bytes(held.getvalue())

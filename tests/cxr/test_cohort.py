@@ -115,6 +115,30 @@ def test_make_metadata_gives_the_same_bytes(call, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("cells", "written", "told"),
+    [
+        ({"age": "inf", "patientid": "1e400"}, lambda text: text.encode(), "inf"),
+        ({"age": "nan", "patientid": "1" * 400}, lambda text: text.encode(), "nan"),
+        ({"source": "Müller", "age": "60,5"}, lambda text: ("sep=;\n" + text).encode("cp1252"), "60.5"),
+        ({"source": "Müller", "age": "60,5"}, lambda text: text.replace(";", "\t").encode("utf-16"), "60.5"),
+        ({}, lambda text: text.split("\n")[0].encode(), "holds no row"),
+        ({"finding": "x" * 200_000}, lambda text: text.encode(), "line 2 is damaged"),
+        ({"finding": "x" * 40_000}, lambda text: text.encode(), "cannot hold these rows"),
+        ({"source": "a/b"}, lambda text: text.encode(), "cannot hold these rows"),
+    ],
+)
+def test_make_metadata_of_odd_tables(call, tmp_path, cells, written, told):
+    row = dict.fromkeys(formats.COLUMNS, "") | {"source": "JSRT", "filename": "a.png", "Class": "Normal"} | cells
+    (tmp_path / "facts.csv").write_bytes(written("\n".join(map(";".join, (row, row.values())))))
+    done = call("data/make_metadata.py", tmp_path / "facts.csv", "-o", tmp_path / "one.xls")
+    if done.code:
+        assert told in done.err and "\n" not in done.err.strip() and not (tmp_path / "one.xls").exists()
+    else:
+        (read,) = cohort.read(tmp_path / "one.xls").to_dict("records")
+        assert read["age"] == told and read["source"] == row["source"]
+
+
+@pytest.mark.parametrize(
     ("name", "patient"),
     [
         ("person1597_bacteria_4190.jpeg", "person1597"),

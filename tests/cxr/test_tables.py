@@ -16,10 +16,11 @@ REMEDY = "correct it, or move it away and run the script that writes it again."
         ROWS.encode(),
         ROWS.replace("\n", "\r\n").encode("utf-8-sig"),
         ROWS.encode("cp1252"),
+        ROWS.replace('"a, b"', "a, b").replace(",", "\t").replace("a\t", "a,").encode("utf-16"),
         b"sep=;\n" + ROWS.replace('"a, b"', "a, b").replace(",", ";").replace("a; b", "a, b").encode(),
         ROWS.replace('"a, b"', "a§ b").replace(",", ";").replace("§", ",").replace("0.5", "0,5").encode("cp1252"),
     ],
-    ids=["ours", "UTF-8 of Windows", "Latin-1", "told separator", "semicolons and decimal commas"],
+    ids=["ours", "UTF-8 of Windows", "Latin-1", "Unicode text", "told separator", "semicolons and decimal commas"],
 )
 def test_what_a_spreadsheet_saves_is_read(tmp_path, held):
     (tmp_path / "t.csv").write_bytes(held)

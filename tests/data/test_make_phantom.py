@@ -231,6 +231,10 @@ def test_an_alien_folder_is_refused_and_an_own_one_replaced(tmp_path):
     assert run.returncode == 1 and run.stderr.count("\n") == 1 and "did not write" in run.stderr
     assert [path.name for path in alien.iterdir()] == ["thesis.txt"]
 
+    (alien / make_phantom.MANIFEST).write_text('{"files": [1]}')
+    with pytest.raises(FileExistsError, match="lists no files of this script"):
+        make_phantom.clear(alien)
+
     own = tmp_path / "own"
     draw(own, "--jsrt", 2, "--per-class", 0, "--size", 128, "--workers", 1)
     (own / "note.txt").write_text("kept")

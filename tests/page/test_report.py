@@ -434,19 +434,31 @@ def test_default_places(whole, call, tmp_path, monkeypatch):
         (["-i", "damaged"], "metrics.json, line 1 is damaged ("),
         (["-i", "columns"], "has no column votes_normal, "),
         (["-i", "strange"], "speaks of loud, but has no such column p_"),
+        (["-i", "blank"], "has another status than prediction of bacteria/bacteria-0"),
+        (["-i", "votes"], "lacks a whole number of votes of bacteria/bacteria-0"),
+        (["-i", "weights"], "report.json does not hold what it should (AttributeError"),
+        (["-i", "overall"], "metrics.json and audit.json of "),
     ],
 )
 def test_what_cannot_be_reported_says_why(whole, call, tmp_path, monkeypatch, words, told):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.html").mkdir()
-    for name in ("damaged", "columns", "strange"):
+    for name in ("damaged", "columns", "strange", "blank", "votes", "weights", "overall"):
         shutil.copytree(whole.root / "run", tmp_path / name)
     (tmp_path / "damaged" / "metrics.json").write_text('{"overall": ')
     text = (whole.root / "run" / "predictions.csv").read_text()
+    for name, column, value in (("blank", "predicted", ""), ("votes", "votes_normal", np.inf)):
+        table = pd.read_csv(io.StringIO(text), keep_default_na=False)
+        table[column] = table[column].where(table.case != "bacteria-0", value)
+        table.to_csv(tmp_path / name / "predictions.csv", index=False)
+    for name, file, entries in (("weights", "report.json", {"weights": [1]}), ("overall", "metrics.json", {})):
+        held = json.loads((tmp_path / name / file).read_text())
+        held.get("overall", {}).pop("precision", None)
+        (tmp_path / name / file).write_text(json.dumps(held | entries))
     (tmp_path / "columns" / "predictions.csv").write_text(text.replace("votes_", "v_"))
     (tmp_path / "strange" / "predictions.csv").write_text(text.replace("ok,,normal,", "ok,,loud,"))
     done = call(REPORT, "-i", whole.root / "run", "-o", "report.html", "dir_split=none", "dir_pairs=none", *words)
-    assert done.code == 1 and told in done.err and "\n" not in done.err.strip()
+    assert done.code == 1 and told in done.err.splitlines()[-1]
     assert not (tmp_path / "report.html").exists()
 
 

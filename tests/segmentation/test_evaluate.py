@@ -93,7 +93,7 @@ def test_chosen_cases_and_the_default_folder(trained, radiographs, tmp_path, cal
     shutil.copytree(trained.run, tmp_path / "whole")
     parts = dataset.official_split(dataset.jsrt(radiographs))
     wanted = {parts["test"][0].name, parts["val"][1].name}
-    (tmp_path / "two.txt").write_text("\n\n".join(wanted))
+    (tmp_path / "two.txt").write_text("\n\n".join(wanted), encoding="utf-16")
     words = [*trained.words, f"dir_checkpoint={tmp_path}", "test_name=whole"]
     done = call(EVALUATE, *words, "--cases", tmp_path / "two.txt")
     assert done.code == 0 and "2 cases" in done.out and "the best of the run whole" in done.out
@@ -101,9 +101,9 @@ def test_chosen_cases_and_the_default_folder(trained, radiographs, tmp_path, cal
     assert set(pd.read_csv(out / "metrics.csv").case) == wanted
     assert set(pd.read_csv(out / "summary.csv").group) == {"two", "not trained on"}
 
-    (tmp_path / "two.txt").write_text(f"{wanted.pop()}\nJPCLN999\n")
+    (tmp_path / "two.txt").write_text(f"{wanted.pop()}\nJPCLN999\n", encoding="utf-8-sig")
     done = call(EVALUATE, *words, "--cases", tmp_path / "two.txt")
-    assert done.code == 1 and "cases that are not in the set: JPCLN999" in done.err
+    assert done.code == 1 and "cases that are not in the set: JPCLN999." in done.err
     assert "is not a file" in call(EVALUATE, *words, "--cases", tmp_path / "none.txt").err
 
 

@@ -8,6 +8,7 @@ import torch
 from conftest import ROOT
 from safetensors.torch import save_file
 
+from cxr.errors import BadData
 from cxr.run import runreport
 from weights import card, measured
 
@@ -91,12 +92,38 @@ def test_masks_by_set(tmp_path):
     pd.DataFrame(rows, columns=["group", "metric", "n", "mean", "low", "high"]).to_csv(folder / "summary.csv")
     pd.DataFrame({"organ": ["heart"], "case": ["x"], "jaccard": [0.1]}).to_csv(folder / "worst.csv")
     (folder / "report.json").write_text('{"weights": {"sha256": "s"}}')
+    for name in ("summary.csv", "worst.csv"):  # as a spreadsheet saves them
+        held = (folder / name).read_text()
+        (folder / name).write_text(held.replace(",", ";").replace(".", ","), encoding="utf-16")
     found = measured.sections(tmp_path, {"settings": {"train_sets": ["montgomery"]}}, "s")
     assert (
         "| Montgomery (80 % of it trained on), all | lungs, union | 9 | 0.900 (0.800 to 1.000) |"
         in found["Evaluation"][0]
     )
     assert "tuberculosis" in found["Subgroups"][0] and "| heart | x | 0.100 |" in found["Failures"][0]
+
+
+@pytest.mark.parametrize(
+    "file,held",
+    [
+        ("report.json", '{"weights": [1]}'),
+        ("summary.csv", "group,figure,n,mean,low,high\n"),
+        ("summary.csv", 'group,metric,n,mean,low,high\nall,"jaccard_heart,9,1,1,1\n'),
+        ("worst.csv", ""),
+        ("shift_summary.csv", "shift,n,jaccard_lungs_union,low,high,worst_5_percent,change,flagged\n"),
+        ("shift_summary.csv", "shift,n,jaccard_lungs_union,low,high\nnone,9,1,1,1\n"),
+        ("metrics.json", '{"overall": {}, "cases": 9, "patients": 9, "per_class": [1]}'),
+        ("audit.json", '{"parts": {"a": {"accused": "x"}}}'),
+    ],
+)
+def test_damaged_figures_are_named(tmp_path, file, held):
+    folder = {"shift_summary.csv": "shift-jsrt", "metrics.json": "inference", "audit.json": "audit"}
+    folder = tmp_path / folder.get(file, "evaluate-jsrt")
+    folder.mkdir()
+    (folder / "report.json").write_text('{"weights": {"sha256": "s"}, "settings": {"repeat": 9}}')
+    (folder / file).write_text(held)
+    with pytest.raises(BadData, match=str(folder / file)):
+        measured.sections(tmp_path, {}, "s")
 
 
 @pytest.mark.parametrize("name", ["segmentation", "segmentation-wide", "classification"])
