@@ -27,6 +27,7 @@ import torch
 
 from benchmarks import agree, inputs, project_side, rates, record, rows, sides
 from cxr import version as project
+from cxr.run import opening
 from segmentation import header
 
 STAGES = ("equalise", "network", "inference", "step", "vote", "dense", "saliency", "waits")
@@ -49,6 +50,7 @@ class Size:
 SHORT = Size(radiograph=256, radiographs=2, network=64, side=128, patch=64, repeat=4, pairs=1, steps=1)
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-i", "--input", type=Path, help="folder of radiographs (default: a phantom)")
@@ -69,11 +71,9 @@ def main() -> None:
     typed = {name: value for name in ("pairs", "radiographs", "steps") if (value := getattr(options, name))}
     size = dataclasses.replace(size, **typed)
     output = options.output.absolute()
-    output.mkdir(parents=True, exist_ok=True)
-    try:
+    with opening.asked():
+        output.mkdir(parents=True, exist_ok=True)
         found = bench(options, size, output)
-    except (sides.Failed, ValueError, OSError) as error:
-        sys.exit(f"benchmarks/bench.py: {error}")
     print(record.keep(found, output))
     differ = [row["stage"] for row in found["rows"] if row["agree"] is False]
     print(f"Wrote {output}: bench.json, bench.md." + (f" Results DIFFER: {', '.join(differ)}." if differ else ""))

@@ -19,11 +19,13 @@ from pathlib import Path
 
 from benchmarks import inputs, sides
 from cxr import pairs, version
+from cxr.run import opening
 
 RADIOGRAPH, NETWORK, PATCHES = 256, 32, 4
 MORE = 1.2
 
 
+@opening.script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("counts", nargs="*", type=int, default=[100, 1000, 10000], help="numbers of cases, rising")

@@ -27,6 +27,8 @@ def radiographs(folder: Path | None, work: Path, count: int, size: int) -> list[
             subprocess.run([sys.executable, ROOT / "data" / "make_phantom.py", *words, folder], check=True)
         folder = folder / "JSRT"
     found = radiograph.find([folder])[0][:count]
+    if not found:
+        raise ValueError(f"{folder} holds no radiograph; name a folder with some.")
     if len({file.stem for file in found}) < len(found):
         raise ValueError(f"{folder} holds files of the same name; give a folder in which each name comes once.")
     return found

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cxr.errors import BadRun
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Failed(RuntimeError):
+class Failed(BadRun):
     """A side ended before its time; the message holds the last it said."""
 
 

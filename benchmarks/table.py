@@ -4,9 +4,11 @@ python -m benchmarks.table output/benchmark/bench.json                          
 python -m benchmarks.table output/benchmark/bench.json docs/performance.md      put it between the marks there
 """
 
-import json
-import sys
+import argparse
 from pathlib import Path
+
+from cxr import tables, writing
+from cxr.run import opening
 
 HEAD = (
     "stage", "size of work", "plain", "project", "ratio (median, spread)", "wanted", "floor", "share of it",
@@ -76,16 +78,24 @@ def markdown(found: dict) -> str:
 
 def put(text: str, page: Path) -> None:
     """Exchange what stands between the marks of a page. Raises ValueError if it has none."""
-    start, marks, rest = page.read_text().partition(MARKS[0])
+    start, marks, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not marks or not end:
         raise ValueError(f"{page} has no place for the table: write {MARKS[0]} and {MARKS[1]} on lines of their own.")
-    page.write_text(f"{start}{marks}\n{text}\n{end}{after}")
+    writing.text(page, f"{start}{marks}\n{text}\n{end}{after}")
+
+
+@opening.script
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="bench.json")
+    parser.add_argument("page", type=Path, nargs="?", help="where the table goes, between its marks")
+    options = parser.parse_args()
+    with opening.asked(), tables.used(options.file):
+        text = markdown(tables.json(options.file))
+    with opening.asked():
+        put(text, options.page) if options.page else print(text)
 
 
 if __name__ == "__main__":
-    written = markdown(json.loads(Path(sys.argv[1]).read_text()))
-    if len(sys.argv) > 2:
-        put(written, Path(sys.argv[2]))
-    else:
-        print(written)
+    main()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch._dynamo import register_backend
 
-from benchmarks import agree, bench, inputs, plain_segment, plain_side, project_side, rates, rows, sides, table, work
+from benchmarks import agree, bench, inputs, plain_segment, plain_side, project_side, rates, record, rows, sides, work
 from segmentation import fast_forward, fcdensenet
 
 SIZE = bench.SHORT
@@ -78,7 +78,7 @@ def test_whole_stage_1_agrees(arguments, call, monkeypatch, tmp_path):
     assert same, words
 
 
-def test_processes_in_turn_and_the_table(arguments, tmp_path, monkeypatch):
+def test_processes_in_turn_and_the_table(arguments, tmp_path, call):
     known = {name: value if isinstance(value, (int, list)) else str(value) for name, value in arguments.items()}
     known["radiographs"] = list(map(str, arguments["radiographs"]))
     found = sides.in_turn("equalise", known, {"plain": [], "float32": []}, 2, tmp_path)
@@ -88,7 +88,9 @@ def test_processes_in_turn_and_the_table(arguments, tmp_path, monkeypatch):
     row["floor_s"] = work.floor(*row.pop("amount"), measured)
     told = {"rows": [row], "rates": measured, "machine": "m", "date": "d", "load": [0, 1], "data": "x"}
     told |= {"versions": "v", "losses": {"plain": [1.0]}, "waits": {"segmentation": 0.01}}
-    lines = table.markdown(json.loads(json.dumps(told))).splitlines()
+    (tmp_path / "bench.json").write_text(json.dumps(told))
+    done = call("benchmarks/table.py", tmp_path / "bench.json")
+    lines = done.out.splitlines()
     assert row["agree"] and lines[5].startswith("| equalise and gamma, float32 | work |")
     assert len(set(line.count("|") for line in lines if line.startswith("|"))) == 1
 
@@ -137,7 +139,7 @@ def test_the_benchmark_as_a_person_runs_it(tmp_path, monkeypatch, capsys):
     """Whole processes, waits, rates, the table, cut short after one stage; sides in turn have a test above."""
     words = ["bench", "--short", "--stages", "inference", "waits", "-o", tmp_path, "--fastest"]
     monkeypatch.setattr(sys, "argv", [str(word) for word in words])
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="130"):
         patch.setattr(bench, "wait", stopped)
         bench.main()
     assert "segmentation/inference.py, float32" in (tmp_path / "bench.md").read_text()
@@ -164,3 +166,22 @@ def test_settings_beside_float32(monkeypatch):
     assert settings("network", None, "openvino") == ["backend=openvino"]
     assert settings("vote", None, "openvino", bf16=True) == ["precision=bf16-mixed"]
     assert settings("vote", ["backend=openvino"]) == [] and settings("inference", ["mirror=True"]) == ["mirror=True"]
+
+
+@pytest.mark.parametrize("held", ["[]", '{"rates": ', '{"rates": null}', "{}"])
+def test_a_damaged_bench_json_is_named(tmp_path, call, held):
+    (tmp_path / "bench.json").write_text(held)
+    done = call("benchmarks/table.py", tmp_path / "bench.json")
+    assert done.code == 1 and f"{tmp_path / 'bench.json'}" in done.err and "\n" not in done.err.strip()
+    options = argparse.Namespace(input="", segmentation="", classifier="", device="", fastest="", resume=True)
+    if held != "[]":  # of the same run as asked for, so that only what it measured is damaged
+        (tmp_path / "bench.json").unlink()
+        found = record.begin(options, SIZE, {"machine": "m", "data": "d", "rates": {"gflops": 1.0}}, tmp_path)
+        (tmp_path / "bench.json").write_text(json.dumps(found | {"rates": None}) if held[-1] == "}" else held)
+    with pytest.raises(ValueError, match=r"bench.json.* (holds a list|is damaged|does not hold)"):
+        record.begin(options, SIZE, {"machine": "m", "data": "d", "rates": {"gflops": 1.0}}, tmp_path)
+
+
+def test_a_folder_without_radiographs_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no radiograph"):
+        inputs.radiographs(tmp_path, tmp_path, 1, 256)
