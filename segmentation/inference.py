@@ -54,7 +54,8 @@ def main() -> None:
     fabric = engine.launch(options.device or settings.device, settings.precision)
     output = Path(options.output or settings.dir_save).absolute()
     with opening.asked():
-        jobs, passed_over = masks_csv.plan(options.input or settings.dir_input, output)
+        inputs = options.input or settings.dir_input
+        jobs, passed_over = masks_csv.plan(inputs, output)
         weights, which = weight_files.find_weights(settings, weight_files.WIDE)
         model, settings, notes = weight_files.open_network(weights, settings)
         # not fabric.setup: processes with unequal work must not wait for each other
@@ -66,6 +67,7 @@ def main() -> None:
         if not options.overwrite:
             runreport.check(output / "report.json", settings, weights, DECISIVE)
             forget = masks_csv.outdated(output, jobs, made) if fabric.is_global_zero else set()
+        notes += masks_csv.nested(inputs, jobs)
         notes += caselist.seen(weights, [(job.case, job.folder, job.file) for job in jobs])[1]
     fabric.print(f"{len(jobs)} radiographs, {len(passed_over)} other files skipped; weights: {weights} ({which})")
     for note in notes:

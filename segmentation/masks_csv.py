@@ -94,6 +94,20 @@ def _folder(file: Path, given: Path) -> str:
     return str(below) if below.parts else Path(os.path.abspath(given)).name  # abspath, or `..` would be a name
 
 
+def nested(inputs: list, jobs: list[Job]) -> list[str]:
+    """A sentence without its full stop where several folders are given and radiographs lie in folders below them, which
+    alone stay in the output: of classes with a folder a patient, the class is lost."""
+    given = [Path(one) for one in inputs if Path(one).is_dir()]
+    below = sorted({Path(job.folder).parts[0] for job in jobs if job.folder != "." and job.file.parent not in given})
+    if len(given) < 2 or not below:
+        return []
+    names = " and ".join(radiograph.legible(Path(os.path.abspath(one)).name) for one in given[:2])
+    return [
+        f"radiographs in folders below those given are sorted by these, as {below[0]}, and not by {names}: if those "
+        "are the classes, give the folder that holds them"
+    ]
+
+
 def outdated(output: Path, jobs: list[Job], made: str) -> set[tuple[str, str]]:
     """The cases of the jobs whose radiograph is another than the one they were made from, or whose weights or settings
     are. Raises BadInput where that one is a radiograph of another place, whose pair would be lost."""
