@@ -10,6 +10,7 @@ Lateral views are drawn by data/make_phantom.py --lateral N.
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -37,23 +38,38 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=407, help="of what is drawn (407)")
     version.add_flag(parser)
     options = parser.parse_args()
+    if options.seed < 0 or options.count < 0:
+        parser.error("--seed and --count take whole numbers from 0 on.")
+    with opening.asked():
+        files = radiograph.find(options.of)[0]
     rng = np.random.default_rng(options.seed)
     images = {("photograph", name): photograph(name) for name in PHOTOGRAPHS}
     images |= {("blank", name): np.full((400, 400), grey, np.uint8) for name, grey in (("black", 0), ("grey", 128))}
     images |= {("noise", f"noise-{i:03}"): noise(i % 4, rng) for i in range(options.count)}
     images |= {("abdomen", f"abdomen-{i:03}"): abdomen(rng) for i in range(options.count)}
-    for (kind, name), image in images.items():
-        write(options.folder / kind / f"{name}.png", image)
-    files = radiograph.find(options.of)[0] if options.of else []
-    for file in files:
+    with opening.asked():
+        for (kind, name), image in images.items():
+            write(options.folder / kind / f"{name}.png", image)
+        faults = [fault for file in files if (fault := turn(file, options.folder))]
+    for fault in faults:
+        print(f"failed: {fault}")
+    count, place = len(images) + 3 * (len(files) - len(faults)), str(options.folder.absolute())
+    following = shlex.join(["python", "segmentation/inference.py", "-i", place, "-o", f"{place}-pairs"])
+    print(f"Wrote {count} images. Next: {following}")
+    sys.exit(1 if faults else 0)
+
+
+def turn(file: Path, folder: Path) -> str:
+    """Write the copies of a radiograph, turned and inverted; why it cannot be read, "" if it can."""
+    try:
         pixels = radiograph.read(file).pixels
-        top = np.iinfo(pixels.dtype).max
-        copies = {"turned": np.rot90(pixels), "upside-down": np.rot90(pixels, 2), "inverted": top - pixels}
-        for kind, image in copies.items():
-            write(options.folder / kind / f"{file.stem}.png", np.ascontiguousarray(image))
-    count = len(images) + 3 * len(files)
-    place = options.folder.absolute()
-    print(f"Wrote {count} images. Next: python segmentation/inference.py -i {place} -o {place}-pairs")
+    except radiograph.Unreadable as error:
+        return str(error)
+    copies = {"turned": np.rot90(pixels), "upside-down": np.rot90(pixels, 2)}
+    copies["inverted"] = np.iinfo(pixels.dtype).max - pixels
+    for kind, image in copies.items():
+        write(folder / kind / f"{file.stem}.png", np.ascontiguousarray(image))
+    return ""
 
 
 def write(path: Path, image: np.ndarray) -> None:
