@@ -24,7 +24,7 @@ from cxr.run import opening  # isort: split
 from safetensors import safe_open
 
 from classification.model import weightfile
-from cxr import version, writing
+from cxr import tables, version, writing
 from cxr.run import caselist
 from weights import measured
 
@@ -58,10 +58,16 @@ def main() -> None:
 def write(file: Path, figures: Path | None = None) -> Path:
     """Write the card of a weights file beside it; figures: the folder of what was measured of it. Raises ValueError as
     describe() does, and for another text in the card's place."""
-    card = file.with_suffix(".md")
-    if card.exists() and not card.read_text(encoding="utf-8").startswith(f"# {file.name}\n"):
-        raise ValueError(f"{card} is not the card of {file.name}: move it, or name another file.")
+    card = place(file)
     writing.text(card, describe(file, figures))
+    return card
+
+
+def place(file: Path) -> Path:
+    """Where the card of a weights file goes. Raises ValueError where another text lies."""
+    card = file.with_suffix(".md")
+    if card.exists() and tables.decoded(card.read_bytes()).splitlines()[:1] != [f"# {file.name}"]:
+        raise ValueError(f"{card} is not the card of {file.name}: move it, or name another file.")
     return card
 
 
@@ -143,7 +149,7 @@ def read_notes(file: Path) -> dict[str, str]:
     """The text of each `## section` of a notes file; nothing where there is none."""
     if not file.is_file():
         return {}
-    pieces = re.split(r"^## (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    pieces = re.split(r"^## (.+)$", tables.decoded(file.read_bytes()), flags=re.MULTILINE)
     return {name.strip(): text.strip() for name, text in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 

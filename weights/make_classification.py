@@ -22,6 +22,7 @@ Each step goes on where it was when it is run again after an interruption.
 
 import argparse
 import hashlib
+import shlex
 import sys
 from pathlib import Path
 
@@ -109,6 +110,7 @@ def export(options) -> None:
         raise ValueError(
             f"{options.output} is there already: name another file with -o, or replace it with --overwrite."
         )
+    card.place(options.output)
     name, state, saved = weightfile.read(options.checkpoint)
     if not saved["classes"]:
         raise ValueError(f"{options.checkpoint} does not tell its classes; give best.pt of classification/train.py.")
@@ -122,7 +124,12 @@ def export(options) -> None:
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"Wrote {card.write(options.output)}, its model card.")
-    print(f"Next: python classification/inference.py file_weights={options.output.absolute()}")
+    print(f"Next: {next_step(options.output)}")
+
+
+def next_step(file: Path) -> str:
+    """The command that predicts with a weights file."""
+    return shlex.join(["python", "classification/inference.py", f"file_weights={file.absolute()}"])
 
 
 def add_distance(options) -> None:
@@ -142,7 +149,7 @@ def add_distance(options) -> None:
         checksum.save({n: t for n, t in state.items() if not n.startswith(weightfile.DISTANCE)} | named, output, told)
     else:
         engine.save(engine.load(options.weights) | {distance.KEY: known}, output)
-    print(f"Wrote {output}. Next: python classification/inference.py file_weights={output.absolute()}")
+    print(f"Wrote {output}. Next: {next_step(output)}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def main() -> None:
     if options.output.exists() and not options.overwrite:
         sys.exit(f"weights/make_segmentation.py: {options.output} exists; name another file with -o, or --overwrite.")
     with opening.asked():
+        card.place(options.output)
         name, state, settings = weights.read(options.checkpoint)
         if options.average:
             state = average(weights.read(options.average)[1], state, options.share)
@@ -74,7 +76,8 @@ def main() -> None:
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     print(f"Wrote {options.output}: {name}, {options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     print(f"Wrote {card.write(options.output)}, its model card.")
-    print("Next: python segmentation/evaluate.py file_weights=" + str(options.output.absolute()))
+    following = shlex.join(["python", "segmentation/evaluate.py", f"file_weights={options.output.absolute()}"])
+    print(f"Next: {following}")
 
 
 def origin(checkpoint: Path) -> dict:

@@ -167,5 +167,9 @@ def test_export_replaces_no_file_unasked(cohort, tmp_path, call, monkeypatch):
     assert done.code == 1 and f"{shipped} is there already" in done.err and "--overwrite" in done.err
     assert shipped.read_bytes() == b"what ships"
     assert call(SCRIPT, "export", cohort / "teacher.pt", "-o", tmp_path / "mine.safetensors").code == 0
+    shipped.with_suffix(".md").write_bytes("Prüfung".encode("cp1252"))
+    done = call(SCRIPT, "export", cohort / "teacher.pt", "-o", shipped, "--overwrite")
+    assert done.code == 1 and "is not the card of" in done.err and shipped.read_bytes() == b"what ships"
+    shipped.with_suffix(".md").unlink()
     done = call(SCRIPT, "export", cohort / "teacher.pt", "-o", shipped, "--overwrite")
     assert done.code == 0 and weights.read(shipped)[0] == "efficientnet_lite0"

@@ -21,7 +21,7 @@ def test_the_average_lies_between_start_and_end():
 
 
 def test_an_export_has_its_card(trained, tmp_path, call):
-    file = tmp_path / "mine.safetensors"
+    file = tmp_path / "my own.safetensors"
     best = trained.run / "best.pt"
     done = call("weights/make_segmentation.py", best, "-o", file, "--average", best, "--share", 0.2)
     assert done.code == 0, done.err
@@ -29,6 +29,11 @@ def test_an_export_has_its_card(trained, tmp_path, call):
     for told in ("images trained on | 9 |", "images that chose the epoch | 2 |", "| started from | none |"):
         assert told in card
     assert f"| averaged with | 0.2 of best.pt, sha256 `{runreport.digest(best)}` |" in card
+    assert f"Next: python segmentation/evaluate.py 'file_weights={file}'" in done.out
+    file.with_suffix(".md").write_bytes("Prüfung".encode("cp1252"))
+    before = file.read_bytes()
+    done = call("weights/make_segmentation.py", best, "-o", file, "--overwrite")
+    assert done.code == 1 and "is not the card of" in done.err and file.read_bytes() == before
     assert "| kept | epoch " in card and "torch " in card and str(tmp_path) not in card
 
 
