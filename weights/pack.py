@@ -1,11 +1,12 @@
 """One small folder of all that the weights are made from, to be carried to a machine with a GPU."""
 
-import csv
+import shlex
 import shutil
 from pathlib import Path
 
 import cv2
 
+from cxr import tables, writing
 from cxr.reading import radiograph
 from segmentation import dataset, drawn_masks
 
@@ -18,10 +19,11 @@ def pack(data: Path, small: Path) -> str:
     layout: radiographs as JPEG of 512 pixels (of kermany_extra 384), masks of 512. Returns a sentence.
 
     The network sees 256 pixels in stage 1, and the effective resolution is 384 in stage 2: little is lost. Raises
-    ValueError where the folder exists or a set is missing.
+    ValueError where the folder exists, a set is missing or cohort.csv cannot be used.
     """
     if small.exists():
         raise ValueError(f"{small} exists; name a new folder.")
+    cohort = tables.read(data / "cohort.csv", ["path"])
     for case in dataset.jsrt(data):
         _radiograph(case.image, small / "JSRT" / f"{case.name}.jpg", SIDE)
         for mask in case.masks.values():
@@ -30,23 +32,19 @@ def pack(data: Path, small: Path) -> str:
         _radiograph(case.image, small / "MontgomerySet" / "CXR_png" / f"{case.name}.jpg", SIDE)
         for mask in case.masks.values():
             _mask(mask, small / "MontgomerySet" / "ManualMask" / mask.parent.name / mask.name)
-    with (data / "cohort.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows):
-        if row["path"]:  # which may be absolute, or lead out of the folder: the copy gets a place of its own
-            name = f"{Path(row['path']).stem}.jpg"
+    for number, path in enumerate(cohort.path):
+        if path:  # which may be absolute, or lead out of the folder: the copy gets a place of its own
+            name = f"{Path(path).stem}.jpg"
             target = Path("cohort") / f"{number:05d}" / name
-            _radiograph(data / row["path"], small / target, SIDE)
-            row["path"] = str(target)
-    with (small / "cohort.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+            _radiograph(data / path, small / target, SIDE)
+            cohort.loc[number, "path"] = str(target)
+    writing.csv(small / "cohort.csv", cohort)
     extra = sorted((data / "kermany_extra").glob("*/*"))
     for image in extra[:: max(1, -(-len(extra) // EXTRA))]:
         _radiograph(image, small / "kermany_extra" / image.parent.name / f"{image.name}.jpg", SIDE_EXTRA)
     size = sum(file.stat().st_size for file in small.rglob("*") if file.is_file())
-    return f"Wrote {small}: {size / 1e6:.0f} MB. Next: python weights/make.py --data {small.absolute()} --dry-run"
+    following = shlex.join(["python", "weights/make.py", "--data", str(small.absolute()), "--dry-run"])
+    return f"Wrote {small}: {size / 1e6:.0f} MB. Next: {following}"
 
 
 def _radiograph(source: Path, target: Path, side: int) -> None:

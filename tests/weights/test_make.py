@@ -2,8 +2,10 @@
 
 import shutil
 
+import pytest
 from conftest import run
 
+from cxr.errors import BadData
 from weights import pack
 
 
@@ -33,7 +35,10 @@ def test_packing_leaves_sources_alone_wherever_they_lie(radiographs, tmp_path):
     for side in ("leftMask", "rightMask"):
         (masks / side).mkdir(parents=True)
         shutil.copyfile(next((radiographs / "masks" / "normal").iterdir()), masks / side / "MCUCXR_0001_0.png")
-    (data / "cohort.csv").write_text(f"path,class,patient\n{outside},normal,1\n../elsewhere/x.png,normal,2\n")
+    (data / "cohort.csv").write_text("file;class\nx.png;normal\n")
+    with pytest.raises(BadData, match="cohort.csv has no column path"):
+        pack.pack(data, tmp_path / "small")
+    (data / "cohort.csv").write_text(f"path;class;patient\n{outside};normal;1\n../elsewhere/x.png;normal;2\n")
     assert "MB" in pack.pack(data, tmp_path / "small")
     assert outside.read_bytes() == before
     listed = (tmp_path / "small" / "cohort.csv").read_text().splitlines()[1:]
