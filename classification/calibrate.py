@@ -21,11 +21,11 @@ from classification import header
 from classification.cases import finder
 from classification.cases.classes import class_map
 from classification.model import classifier, weightfile
-from classification.voting import calibration, fitting, predictions
+from classification.voting import calibration, effect, fitting, predictions
 from cxr.run import caselist, engine, lock
 from cxr.settings import config
 
-NEXT = ("dir_split", "test_name", "dir_save", "file_metadata", "device", "repeat")  # for inference.py
+NEXT = ("dir_split", "test_name", "dir_save", "file_metadata", "device", *effect.DECISIVE)  # for inference.py
 
 
 @opening.script
@@ -63,7 +63,8 @@ def main() -> None:
         if fabric.is_global_zero:
             calibration.keep(weights, found, output)
     fabric.print(fitting.told(found))
-    following = config.command("classification/inference.py", settings, NEXT, f"file_weights={output}")
+    words = [*(["-d", options.device] if options.device else []), f"file_weights={output}"]
+    following = config.command("classification/inference.py", settings, NEXT, *words)
     fabric.print(f"Wrote {output}. Next: {following}")
 
 

@@ -10,6 +10,7 @@ the same bytes. Needs xlwt, as the tests do. To read metadata.xls, use cxr/cohor
 
 import argparse
 import math
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,10 @@ def main() -> None:
         with writing.replacing(args.output) as file:
             formats.write_metadata(file, rows)
         patients = cohort.read(args.output).patient.nunique()
+    following = shlex.join(["python", "data/arrange.py", "--metadata", str(args.output.absolute())])
     print(
         f"Wrote {len(rows)} images of {patients} patients from {len({row['source'] for row in rows})} sources to "
-        f"{args.output}; next: python data/arrange.py --metadata {args.output.absolute()} -i DOWNLOADS"
+        f"{args.output}; next: {following} -i DOWNLOADS"
     )
 
 

@@ -23,6 +23,7 @@ same seed gives the same bytes, and more cases do not change the earlier ones. L
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -158,10 +159,8 @@ def main() -> None:
     except (FileExistsError, NotADirectoryError) as error:
         sys.exit(str(error))
     counts = ", ".join(f"{sum(case.set == part for case in todo)} in {part}/" for part in ("JSRT", "cohort", "lateral"))
-    print(
-        f"Wrote {counts} with masks to {args.out} in {time.perf_counter() - start:.1f} s; "
-        f"next: python segmentation/train.py dir_data_root={args.out.absolute()}"
-    )
+    following = shlex.join(["python", "segmentation/train.py", f"dir_data_root={args.out.absolute()}"])
+    print(f"Wrote {counts} with masks to {args.out} in {time.perf_counter() - start:.1f} s; next: {following}")
 
 
 if __name__ == "__main__":

@@ -28,10 +28,9 @@ from cxr.reading import radiograph, turn
 from cxr.run import caselist, engine, lock, runreport
 from cxr.settings import config
 from cxr.stats import metrics
-from segmentation import dataset, drawn_masks, fast_forward, header, segment, transforms
+from segmentation import dataset, drawn_masks, fast_forward, header, inference, segment, transforms
 from segmentation import weights as weight_files
 
-WEIGHTS = ("dir_checkpoint", "test_name", "file_weights")  # which name them
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "scipy", "lightning-fabric")  # what computes the tables
 
 
@@ -81,13 +80,15 @@ def main() -> None:
         print(f"Lowest Jaccard index, {organ.replace('_', ' ')}: {told}.")
     for fault in faults:
         print(f"failed: {fault}")
-    print(f"Wrote {output}: metrics.csv, summary.csv, worst.csv, report.json, box plots.", next_step(settings))
+    following = next_step(settings, weights, options.device)
+    print(f"Wrote {output}: metrics.csv, summary.csv, worst.csv, report.json, box plots. Next: {following}")
     sys.exit(1 if faults else 0)
 
 
-def next_step(settings) -> str:
-    """The command that segments with the weights that were evaluated."""
-    return f"Next: {config.command('segmentation/inference.py', settings, WEIGHTS)} -i FOLDER"
+def next_step(settings, weights: Path, device: str | None) -> str:
+    """The command that makes such masks as were evaluated, by the same weights and settings, on the device of -d."""
+    on, names = ["-d", device] if device else [], (*inference.DECISIVE, "device")
+    return config.command("segmentation/inference.py", settings, names, *on, f"file_weights={weights}") + " -i FOLDER"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import math
+import shlex
 import time
 from itertools import islice
 from pathlib import Path
@@ -155,7 +156,8 @@ def write_student(options, settings, network, spoken: list) -> None:
         state = {key: value for key, value in state.items() if key not in drop}
     path = options.run / "student.safetensors"
     checksum.save(state, path, metadata(settings.net_label, told))
-    print(f"Wrote {path}. Next: python classification/train.py start_weights={path.absolute()}")
+    following = shlex.join(["python", "classification/train.py", f"start_weights={path.absolute()}"])
+    print(f"Wrote {path}. Next: {following}")
 
 
 def metadata(network: str, told: dict) -> dict[str, str]:

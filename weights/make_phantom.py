@@ -19,6 +19,7 @@ After a kill the same command writes it anew.
 import argparse
 import json
 import os
+import shlex
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -51,10 +52,9 @@ def main() -> None:
     options = parser.parse_args()
     counts, first = dict.fromkeys(cases.CLASSES, options.per_class), {"val": options.val}
     radiographs = draw(options.folder, counts, options.size, options.seed, first, "train", options.workers)
-    print(
-        f"Wrote {len(radiographs)} pairs to {options.folder / 'split'}. Next: python classification/train.py "
-        f"dir_split={options.folder.absolute() / 'split'} and the other settings that --help tells."
-    )
+    split = options.folder.absolute() / "split"
+    following = shlex.join(["python", "classification/train.py", f"dir_split={split}"])
+    print(f"Wrote {len(radiographs)} pairs to {split}. Next: {following} and the other settings that --help tells.")
 
 
 def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[str, int], rest: str, workers=1) -> list:

@@ -187,6 +187,7 @@ def test_existing_weights_are_calibrated_by_cases_or_a_table(classified, tmp_pat
     assert "keep no calibration: p_<class> are the raw means" in calibration.kept(tmp_path / "old.pt", settings)[1][0]
     done = call(script, *words, "-o", tmp_path / "new.pt")
     assert done.code == 0 and "Next: python classification/inference.py file_weights=" in done.out, done.err
+    assert " refuse=0" in done.out and " img_size=96" in done.out
     assert same(load(tmp_path / "new.pt")[calibration.KEY], whole[calibration.KEY])
     both = f"file_weights={tmp_path / 'old.pt'},{tmp_path / 'new.pt'}"
     assert "2 networks keep no calibration together" in call(script, *classified.words, both).err

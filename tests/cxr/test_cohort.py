@@ -88,11 +88,12 @@ def test_make_metadata_gives_the_same_bytes(call, tmp_path):
         ["Cohen et al", "a.jpeg", "2.0", "0.5", "M", "65.0", "COVID-19", "COVID-19", "AP", "", "free"],
         ["JSRT", "JPCNN001.IMG", "", "", "", "", "Normal", "Normal", "PA", "", "more"],
     )
-    for name in ("one.xls", "two.xls"):
+    for name in ("one.xls", "my two.xls"):
         done = call("data/make_metadata.py", facts, "-o", tmp_path / name)
         assert done.code == 0, done.err
+    assert f"--metadata '{tmp_path / 'my two.xls'}' -i DOWNLOADS" in done.out
     written = (tmp_path / "one.xls").read_bytes()
-    assert written == (tmp_path / "two.xls").read_bytes()
+    assert written == (tmp_path / "my two.xls").read_bytes()
     assert b"COVID-19" in written and b"free" not in written
     first, second = cohort.read(tmp_path / "one.xls").to_dict("records")
     assert first == {

@@ -235,14 +235,14 @@ def test_an_alien_folder_is_refused_and_an_own_one_replaced(tmp_path):
     with pytest.raises(FileExistsError, match="lists no files of this script"):
         make_phantom.clear(alien)
 
-    own = tmp_path / "own"
+    own = tmp_path / "my own"
     draw(own, "--jsrt", 2, "--per-class", 0, "--size", 128, "--workers", 1)
     (own / "note.txt").write_text("kept")
     run = subprocess.run([*script, "-o", own], capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert [path.name for path in (own / "JSRT").iterdir()] == ["JPCLN001.png"]
     assert (own / "note.txt").read_text() == "kept"
-    assert f"python segmentation/train.py dir_data_root={own}" in run.stdout.splitlines()[-1]
+    assert f"python segmentation/train.py 'dir_data_root={own}'" in run.stdout.splitlines()[-1]
 
 
 def test_wrong_arguments_end_with_a_sentence(capsys):

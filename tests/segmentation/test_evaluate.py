@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import shutil
 
 import cv2
@@ -82,11 +83,16 @@ def test_the_split_is_that_of_the_weights(trained, radiographs, tmp_path, call):
     saved = engine.load(trained.run / "best.pt")
     torch.save(saved | {"settings": saved["settings"] | {"split_seed": 1}}, tmp_path / "other.pt")
     words = [*TINY, f"dir_data_root={radiographs}", "-o", tmp_path, f"file_weights={tmp_path / 'other.pt'}"]
-    done = call(EVALUATE, *words)
+    decided = ["mirror=True", "decision=[1,2,1,1]", "gamma=0.7"]
+    done = call(EVALUATE, *words, *decided)
     assert done.code == 0 and "split_seed=1 as in the training of these weights, not 407" in done.out
     parts = dataset.official_split(dataset.jsrt(radiographs), 1)
     assert list(pd.read_csv(tmp_path / "metrics.csv").case) == [case.name for case in parts["val"] + parts["test"]]
-    assert f"Next: python segmentation/inference.py file_weights={tmp_path / 'other.pt'} -i" in done.out
+    following = shlex.split(
+        done.out.splitlines()[-1].split("Next: ")[1]
+    )  # the masks of inference.py are those measured
+    assert following[:3] == ["python", "segmentation/inference.py", f"file_weights={tmp_path / 'other.pt'}"]
+    assert {*decided, "device=cpu", "resize_height=32"} < {*following} and following[-2:] == ["-i", "FOLDER"]
 
 
 def test_chosen_cases_and_the_default_folder(trained, radiographs, tmp_path, call):
