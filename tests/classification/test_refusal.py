@@ -11,7 +11,7 @@ from conftest import ROOT, draw_pair
 
 from classification import header
 from classification.model import classifier, weightfile
-from classification.voting import distance, frontal
+from classification.voting import distance, frontal, training_features
 from classification.voting.refusal import Refusal
 from cxr.reading import radiograph
 from cxr.settings import config
@@ -135,3 +135,10 @@ def test_weights_that_tell_no_distance_say_so(tmp_path, call):
     draw_pair(tmp_path / "pairs" / "normal", "one", "normal", 1)
     done = call("classification/inference.py", "-i", tmp_path / "pairs", "-o", tmp_path / "run", *QUICK)
     assert "Note: these weights do not tell the features of their training: refusal goes by look alone." in done.out
+
+
+def test_of_a_large_cohort_some_cases_tell_the_distance(monkeypatch):
+    assert training_features.some(list(range(9)), 1) == list(range(9))
+    monkeypatch.setattr(training_features, "MOST", 5)
+    drawn = training_features.some(list(range(100)), 1)
+    assert len(drawn) == 5 and drawn == sorted(set(drawn)) and drawn != training_features.some(list(range(100)), 2)
