@@ -58,7 +58,8 @@ def test_a_place_that_cannot_be_written_is_one_sentence(number, told):
 def test_ctrl_c_while_a_weak_reference_dies_is_not_lost(tmp_path):
     """Python prints and passes over what a callback of it raises."""
     (tmp_path / "run.py").write_text(
-        "import sys, time, weakref\nsys.path[0] = sys.argv[1]\nfrom cxr.run import opening\n\n"
+        "import signal, sys, time, weakref\nsys.path[0] = sys.argv[1]\nfrom cxr.run import opening\n\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell has its background jobs ignore it
         "class Thing:\n    pass\n\ndef dying(_):\n    raise KeyboardInterrupt\n\n"
         "@opening.script\ndef main():\n    thing = Thing()\n    seen = weakref.ref(thing, dying)\n    del thing\n"
         "    time.sleep(60)\n\nmain()\n"
@@ -67,7 +68,12 @@ def test_ctrl_c_while_a_weak_reference_dies_is_not_lost(tmp_path):
     assert done.returncode == 130 and "Traceback" not in done.stderr and "interrupted" in done.stderr
 
 
-SCRIPTS = sorted(path for path in ROOT.glob("*/*.py") if "\n@opening.script" in path.read_text())
+SCRIPTS = sorted(
+    path
+    for folder in ("segmentation", "classification", "data", "weights")
+    for path in (ROOT / folder).glob("*.py")
+    if "\n@opening.script" in path.read_text()
+)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -98,6 +104,7 @@ def test_ctrl_c_and_bad_data_are_one_sentence(capsys):
 
 def test_ctrl_c_that_a_library_makes_another_error_of_is_one_sentence(capsys):
     """As torch does where it was writing, and matplotlib's C++ where it was drawing, which hides where it came from."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     @opening.script
     def main():
@@ -109,6 +116,7 @@ def test_ctrl_c_that_a_library_makes_another_error_of_is_one_sentence(capsys):
 
     with pytest.raises(SystemExit) as end:
         main()
+    signal.signal(signal.SIGINT, before)
     assert end.value.code == 130 and "interrupted; the same command goes on" in capsys.readouterr().err
 
 
