@@ -146,7 +146,7 @@ def whole(split_pairs, weights, tmp_path_factory):
 def test_a_row_a_case_and_exit_code_1_for_the_broken(whole):
     assert whole.done.returncode == 1 and "Traceback" not in whole.done.stderr, whole.done.stderr
     rows = table(whole.out)
-    front = ["case", "folder", "label", "patient", "status", "reason", "predicted", "set", "mask"]
+    front = ["case", "folder", "label", "patient", "status", "reason", "predicted", "set", "mask", "trained_on"]
     assert list(rows.columns) == [*front, *P, *VOTES, "vote_entropy", "standard_error", "coverage", "patches", *MARKS]
     expected = {(folder.name, name.name.split(".")[0]) for folder in whole.test.iterdir() for name in folder.iterdir()}
     keys = list(zip(rows.folder, rows.case, strict=True))
