@@ -83,14 +83,14 @@ def test_the_split_is_that_of_the_weights(trained, radiographs, tmp_path, call):
     saved = engine.load(trained.run / "best.pt")
     torch.save(saved | {"settings": saved["settings"] | {"split_seed": 1}}, tmp_path / "other.pt")
     words = [*TINY, f"dir_data_root={radiographs}", "-o", tmp_path, f"file_weights={tmp_path / 'other.pt'}"]
-    decided = ["mirror=True", "decision=[1,2,1,1]", "gamma=0.7"]
+    decided = ["mirror=True", "decision=[1.0,2.0,1.0,1.0]", "gamma=0.7"]
     done = call(EVALUATE, *words, *decided)
     assert done.code == 0 and "split_seed=1 as in the training of these weights, not 407" in done.out
     parts = dataset.official_split(dataset.jsrt(radiographs), 1)
     assert list(pd.read_csv(tmp_path / "metrics.csv").case) == [case.name for case in parts["val"] + parts["test"]]
     following = shlex.split(
         done.out.splitlines()[-1].split("Next: ")[1]
-    )  # the masks of inference.py are those measured
+    )  # inference.py makes the masks that were measured
     assert following[:3] == ["python", "segmentation/inference.py", f"file_weights={tmp_path / 'other.pt'}"]
     assert {*decided, "device=cpu", "resize_height=32"} < {*following} and following[-2:] == ["-i", "FOLDER"]
 
