@@ -17,7 +17,6 @@ After a kill the same command writes it anew.
 """
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -31,7 +30,7 @@ from cxr.run import opening  # isort: split
 
 import cv2
 
-from cxr import pairs, preprocess, version, writing
+from cxr import pairs, preprocess, tables, version, writing
 from cxr.errors import BadData
 from cxr.reading import radiograph
 from data.thorax import cases
@@ -73,7 +72,7 @@ def draw(root: Path, counts: dict[str, int], size: int, seed: int, first: dict[s
     rows = [f"{xray.name},{xray.folder},{xray.patient},{xray.hospital.name}" for xray in radiographs]
     settings = {"counts": counts, "size": size, "seed": seed, "first": first, "rest": rest}
     plan = root / "phantom.json"
-    if root.exists() and any(root.iterdir()) and not (plan.exists() and json.loads(plan.read_text()) == settings):
+    if root.exists() and any(root.iterdir()) and not (plan.exists() and tables.json(plan) == settings):
         raise BadData(f"{root} holds something else; name a new folder.")
     writing.json(plan, settings)
     writing.text(root / "patients.csv", "\n".join(["case,class,patient,source", *rows]) + "\n")
