@@ -11,10 +11,12 @@ from pydicom.pixels import apply_windowing
 # A table or window is absurd that leaves more of the pixels at one level, or fewer between the lowest and the highest
 ONE_LEVEL = 0.95
 SHADES = 0.01
+# and a table whose levels, from the least stored value to the greatest, go this share of their way back
+BACK = 0.25
 
 
 def display(dataset, values, counts):
-    """Display grey, bone bright, of the stored `values` (n,), which `counts` (n,) pixels have. Returns (n,) float64."""
+    """Display grey (n,) float64, bone bright, of the stored `values` (n,), which rise and `counts` (n,) pixels have."""
     shades = modality(dataset, values.astype(np.float64), counts)
     seen = _mapped(dataset.get("VOILUTSequence"), shades, counts)
     if seen is None:
@@ -45,7 +47,13 @@ def _mapped(sequence, values, counts):
     if table is None:
         return None
     seen = _look_up(table, values)
-    return seen if _shows(seen, counts) else None
+    return seen if _shows(seen, counts) and _ordered(seen) else None
+
+
+def _ordered(levels):
+    """Whether levels of values in order rise or fall on the whole."""
+    steps = np.diff(levels)
+    return min(steps[steps > 0].sum(), -steps[steps < 0].sum()) <= BACK * np.abs(steps).sum()
 
 
 def _window(dataset, values, counts):

@@ -13,9 +13,10 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from cxr import version
+from cxr.errors import BadRun
 from cxr.settings.headerfile import ROOT, listing, read, where
 from cxr.settings.literals import REFUSALS, absolute, convert, convert_path, kind, plain, relative
 
@@ -24,6 +25,10 @@ OPTIONAL = ("dir_images", "dir_masks", "file_cases", "start_weights", "file_weig
 # Paths that may be several, though header.py names one or none
 _SEVERAL = ("file_weights",)
 _OVERRIDE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+
+
+class NoSetting(AttributeError, BadRun):
+    """A setting that header.py has lost."""
 
 
 class Settings:
@@ -36,6 +41,11 @@ class Settings:
         self, values: Mapping[str, Any], changed: Mapping[str, Any] | None = None, typed: Iterable[str] = ()
     ) -> None:
         self.__dict__.update(values, _changed=dict(changed or {}), _typed=frozenset(typed))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)  # of pickle and copy, which ask before there is anything
+        raise NoSetting(f"header.py has no setting {name}, which is needed; put it back as the project ships it")
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"settings are frozen: change {name} in header.py or type {name}=VALUE after the script")

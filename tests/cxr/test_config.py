@@ -10,6 +10,7 @@ import types
 import pytest
 
 from classification import header as second
+from cxr.errors import BadRun
 from cxr.settings import config, headerfile
 
 HEADER = '''"""Settings of a stage.
@@ -147,8 +148,13 @@ def test_settings_are_frozen(header):
         settings.new = 5
     with pytest.raises(AttributeError, match="frozen"):
         del settings.classes
-    with pytest.raises(AttributeError):
+
+
+def test_a_setting_that_the_header_has_lost_is_one_sentence(header):
+    settings, _ = config.load(header, [])
+    with pytest.raises(BadRun, match=r"header\.py has no setting nothing, which is needed; put it back"):
         settings.nothing  # noqa: B018
+    assert not hasattr(settings, "nothing") and getattr(settings, "nothing", 3) == 3
 
 
 def test_header_is_never_mutated(header):

@@ -160,6 +160,12 @@ def test_look_up_tables(tmp_path, which):
     assert np.array_equal(read(tmp_path, ds).pixels, reference)
 
 
+def test_a_table_that_goes_back_a_little_is_followed(tmp_path):
+    entries = np.concatenate([np.arange(3600), np.arange(3600, 3104, -1)])
+    ds = make.dataset(RAMP, VOILUTSequence=make.lut(0, entries))
+    assert np.array_equal(read(tmp_path, ds).pixels, entries[np.clip(RAMP.astype(int), 0, 4095)])
+
+
 @pytest.mark.parametrize(
     "centre,width", [(2000, 0), (2000, -5), (2000, 1), (90000, 100), (-5000, 50), ("", ""), ([90000, 80000], [5, 5])]
 )
@@ -194,13 +200,15 @@ NEARLY_FLAT = [5] * 4000 + list(range(6, 102))
         {"ModalityLUTSequence": make.lut(0, NEARLY_FLAT)},
         {"VOILUTSequence": make.lut(4000, range(4096))},
         {"VOILUTSequence": make.lut(0, [0] * 2000 + [65535] * 2096)},  # two levels
+        {"VOILUTSequence": make.lut(0, np.random.default_rng(0).permutation(4096))},
+        {"ModalityLUTSequence": make.lut(0, np.random.default_rng(0).permutation(4096))},
         {"WindowCenter": 60, "WindowWidth": 100},
         {"WindowCenter": 4040, "WindowWidth": 100},
         {"WindowCenter": 60, "WindowWidth": 100, "VOILUTFunction": "LINEAR_EXACT"},
         {"WindowCenter": 20, "WindowWidth": 40, "VOILUTFunction": "SIGMOID"},
     ],
 )
-def test_tables_and_windows_that_leave_nearly_all_at_one_level_are_passed_by(tmp_path, header):
+def test_tables_and_windows_that_leave_nearly_all_at_one_level_or_out_of_order_are_passed_by(tmp_path, header):
     assert np.array_equal(read(tmp_path, make.dataset(RAMP, **header)).pixels, RAMP)
 
 
