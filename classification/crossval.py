@@ -25,7 +25,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from cxr.run import opening  # isort: split
 
 from classification import header, split
-from classification.page import findings
+from classification.page import beside, findings
 from classification.runs import folds, pool
 from classification.splitting import parts
 from classification.voting import refusal
@@ -116,7 +116,7 @@ def finish(settings, done: list, runs: list) -> None:
         print(f"All runs are finished; {other}")
         sys.exit(0)
     counts = pool.write(done, settings, len(runs))
-    for told in findings.trained_on(findings.read_json(output / "metrics.json") or {}):
+    for told in findings.trained_on(beside.read_json(output / "metrics.json") or {}):
         print(f"Note: {told}; start_weights knew them.")
     if len({run.seed for run in runs}) > 1:
         print("Means over the seeds; the intervals are over seeds and patients, those of each seed in metrics.json.")

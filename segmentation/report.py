@@ -19,7 +19,7 @@ from cxr.run import opening  # isort: split
 import pandas as pd
 
 from classification.cases.finder import Case
-from classification.page import contents, findings, store
+from classification.page import beside, contents, findings, store
 from cxr import tables
 from cxr.settings import config
 from segmentation import header, masks_csv
@@ -55,19 +55,19 @@ def main() -> None:
 
 def gather(folder: Path) -> tuple[dict, dict]:
     """What the page's template takes, and where the pairs lie {(folder, case): Case}. Raises BadData."""
-    rows = findings.table(folder / masks_csv.MASKS, masks_csv.TEXT, "segmentation/inference.py")
+    rows = beside.table(folder / masks_csv.MASKS, masks_csv.TEXT, "segmentation/inference.py")
     rows = rows.sort_values("status", key=lambda told: told.map(dict(zip(ORDER, range(3), strict=True))), kind="stable")
     cases = [about(row) for row in rows.to_dict("records")]
     places = {
         (case["folder"], case["case"]): Case(case["case"], case["folder"], folder / case["folder"], None)
         for case in cases
     }
-    made = findings.read_json(folder / "report.json")
+    made = beside.read_json(folder / "report.json")
     with tables.used(folder / "report.json"):
         content = contents.bare(contents.title(made) or folder.name, folder)
     content |= {
         "cases": cases,
-        "markers": findings.ranges(cases, MEASURES),
+        "markers": beside.ranges(cases, MEASURES),
         "parts": {"Segmentation": made} if made else {},
     }
     return content, places
@@ -81,7 +81,7 @@ def about(row: dict) -> dict:
     case |= {"mask_reason": "" if failed else row["reason"], "right": None}
     case |= dict.fromkeys(("label", "patient", "predicted", "set"), "")
     case |= dict.fromkeys(("p", "votes", "seed", *findings.NUMBERS))
-    measured = {name: findings.finite(row[name]) for name in MEASURES if name in row and pd.notna(row[name])}
+    measured = {name: beside.finite(row[name]) for name in MEASURES if name in row and pd.notna(row[name])}
     return case | {"markers": {"ctr": None, "margin": None} | measured}
 
 

@@ -4,7 +4,7 @@ import math
 from datetime import datetime, timezone
 from pathlib import Path
 
-from classification.page import findings, pictures
+from classification.page import beside, findings, pictures
 from classification.saliency import maps
 from classification.voting import calibration, effect, predictions
 from cxr import digest, tables, version
@@ -25,20 +25,20 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
     ValueError with the remedy.
     """
     rows, names = findings.read_predictions(folder)
-    made, metrics = (findings.read_json(folder / name) for name in ("report.json", "metrics.json"))
+    made, metrics = (beside.read_json(folder / name) for name in ("report.json", "metrics.json"))
     noted = rows.digest if "digest" in rows else [""] * len(rows)
     keys = dict(zip(zip(rows.folder, rows.case, strict=True), noted, strict=True))
     told = runreport.inputs(folder / "report.json") or runreport.inputs(folder / "metrics.json")
     places, roots, changed = findings.find_pairs(keys, options.pairs, told, settings)
-    masks, segmented = findings.qualities(places, roots, settings)
+    masks, segmented = beside.qualities(places, roots, settings)
     markers, flags = {}, {}
-    file = findings.find_biomarkers(options.biomarkers, roots, settings)
+    file = beside.find_biomarkers(options.biomarkers, roots, settings)
     if file:
-        markers, flags = findings.read_biomarkers(file, places)
+        markers, flags = beside.read_biomarkers(file, places)
     cams = Path(options.maps or folder / "cams").absolute()
     has_maps = bool(options.maps) or (cams / maps.TABLE).is_file()
-    maps_of, others = findings.read_maps(cams, keys) if has_maps else ({}, 0)
-    mapped = findings.read_json(cams / "report.json") if has_maps else None
+    maps_of, others = beside.read_maps(cams, keys) if has_maps else ({}, 0)
+    mapped = beside.read_json(cams / "report.json") if has_maps else None
 
     most = math.log(len(names)) if names else 0
     cases = findings.cases(rows, names, flags | masks, markers)
@@ -72,7 +72,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
         "most_entropy": most,
         "uncertain": sum((case["vote_entropy"] or 0) >= UNCERTAIN * most > 0 for case in cases),
         "patients": int(rows.patient.nunique()),
-        "markers": findings.ranges(cases),
+        "markers": beside.ranges(cases),
         "audit": audit,
         "parts": {title: part for title, part in told.items() if part},
         "settings": (made or {}).get("settings") or {},
@@ -85,7 +85,7 @@ def gather(folder: Path, settings, options) -> tuple[dict, dict, dict]:
 
 def audited(folder: Path, rows, notes: list[str]) -> dict | None:
     """audit.json beside the predictions, if there is one with parts; adds to the notes."""
-    audit = findings.read_json(folder / "audit" / "audit.json")
+    audit = beside.read_json(folder / "audit" / "audit.json")
     if not audit or not {"cases", "patients", "parts"} <= audit.keys():
         return None
     if audit.get("digest", "") not in ("", digest.of_file(folder / predictions.TABLE)):
@@ -124,7 +124,7 @@ def drawings(folder: Path, biomarkers: Path | None, made: dict | None, notes: li
     trained, told = (None, []) if weights.get("members") else findings.training(weights)
     notes += told
     scores = folder / "scorecard"
-    scored = (findings.read_json(scores / "report.json") or {}).get("weights") or weights
+    scored = (beside.read_json(scores / "report.json") or {}).get("weights") or weights
     if scored.get("sha256") != weights.get("sha256"):
         notes.append("the scores of the maps are of other weights: make them again with classification/scorecard.py")
         scores = folder / "none"

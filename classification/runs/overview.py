@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from classification import train
-from classification.page import findings
+from classification.page import beside, findings
 from classification.runs import comparing
 from classification.voting import effect, predictions
 from cxr import tables
@@ -52,8 +52,8 @@ def table(folder: Path) -> tuple[pd.DataFrame, list[str]]:
 def one(place: Path) -> tuple[dict, dict[str, str], set[tuple[str, str]], list[str]]:
     """The row of a run but for its name, its settings as set_to() gives them, its cases, by folder and name, and notes.
     Raises BadData, and what else comes of a report.json or metrics.json that lacks something."""
-    run, made = comparing.read(place), findings.read_json(place / "report.json") or {}
-    metrics = findings.read_json(place / "metrics.json") or {}
+    run, made = comparing.read(place), beside.read_json(place / "report.json") or {}
+    metrics = beside.read_json(place / "metrics.json") or {}
     if "overall" not in metrics:
         raise BadData(f"{place} has no metrics.json; run classification/inference.py again to measure it.")
     keys = set(zip(run.rows.folder, run.rows.case, strict=True))
@@ -73,7 +73,7 @@ def set_to(made: dict) -> tuple[dict[str, str], list[str]]:
     by report.json; and notes. The seed is the training's where that is known."""
     weights = made.get("weights") or {}
     place, notes = findings.training((weights.get("members") or [weights])[0])
-    trained = (findings.read_json(place / "header.json") if place else None) or {}
+    trained = (beside.read_json(place / "header.json") if place else None) or {}
     predicted = made.get("settings") or {}
     idle = effect.IDLE.get(predicted.get("approach"), ())
     found = {name: predicted[name] for name in predicted if name in effect.DECISIVE and name not in idle}

@@ -8,7 +8,7 @@ import torch
 from conftest import ROOT, TINY
 
 from cxr.settings import config
-from segmentation import header, inference, masks_csv, segment
+from segmentation import batches, header, masks_csv, segment
 
 SEGMENT = "segmentation/inference.py"
 
@@ -78,7 +78,7 @@ def test_a_network_that_returns_nan_fails_the_case(radiographs, tmp_path):
     settings = config.load(header, [])[0]
     radiograph = next((radiographs / "JSRT").iterdir())
     job = masks_csv.Job(radiograph, "a", "case", tmp_path / "a")
-    row = inference.finish(job, segment.prepare(radiograph, settings), torch.full((4, 8, 8), torch.nan), settings)
+    row = batches.finish(job, segment.prepare(radiograph, settings), torch.full((4, 8, 8), torch.nan), settings)
     assert row["status"] == "failed" and "the network returns NaN or Inf; try precision=32-true." in row["reason"]
     assert not (tmp_path / "a").exists()
 
@@ -91,4 +91,4 @@ def test_an_overlay_that_cannot_be_written_is_no_success(radiographs, tmp_path):
     p = torch.zeros(4, 8, 8)
     p[0], p[2, 2:6, 5:7], p[3, 2:6, 1:3] = 0.5, 1.0, 1.0
     with pytest.raises(OSError, match="overlay.png"):
-        inference.finish(job, segment.prepare(radiograph, settings), p, settings)
+        batches.finish(job, segment.prepare(radiograph, settings), p, settings)

@@ -12,7 +12,7 @@ import torch
 from conftest import ROOT, TINY
 
 from cxr import pairs
-from segmentation import inference
+from segmentation import batches
 
 SEGMENT = "segmentation/inference.py"
 
@@ -35,7 +35,7 @@ def words(given, out, trained):
 
 def test_a_slow_first_radiograph_keeps_no_other_row_waiting(trained, radiographs, tmp_path, call, monkeypatch):
     given = links(next((radiographs / "JSRT").iterdir()), tmp_path / "in", 8)
-    read, seen = inference.read, []
+    read, seen = batches.read, []
 
     def slow(job, settings):
         if job.case == "c00000":
@@ -45,7 +45,7 @@ def test_a_slow_first_radiograph_keeps_no_other_row_waiting(trained, radiographs
             seen.append(rows(tmp_path / "out"))
         return read(job, settings)
 
-    monkeypatch.setattr(inference, "read", slow)
+    monkeypatch.setattr(batches, "read", slow)
     threads = torch.get_num_threads()
     done = call(*words(given, tmp_path / "out", trained))
     assert done.code == 0 and seen[0] >= 4 and torch.get_num_threads() == threads
@@ -74,7 +74,7 @@ def test_ctrl_c_ends_soon_and_every_finished_pair_has_its_row(trained, radiograp
 
 
 @pytest.mark.parametrize(
-    "batches,cores,count",
+    "number,cores,count",
     [
         (9, 1, 2),
         (9, 2, 2),
@@ -90,5 +90,5 @@ def test_ctrl_c_ends_soon_and_every_finished_pair_has_its_row(trained, radiograp
         (0, 4, 1),
     ],
 )
-def test_as_many_at_once_as_leave_few_cores_idle(batches, cores, count):
-    assert inference.side_by_side(batches, cores) == count
+def test_as_many_at_once_as_leave_few_cores_idle(number, cores, count):
+    assert batches.side_by_side(number, cores) == count
