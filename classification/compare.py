@@ -6,7 +6,8 @@
 
 Pairs the runs case by case. Writes the difference of every metric (B - A) with its 95 % interval over patients to
 compare.csv and compare.png, and McNemar's exact test over cases and patients to compare.json. Where a network was
-trained on some of the cases, the others are measured apart as well. Of several seeds the mean of their metrics counts.
+trained on some of the cases, the others are measured apart as well. Of several seeds the mean of their metrics counts,
+with intervals over seeds and patients.
 """
 
 import argparse
@@ -56,13 +57,15 @@ def main() -> None:
     table, found = measure(a, b, options.seed)
     title = f"{forest.named(a.name, b.name)}\n{found['cases']} cases of {found['patients']} patients"
     writing.csv(output / "compare.csv", table.drop(columns="label"))
-    forest.differences([("Difference, B - A, with 95 % interval over patients", table)], output / "compare.png", title)
+    single = len(a.seeds) == len(b.seeds) == 1
+    axis = f"Difference, B - A, with 95 % interval over {'patients' if single else 'seeds and patients'}"
+    forest.differences([(axis, table)], output / "compare.png", title)
     if rest:
         print(f"\n{caselist.REST}:")
         table, found[caselist.REST] = measure(*rest, options.seed)
         writing.csv(beside, table.drop(columns="label"))
     writing.json(output / "compare.json", about | found)
-    if len(a.seeds) == len(b.seeds) == 1:
+    if single:
         print("How much another training with another seed would change is in none of these intervals.")
     print(f"Wrote {output}: compare.csv, {f'{beside.name}, ' if rest else ''}compare.json, compare.png.")
 
