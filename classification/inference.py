@@ -42,6 +42,8 @@ def main() -> None:
         run = batch.prepare(KIND, settings, options)
         patient_of, unknown = predictions.patients(run.cases, run.inputs, run.settings)
         flagged, told = predictions.flagged(run.cases, run.inputs, run.settings)
+        other = caselist.unseen(run.weights)
+        known = {key: run.seen.get(key, other) for key in patient_of}
         run.decide()
     fabric, settings, names, output = run.fabric, run.settings, run.names, run.output
     labelled = any(case.label is not None for case in run.cases)
@@ -55,11 +57,11 @@ def main() -> None:
     with run.journal() as write:
         for case, result in results(run, run.mine(done)):
             key = case.folder, case.case
-            write(predictions.row(case, patient_of[key], names, result, flagged.get(key, ""), run.seen.get(key, "")))
+            write(predictions.row(case, patient_of[key], names, result, flagged.get(key, ""), known[key]))
     fabric.barrier()
     if not fabric.is_global_zero:
         return
-    rows, counts = run.close(predictions.merge(run.table, patient_of, run.seen), ("ok", refusal.REFUSED, "failed"))
+    rows, counts = run.close(predictions.merge(run.table, patient_of, known), ("ok", refusal.REFUSED, "failed"))
     before = f"({len(done & run.keys)} were finished before)"
     print(f"{counts['ok']} ok, {refusal.told(counts)}{counts['failed']} failed {before}.")
     measured = rows[rows.label != ""]
@@ -122,7 +124,8 @@ def measure(
     found |= {"classes": names, "input": inputs}
     found |= {status: int((rows.status == status).sum()) for status in (refusal.REFUSED, "failed")}
     parts = good[caselist.NAME].to_numpy()
-    found[caselist.NAME] = {part: int((parts == part).sum()) for part in ("train", "val")}
+    counts = {part: int((parts == part).sum()) for part in ("train", "val")}
+    found[caselist.NAME] = None if caselist.UNKNOWN in parts else counts
     rest, of_rest = good[parts == ""], found
     if 0 < len(rest) < len(good):
         of_rest = found[caselist.REST] = scores.classification(**columns(rest, names))

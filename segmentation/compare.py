@@ -53,11 +53,14 @@ def main() -> None:
     forest.differences(panels(table), output / "compare.png", f"{forest.named(*names)}\n{len(cases)} cases")
     print(f"A: {options.a}\nB: {options.b}\n{len(cases)} cases")
     for key, name, rows in zip("ab", names, (a, b), strict=True):
-        seen = rows.index[rows[caselist.NAME] != ""] if caselist.NAME in rows else []
+        told = rows.get(caselist.NAME, pd.Series("", rows.index))
+        seen = rows.index[told.isin(["train", "val"])]
         rest = [case for case in rest if case not in seen]
         about[key] = {"evaluation": name, "weights": made(name), caselist.NAME: len(seen)}
         if len(seen):
             print(f"Note: the weights of {name} were trained on or chosen by {len(seen)} of these cases.")
+        if (told == caselist.UNKNOWN).any():
+            print(f"Note: {caselist.untold(name)}.")
     print(table.round(4).to_string(index=False))
     if 0 < len(rest) < len(cases):
         table = differences(a.loc[rest], b.loc[rest])

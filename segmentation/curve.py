@@ -66,7 +66,7 @@ def run_one(settings, which: str, pool, tested, held_out: Path, n: int, draw: in
     summary = tables.numbers(file, tables.read(file, (*text, "mean")), text)
     summary = summary.query("group == 'test'").drop_duplicates("metric").set_index("metric")["mean"]
     known = {"n": n, "draw": draw, "run": run.name, "labelled": n, **cases.part.value_counts()}
-    seen = (tables.read(measured / "metrics.csv", [caselist.NAME])[caselist.NAME] != "").sum()
+    seen = tables.read(measured / "metrics.csv", [caselist.NAME])[caselist.NAME].isin(["train", "val"]).sum()
     return known | dict(summary.reindex(FIGURES).dropna()) | {caselist.NAME: int(seen)}
 
 

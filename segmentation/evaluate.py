@@ -48,6 +48,7 @@ def main() -> None:
         model, settings, notes = weight_files.open_network(weights, settings)
         cases, groups = choose(options, settings)
         known, told = seen(weights, cases)
+        unknown = caselist.unseen(weights)
         model = fast_forward.prepare(model, settings, fabric.device)
         lock.take(output / lock.NAME)
     print(f"{len(cases)} cases; weights: {weights} ({which})")
@@ -59,7 +60,7 @@ def main() -> None:
     if not rows:
         sys.exit("segmentation/evaluate.py: no case could be evaluated:\n" + "\n".join(faults))
     frame = pd.DataFrame(rows)
-    frame.insert(1, caselist.NAME, [known.get(case, "") for case in frame.case])
+    frame.insert(1, caselist.NAME, [known.get(case, unknown) for case in frame.case])
     writing.csv(output / "metrics.csv", frame)
     tables = []
     for group, names in groups.items():

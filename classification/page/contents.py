@@ -168,7 +168,7 @@ def measured(rows, names: list[str], metrics: dict | None, notes: list[str]) -> 
         )
     truth, _, p, patients = predictions.columns(rows, names)
     told = metrics or {}
-    notes += findings.trained_on(told)
+    notes[:0] = findings.trained_on(told)  # first, since it speaks of every figure
     drawn = diagrams.roc(truth, p, names, told.get("per_class"))
     roc = vectors.svg(drawn, "ROC curves; the areas stand below") if len(set(truth)) > 1 else ""
     before = calibration.undo(p, told[calibration.KEY]) if calibration.KEY in told else None

@@ -73,7 +73,9 @@ def training(weights: dict) -> tuple[Path | None, list[str]]:
 
 
 def trained_on(metrics: dict) -> list[str]:
-    """A sentence if the network was trained on some of the cases that metrics.json measures."""
+    """A sentence if the network was trained on some of the cases that metrics.json measures, or if that is unknown."""
+    if metrics.get(caselist.NAME, {}) is None:
+        return [caselist.untold()]
     known = sum((metrics.get(caselist.NAME) or {}).values())
     if not known:
         return []

@@ -34,7 +34,8 @@ class Run(NamedTuple):
     @property
     def seen(self) -> set[tuple[str, str]]:
         """The cases, by KEY, that any of its networks was trained on."""
-        return _keys(self.rows[self.rows[caselist.NAME] != ""]) if caselist.NAME in self.rows else set()
+        told = self.rows.get(caselist.NAME, pd.Series("", self.rows.index))
+        return _keys(self.rows[told.isin(["train", "val"])])
 
     def only(self, keys: Container) -> "Run":
         """The same run on these cases alone."""
@@ -91,6 +92,8 @@ def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
         elif run.seen:
             what = "results look better than they are"
             notes.append(f"{len(run.seen)} of {len(shared)} cases were trained on by the network of {run.name}: {what}")
+        elif (run.rows[caselist.NAME] == caselist.UNKNOWN).any():
+            notes.append(caselist.untold(run.name))
     noted = [one.get("digest", pd.Series("", one.index)) for one in about]
     if other := int(((noted[0] != noted[1]) & (noted[0] != "") & (noted[1] != "")).sum()):
         notes.append(f"{other} of {len(shared)} cases were predicted from other pairs of the same name in {b.name}")

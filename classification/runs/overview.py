@@ -60,7 +60,8 @@ def one(place: Path) -> tuple[dict, dict[str, str], set[tuple[str, str]], list[s
     row = {"cases": len(keys), "patients": run.rows.patient.nunique()}
     row |= {"seeds": len(run.seeds), "seconds": made.get("seconds")}
     row["weights_sha256"] = (made.get("weights") or {}).get("sha256", "")
-    row[caselist.NAME] = sum((metrics.get(caselist.NAME) or {}).values())
+    known = metrics.get(caselist.NAME, {})
+    row[caselist.NAME] = caselist.UNKNOWN if known is None else sum(known.values())
     for name in comparing.OVERALL:
         entry = metrics["overall"][name]
         row |= {name: entry["value"], f"{name}_low": entry["low"], f"{name}_high": entry["high"]}

@@ -21,8 +21,6 @@ from cxr import digest, tables
 from cxr.errors import BadData
 from cxr.run import caselist, journal, runreport
 
-UNKNOWN = "unknown"  # whether a network was trained on a case, where its weights keep no list
-
 
 @dataclass
 class Subject:
@@ -76,7 +74,7 @@ def gather(
         if changed:
             notes.append(f"{changed} of {len(cases)} cases have changed since they were predicted; predict them again")
         label = np.array([names.index(name) for name in rows.label], int)
-        rows["seen"] = [seen.get((case.folder, case.case), "" if listed else UNKNOWN) for case in cases]
+        rows["seen"] = [seen.get((case.folder, case.case), "" if listed else caselist.UNKNOWN) for case in cases]
         if (rows.fold != "").all() and caselist.NAME in rows:  # every training of ours keeps a list
             rows["seen"] = rows[caselist.NAME]
     else:
@@ -164,7 +162,7 @@ def _aligned(cases: list[Case], rows: pd.DataFrame, names: list[str]) -> tuple[l
 def origin(subject: Subject) -> str:
     """A sentence on whether the network had seen the cases that it predicted."""
     rows = subject.predictions
-    if (rows.seen == UNKNOWN).all():
+    if (rows.seen == caselist.UNKNOWN).all():
         if (rows.fold != "").all():
             return "The predictions are out of fold; start_weights that knew the cases would make them look better."
         return "Whether the network was trained on these cases is unknown."

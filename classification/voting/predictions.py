@@ -38,7 +38,7 @@ def flagged(cases: Sequence[Case], inputs: Iterable, settings) -> tuple[dict[tup
 def row(case: Case, patient: str, names: Sequence[str], result: Mapping | str, mask: str = "", seen: str = "") -> dict:
     """A case's row: result is predict.tally()'s, with what Refusal says, coverage and patches added; what Refusal says
     of a case that is refused; or why there is none, as text. mask: why its mask is flagged; seen: train or val where
-    the weights were trained on it.
+    the weights were trained on it, unknown where they do not tell.
 
     Numbers are rounded to six decimals, p to six digits, so that metrics computed from the table are those of the run.
     """
@@ -68,11 +68,11 @@ def merge(table: Path, patient_of: Mapping, seen: Mapping) -> pd.DataFrame:
     """Fold the journals into predictions.csv, and return it sorted by folder and case.
 
     patient_of, by (folder, case), replaces what an earlier run knew of the patients, and `seen`, of the same cases,
-    what a table of an older version did not tell: train or val where the weights were trained on one.
+    what it knew of their part in the training of the weights: train, val, unknown or "".
     """
     rows = journal.merge(table, TEXT)
     keys = list(zip(rows.folder, rows.case, strict=True))
-    known = {"patient": patient_of, caselist.NAME: {key: seen.get(key, "") for key in patient_of}}
+    known = {"patient": patient_of, caselist.NAME: seen}
     now = rows if caselist.NAME in rows else rows.assign(**{caselist.NAME: ""})
     for name, told in known.items():
         now = now.assign(**{name: [told.get(key, before) for key, before in zip(keys, now[name], strict=True)]})

@@ -16,6 +16,7 @@ NAME = "trained_on"  # where a weights file keeps the list
 MASKS = "masks"  # where a checkpoint keeps a digest of the masks of these cases
 START = {"file": str, "sha256": str}  # what a checkpoint tells of the weights that its training started from
 REST = "not trained on"  # the group of cases that the training has not seen
+UNKNOWN = "unknown"  # whether a network was trained on a case, where its weights keep no list
 _BLOCK = 1 << 16
 
 
@@ -88,14 +89,16 @@ def seen(
 ) -> tuple[dict[tuple[str, str], str], list[str]]:
     """Which of the cases (name, folder, file) the weights, or any of several, were trained on: {(folder, name): train
     or val}, and sentences for the user. The image decides, not its name. Raises ValueError."""
-    parts, names, cases = {}, set(), list(cases)
+    parts, names, notes, cases = {}, set(), [], list(cases)
     for file in [weights] if isinstance(weights, Path) else weights:
-        listed = read(file) or []
+        if (listed := read(file)) is None:
+            notes = [untold()]
+            continue
         own = {told: part for _, _, part, told in listed}
         parts |= {told: part for told, part in own.items() if parts.get(told) != "train"}
         names |= {(folder, name) for name, folder, _, _ in listed}
     if not parts:
-        return {}, []
+        return {}, notes
     found, alike = {}, 0
     for name, folder, file in cases:
         try:
@@ -105,7 +108,6 @@ def seen(
         if part:
             found[folder, name] = part
         alike += not part and (folder, name) in names
-    notes = []
     if found:
         counts = Counter(found.values())
         notes.append(
@@ -118,3 +120,15 @@ def seen(
             "made again from the same radiograph, the network knows it"
         )
     return found, notes
+
+
+def unseen(weights: Path | Sequence[Path]) -> str:
+    """What to note of a case that seen() does not name: "", or UNKNOWN where one of the weights keeps no list. Raises
+    ValueError."""
+    return UNKNOWN if None in map(read, [weights] if isinstance(weights, Path) else weights) else ""
+
+
+def untold(run: str = "") -> str:
+    """A sentence for the user, on the weights of this run or a named one."""
+    what = "which cases they were trained on; of any of those, results look better than they are"
+    return f"the weights{f' of {run}' if run else ''} do not tell {what}"

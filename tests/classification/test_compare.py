@@ -156,6 +156,9 @@ def test_cases_trained_on_are_told_and_the_others_measured_apart(tmp_path, call)
     assert (told["cases"], told["not trained on"]["cases"]) == (120, 90)
     rest = pd.read_csv(tmp_path / "b" / "compare" / "compare_not_trained_on.csv")
     assert rest.a[0] == pytest.approx((table(0.6).predicted == table(0.6).label)[30:].mean())
+    save(table(0.6).assign(trained_on="unknown"), tmp_path / "a")
+    done = call("classification/compare.py", tmp_path / "a", tmp_path / "b")
+    assert f"Note: the weights of {tmp_path / 'a'} do not tell which cases they were trained on" in done.out, done.err
     save(table(0.6), tmp_path / "a")  # of an older version, which did not tell
     done = call("classification/compare.py", tmp_path / "a", tmp_path / "b")
     assert "does not tell which cases" in done.out and len(list((tmp_path / "b" / "compare").glob("*.csv"))) == 1
@@ -195,6 +198,10 @@ def test_all_runs_of_a_folder(tmp_path, call):
     assert "Note: a: 4 of 120 measured cases were trained on" in call("classification/compare.py", tmp_path).out
     rows = pd.read_csv(tmp_path / "runs.csv")
     assert rows.trained_on.tolist() == [0, 4]
+    (tmp_path / "a" / "metrics.json").write_text(json.dumps(told | {"trained_on": None}))
+    assert "Note: a: the weights do not tell which cases" in call("classification/compare.py", tmp_path).out
+    assert pd.read_csv(tmp_path / "runs.csv").trained_on.tolist() == ["0", "unknown"]
+    (tmp_path / "a" / "metrics.json").write_text(json.dumps(told))
     (tmp_path / "checkpoint" / "a" / "best.pt").write_text("trained anew")
     assert (
         "Note: a: " in (done := call("classification/compare.py", tmp_path)).out and "other weights since" in done.out

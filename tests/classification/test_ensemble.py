@@ -100,7 +100,7 @@ def test_the_audit_knows_what_several_have_seen(members, split_pairs, tmp_path, 
     assert seen() == ["train", "val", ""]
     listless = engine.load(members[1])
     engine.save({key: value for key, value in listless.items() if key != caselist.NAME}, tmp_path / "listless.pt")
-    assert set(seen(f"file_weights={members[0]},{tmp_path / 'listless.pt'}")) == {subject.UNKNOWN}
+    assert set(seen(f"file_weights={members[0]},{tmp_path / 'listless.pt'}")) == {"unknown"}
 
 
 def test_the_audit_asks_the_network_that_made_the_predictions(members, split_pairs, tmp_path, call):
@@ -116,7 +116,7 @@ def test_the_audit_asks_the_network_that_made_the_predictions(members, split_pai
         assert (found.model is None) == (weights is None)
         return weights, [*found.predictions.seen], " ".join(notes)
 
-    unknown = [subject.UNKNOWN] * 3
+    unknown = ["unknown"] * 3
     assert asked()[:2] == (members[0], ["train", "", ""])
     weights, seen, notes = asked(f"file_weights={members[1]}")
     assert (weights, seen) == (members[1], unknown) and "is not the one that made the predictions" in notes

@@ -114,6 +114,11 @@ def test_cases_trained_on_are_told_and_the_others_measured_apart(split_pairs, we
     rows.drop(columns="trained_on").to_csv(tmp_path / "out" / "predictions.csv", index=False)  # of an older version
     done = call(INFER, "-i", split_pairs / "test" / "virus", split_pairs / "test" / "normal", *words)
     assert "(6 were finished before)" in done.out and (table(tmp_path / "out").trained_on == rows.trained_on).all()
+    words[-3] = f"file_weights={weights}"  # which keeps no list
+    done = call(INFER, "-i", split_pairs / "test" / "virus", split_pairs / "test" / "normal", *words, "--overwrite")
+    assert "Note: the weights do not tell which cases they were trained on" in done.out
+    assert (table(tmp_path / "out").trained_on == "unknown").all()
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["trained_on"] is None
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,17 @@ def test_weights_that_are_given_away_name_nobody(files, tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {caselist.NAME: json.dumps(listed)})
     assert caselist.seen(tmp_path / "a.safetensors", [("x", "", files[0])])[0] == {("", "x"): "train"}
     save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors")
-    assert caselist.seen(tmp_path / "b.safetensors", [("x", "", files[0])]) == ({}, [])
+    assert caselist.unseen(tmp_path / "a.safetensors") == ""
+
+
+def test_weights_that_keep_no_list_say_so(files, tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    told = {caselist.NAME: json.dumps(caselist.listing({"train": [("x", "ill", files[0])], "val": []}))}
+    save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors", told)
+    both = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    found, notes = caselist.seen(both, [("x", "ill", file) for file in files[:2]])
+    assert found == {("ill", "x"): "train"} and "do not tell which cases they were trained on" in notes[0]
+    assert caselist.unseen(both) == "unknown" and caselist.seen(both[0], []) == ({}, notes[:1])
 
 
 def test_the_same_cases_elsewhere(files):

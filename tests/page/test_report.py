@@ -137,6 +137,11 @@ def test_the_page_is_titled_by_the_network_and_tells_what_it_has_seen(copy, read
     done, found = read(copy / "run")
     assert done.code == 0 and "4 of 19 measured cases were trained on" in done.out
     assert "tuned (resnet18): radiographs classified" in found.shown
+    held = json.loads((copy / "run" / "metrics.json").read_text()) | {"trained_on": None}
+    (copy / "run" / "metrics.json").write_text(json.dumps(held))
+    done, found = read(copy / "run")
+    assert "the weights do not tell which cases they were trained on" in done.out
+    assert "The weights do not tell which cases" in found.shown
 
 
 def test_pairs_are_found_where_the_predictions_came_from(copy, read):

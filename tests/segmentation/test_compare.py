@@ -43,6 +43,8 @@ def test_script(tmp_path, call):
     assert (told["cases"], told["b"]["weights"]["sha256"], told["a"]["weights"]) == (30, "12", None)
     rest = pd.read_csv(b / "compare" / "compare_not_trained_on.csv")  # all but the last, by which they were chosen
     assert told["a"]["trained_on"] == 1 and rest.difference[1] == pytest.approx(gap[:-1].mean())
+    save(table().assign(trained_on="unknown"), a)
+    assert "do not tell which cases they were trained on" in call("segmentation/compare.py", a, b).out
     save(table()[2:], tmp_path / "b")
     refused = call("segmentation/compare.py", a, b)
     assert refused.code == 1 and "lacks 2: c00, c01" in refused.err
