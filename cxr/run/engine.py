@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from cxr import writing
 from cxr.run import checksum
@@ -58,7 +59,9 @@ def launch(device: str = "auto", precision: str = "32-true") -> Fabric:
         devices = int(env["SLURM_NTASKS"]) // nodes
     else:
         devices, nodes = 1, 1
-    strategy = "ddp" if devices * nodes > 1 else "auto"
+    # By this word DDP keeps one layout of the gradients. Else it chooses another after its first step, by which three
+    # and more processes add up in another order, and a training that goes on rounds otherwise than one undisturbed.
+    strategy = DDPStrategy(find_unused_parameters=True) if devices * nodes > 1 else "auto"
     try:
         kept = "32-true" if precision == "tf32" else precision
         fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=kept)

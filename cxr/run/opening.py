@@ -18,6 +18,8 @@ from cxr.errors import BadData, BadInput, BadRun
 from cxr.run import lock
 from cxr.version import ROOT
 
+if {"LOCAL_WORLD_SIZE", "SLURM_NTASKS"} & os.environ.keys():  # read by torch when it is imported
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # for the advice on what engine.launch() gives DDP on purpose
 _SHORT = re.compile(r"\d+ requested and \d+ written|PytorchStreamWriter failed writing")  # numpy and torch, full disk
 INTERRUPTED = 130  # as shells count a program that Ctrl-C ended
 _HOME = re.compile(r"^(--?[\w-]+=|)(~(?=/|$))")

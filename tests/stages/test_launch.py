@@ -73,3 +73,39 @@ def test_tensor_cores_shorten_float32_only_where_asked(precision, recwarn):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
     assert not [w for w in recwarn if "TF32" in str(w.message) or "fp32_precision" in str(w.message)]
+
+
+STEPS = """
+import sys
+sys.path.insert(0, {root!r})
+from cxr.run import opening
+import torch
+from cxr.run import engine
+
+def steps(net, first, last):
+    model, optimizer = fabric.setup(net, torch.optim.SGD(net.parameters(), 0.1))
+    for step in range(first, last):
+        rows = torch.randn(8, 300, generator=torch.Generator().manual_seed(100 * step + fabric.global_rank))
+        optimizer.zero_grad()
+        fabric.backward(model(rows).square().mean())
+        optimizer.step()
+    return net
+
+def whole():
+    torch.manual_seed(0)
+    layers = [kind for _ in range(6) for kind in (torch.nn.Linear(300, 300), torch.nn.Tanh())]
+    return torch.nn.Sequential(*layers)
+
+fabric = engine.launch("cpu")
+one, other = steps(whole(), 0, 6), steps(steps(whole(), 0, 3), 3, 6)
+assert all(map(torch.equal, one.parameters(), other.parameters())), "another rounding"
+"""
+
+
+def test_three_processes_go_on_bit_for_bit(tmp_path):
+    """Two would always do: the sum of two numbers has one order."""
+    (tmp_path / "steps.py").write_text(STEPS.format(root=str(config.ROOT)))
+    command = [*TORCHRUN[:-1], "3", str(tmp_path / "steps.py")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "unused" not in done.stderr, done.stderr
