@@ -55,21 +55,23 @@ def ended(started: list[subprocess.Popen]) -> list[int]:
         if limit is not None and time.perf_counter() > limit:
             for one in started:
                 if one.poll() is None:
+                    for worker in children(one):  # each is a session of its own
+                        os.killpg(worker, signal.SIGKILL)
                     os.killpg(one.pid, signal.SIGKILL)
         time.sleep(0.05)
     return [one.returncode for one in started]
 
 
+def children(one: subprocess.Popen) -> list[int]:
+    """The process ids of what a torchrun has started."""
+    told = Path(f"/proc/{one.pid}/task/{one.pid}/children")
+    return [*map(int, told.read_text().split())] if told.exists() else []
+
+
 def workers(started: list[subprocess.Popen], script: str) -> list[int]:
     """The process ids of the scripts that torchrun has started."""
-    found = []
-    for one in started:
-        children = Path(f"/proc/{one.pid}/task/{one.pid}/children")
-        for child in children.read_text().split() if children.exists() else []:
-            line = Path(f"/proc/{child}/cmdline")
-            if line.exists() and script.encode() in line.read_bytes():
-                found.append(int(child))
-    return found
+    lines = {child: Path(f"/proc/{child}/cmdline") for one in started for child in children(one)}
+    return [child for child, line in lines.items() if line.exists() and script.encode() in line.read_bytes()]
 
 
 def killed(script, words, processes: int, nodes: int, seconds: float, draw: random.Random, log) -> list[int]:
