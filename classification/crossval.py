@@ -30,7 +30,7 @@ from classification.runs import folds, pool
 from classification.splitting import parts
 from classification.voting import refusal
 from cxr.errors import BadRun
-from cxr.run import lock, trainings
+from cxr.run import caselist, lock, trainings
 from cxr.settings import config
 
 
@@ -116,8 +116,9 @@ def finish(settings, done: list, runs: list) -> None:
         print(f"All runs are finished; {other}")
         sys.exit(0)
     counts = pool.write(done, settings, len(runs))
-    for told in findings.trained_on(beside.read_json(output / "metrics.json") or {}):
-        print(f"Note: {told}; start_weights knew them.")
+    metrics = beside.read_json(output / "metrics.json") or {}
+    for told in findings.trained_on(metrics):
+        print(f"Note: {told}{'; start_weights knew them' if metrics[caselist.NAME] else ''}.")
     if len({run.seed for run in runs}) > 1:
         print("Means over the seeds; the intervals are over seeds and patients, those of each seed in metrics.json.")
     else:

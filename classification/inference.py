@@ -125,10 +125,12 @@ def measure(
     found |= {status: int((rows.status == status).sum()) for status in (refusal.REFUSED, "failed")}
     parts = good[caselist.NAME].to_numpy()
     counts = {part: int((parts == part).sum()) for part in ("train", "val")}
-    found[caselist.NAME] = None if caselist.UNKNOWN in parts else counts
-    rest, of_rest = good[parts == ""], found
+    unknown = caselist.UNKNOWN in parts  # of all, or beside others where one of several weights does not tell
+    found[caselist.NAME] = None if unknown and not any(counts.values()) else counts
+    rest, of_rest = good[~np.isin(parts, [*counts])], found
     if 0 < len(rest) < len(good):
-        of_rest = found[caselist.REST] = scores.classification(**columns(rest, names))
+        of_rest = scores.classification(**columns(rest, names))
+        found |= {} if unknown else {caselist.REST: of_rest}
     rest = rest if len(rest) else good
     if calibrated:
         *told, whose = predictions.columns(rest, names)

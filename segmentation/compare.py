@@ -55,7 +55,7 @@ def main() -> None:
     for key, name, rows in zip("ab", names, (a, b), strict=True):
         told = rows.get(caselist.NAME, pd.Series("", rows.index))
         seen = rows.index[told.isin(["train", "val"])]
-        rest = [case for case in rest if case not in seen]
+        rest = [case for case in rest if told[case] == ""]
         about[key] = {"evaluation": name, "weights": made(name), caselist.NAME: len(seen)}
         if len(seen):
             print(f"Note: the weights of {name} were trained on or chosen by {len(seen)} of these cases.")

@@ -6,6 +6,7 @@ random moment, then the same command must end as if nothing had happened.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -56,7 +57,8 @@ def ended(started: list[subprocess.Popen]) -> list[int]:
             for one in started:
                 if one.poll() is None:
                     for worker in children(one):  # each is a session of its own
-                        os.killpg(worker, signal.SIGKILL)
+                        with contextlib.suppress(ProcessLookupError):
+                            os.killpg(worker, signal.SIGKILL)
                     os.killpg(one.pid, signal.SIGKILL)
         time.sleep(0.05)
     return [one.returncode for one in started]

@@ -89,10 +89,11 @@ def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
     for run in (a, b):
         if caselist.NAME not in run.rows:
             notes.append(f"{run.name} is of an older version and does not tell which cases its network was trained on")
-        elif run.seen:
+            continue
+        if run.seen:
             what = "results look better than they are"
             notes.append(f"{len(run.seen)} of {len(shared)} cases were trained on by the network of {run.name}: {what}")
-        elif (run.rows[caselist.NAME] == caselist.UNKNOWN).any():
+        if (run.rows[caselist.NAME] == caselist.UNKNOWN).any():
             notes.append(caselist.untold(run.name))
     noted = [one.get("digest", pd.Series("", one.index)) for one in about]
     if other := int(((noted[0] != noted[1]) & (noted[0] != "") & (noted[1] != "")).sum()):
@@ -104,7 +105,9 @@ def pair(a: Run, b: Run, common: bool) -> tuple[Run, Run, list[str]]:
 
 def unseen(a: Run, b: Run) -> tuple[Run, Run] | None:
     """A pair on the cases that neither network was trained on; None where these are all, or none."""
-    rest = _keys(a.rows) - a.seen - b.seen
+    rest = _keys(a.rows)
+    for run in (a, b):
+        rest -= _keys(run.rows[run.rows.get(caselist.NAME, pd.Series("", run.rows.index)) != ""])
     return (a.only(rest), b.only(rest)) if 0 < len(rest) < len(_keys(a.rows)) else None
 
 

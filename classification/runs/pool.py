@@ -34,7 +34,8 @@ def predicted(run: Run) -> tuple[pd.DataFrame, list[str]]:
         )
     if caselist.NAME not in rows:  # written by an older version
         seen, _ = caselist.seen(run.weights, map(finder.about, found.cases))
-        known = [seen.get(key, "") for key in zip(rows.folder, rows.case, strict=True)]
+        other = caselist.unseen(run.weights)
+        known = [seen.get(key, other) for key in zip(rows.folder, rows.case, strict=True)]
         rows = rows.assign(**{caselist.NAME: known})
     return rows.assign(fold=run.fold, seed=run.seed), names
 

@@ -162,10 +162,10 @@ def _aligned(cases: list[Case], rows: pd.DataFrame, names: list[str]) -> tuple[l
 def origin(subject: Subject) -> str:
     """A sentence on whether the network had seen the cases that it predicted."""
     rows = subject.predictions
-    if (rows.seen == caselist.UNKNOWN).all():
+    if known := int(rows.seen.isin(["train", "val"]).sum()):
+        return f"The network was trained on {known} of these {len(rows)} cases, so this looks better than it is."
+    if (rows.seen == caselist.UNKNOWN).any():
         if (rows.fold != "").all():
             return "The predictions are out of fold; start_weights that knew the cases would make them look better."
         return "Whether the network was trained on these cases is unknown."
-    if known := int((rows.seen != "").sum()):
-        return f"The network was trained on {known} of these {len(rows)} cases, so this looks better than it is."
     return "By the list in its weights, the network was trained on none of these cases."

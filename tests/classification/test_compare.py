@@ -159,6 +159,10 @@ def test_cases_trained_on_are_told_and_the_others_measured_apart(tmp_path, call)
     save(table(0.6).assign(trained_on="unknown"), tmp_path / "a")
     done = call("classification/compare.py", tmp_path / "a", tmp_path / "b")
     assert f"Note: the weights of {tmp_path / 'a'} do not tell which cases they were trained on" in done.out, done.err
+    save(table(0.6).assign(trained_on=["train"] * 20 + ["unknown"] * 30 + [""] * 70), tmp_path / "a")
+    done = call("classification/compare.py", tmp_path / "a", tmp_path / "b")
+    assert "Note: 20 of 120 cases were trained on" in done.out and "do not tell which cases" in done.out
+    assert json.loads((tmp_path / "b" / "compare" / "compare.json").read_text())["not trained on"]["cases"] == 70
     save(table(0.6), tmp_path / "a")  # of an older version, which did not tell
     done = call("classification/compare.py", tmp_path / "a", tmp_path / "b")
     assert "does not tell which cases" in done.out and len(list((tmp_path / "b" / "compare").glob("*.csv"))) == 1
