@@ -15,12 +15,13 @@ import torch
 from conftest import CLASSIFYING, ROOT, checkpoint, draw_pair, run
 from sklearn.metrics import accuracy_score, f1_score
 
-from classification import header
+from classification import header, inference
 from classification.cases import dataset, finder
 from classification.cases.classes import class_map
 from classification.model import backbone
 from classification.model import weightfile as weights_module
 from classification.patches import patch
+from classification.voting import predictions
 from cxr import pairs
 from cxr.run import caselist, engine
 from cxr.run.journal import MARKS
@@ -119,6 +120,11 @@ def test_cases_trained_on_are_told_and_the_others_measured_apart(split_pairs, we
     assert "Note: the weights do not tell which cases they were trained on" in done.out
     assert (table(tmp_path / "out").trained_on == "unknown").all()
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["trained_on"] is None
+    # of several weights, one of which keeps no list
+    mixed = predictions.read(tmp_path / "out")[0].assign(trained_on=["train"] * 2 + ["unknown"] * 4)
+    inference.measure(tmp_path / "out", mixed, predictions.read(tmp_path / "out")[1], [])
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert found["trained_on"] == {"train": 2, "val": 0} and "not trained on" not in found
 
 
 @pytest.fixture(scope="module")
